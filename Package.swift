@@ -1,0 +1,139 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict = Context.environment["WATTLE_STRICT"] == "1"
+
+let package = Package(
+    name: "wattle",
+    products: [
+        .library(name: "Tracker", targets: ["Tracker"]),
+        .executable(name: "wattle", targets: ["wattle"]),
+        .executable(name: "wattle-agent", targets: ["wattle-agent"]),
+        .executable(name: "wattle-collector", targets: ["wattle-collector"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // Pure: no I/O, no clocks, no Foundation.
+        .target(name: "Energy"),
+        .target(name: "Carbon", dependencies: ["Energy"]),
+        .target(name: "Accounting", dependencies: ["Energy", "Carbon"]),
+        .target(
+            name: "Wire",
+            dependencies: ["Energy", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["readings.proto"]
+        ),
+
+        // C shims and module maps.
+        .target(name: "CLinux"),
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CLibCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+
+        // Tables the programs carry.
+        .target(
+            name: "Factors",
+            path: "config/factors",
+            exclude: ["README.md"],
+            sources: ["Factors.swift"],
+            resources: [.embedInCode("cpu_power.csv"), .embedInCode("country_intensity.csv")]
+        ),
+        .target(
+            name: "Migrations",
+            path: "migrations",
+            exclude: ["README.md"],
+            sources: ["Migrations.swift"],
+            resources: [.embedInCode("m0001_spine.sql")]
+        ),
+
+        // Edges.
+        .target(name: "HTTPClient", dependencies: ["CLibCurl"]),
+        .target(name: "Meters", dependencies: ["Energy", "Factors"]),
+        .target(
+            name: "Agent",
+            dependencies: [
+                "Energy", "Meters", "Wire", "HTTPClient", "CLinux",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
+        .target(name: "Postgres", dependencies: ["CLibPQ", .product(name: "Logging", package: "swift-log")]),
+        .target(
+            name: "Store",
+            dependencies: [
+                "Postgres", "Migrations", "Energy", "Carbon", "Accounting",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .target(
+            name: "Collector",
+            dependencies: [
+                "Energy", "Carbon", "Accounting", "Wire", "Factors", "Postgres", "Store",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Mustache", package: "swift-mustache"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            resources: [.embedInCode("Pages/home.mustache"), .embedInCode("Pages/sign-in.mustache"), .embedInCode("Pages/style.css")]
+        ),
+        .target(name: "Tracker", dependencies: ["Energy", "Carbon", "Meters", "HTTPClient", "Factors", "CLinux"]),
+
+        // Programs: composition only.
+        .executableTarget(
+            name: "wattle",
+            dependencies: [
+                "Tracker", "HTTPClient", "Energy", "Carbon",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]
+        ),
+        .executableTarget(
+            name: "wattle-agent",
+            dependencies: [
+                "Agent", "Meters", "Energy",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
+        .executableTarget(
+            name: "wattle-collector",
+            dependencies: [
+                "Collector", "Store", "Postgres", "Energy",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
+
+        // Tests.
+        .target(name: "TestSupport", dependencies: ["Energy", "Postgres", .product(name: "Logging", package: "swift-log")]),
+        .testTarget(name: "EnergyTests", dependencies: ["Energy", "TestSupport"]),
+        .testTarget(name: "AccountingTests", dependencies: ["Accounting", "Carbon", "Energy", "TestSupport"]),
+        .testTarget(name: "CarbonTests", dependencies: ["Carbon", "Factors", "Energy", "TestSupport"]),
+        .testTarget(name: "WireTests", dependencies: ["Wire", "Energy", "TestSupport"]),
+        .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport"]),
+        .testTarget(name: "MetersTests", dependencies: ["Meters", "Energy", "TestSupport"]),
+        .testTarget(name: "AgentTests", dependencies: ["Agent", "Meters", "Wire", "Energy", "HTTPClient", "TestSupport"]),
+        .testTarget(name: "TrackerTests", dependencies: ["Tracker", "Energy", "TestSupport"]),
+        .testTarget(name: "CollectorTests", dependencies: ["Collector", "Store", "Postgres", "Wire", "Accounting", "Energy", "TestSupport"]),
+        .testTarget(name: "SystemTests", dependencies: ["Wire", "Energy", "HTTPClient", "Postgres", "TestSupport"]),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+for target in package.targets where [.regular, .executable, .test].contains(target.type) && target.name != "CLinux" {
+    target.swiftSettings = (target.swiftSettings ?? []) + [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+    ] + (strict ? [.treatAllWarnings(as: .error)] : [])
+}

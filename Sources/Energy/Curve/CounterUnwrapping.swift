@@ -1,0 +1,59 @@
+/// Turns raw readings of a counter that wraps into a count that only grows.
+///
+/// One per zone, before any summing: sums of wrapping counters wrap at no modulus at all.
+public struct CounterUnwrapping: Sendable {
+    /// The number of distinct values of the counter, in its unit; nil for one that cannot wrap in practice (64 bits).
+    public let modulus: Int64?
+    /// The largest rate the counter can grow at, in its unit per µs (W for energy in µJ).
+    public let maximumRate: Double
+
+    public private(set) var lastRaw: Int64?
+    public private(set) var lastTime: Timestamp?
+
+    public enum Increase: Hashable, Sendable {
+        /// The first reading: nothing to compare with.
+        case first
+        case exactly(Int64)
+        /// The increase lies between the two, both included.
+        case between(low: Int64, high: Int64, cause: Gap.Cause)
+    }
+
+    public init(modulus: Int64?, maximumRate: Double, lastRaw: Int64? = nil, lastTime: Timestamp? = nil) {
+        self.modulus = modulus
+        self.maximumRate = maximumRate
+        self.lastRaw = lastRaw
+        self.lastTime = lastTime
+    }
+
+    /// The modulus of a powercap zone from its `max_energy_range_uj`.
+    ///
+    /// Powercap reports the largest value, not the modulus: the register has 32 bits of a unit of `range / (2^32 - 1)` µJ, so the
+    /// modulus is one unit more.
+    public static func powercapModulus(maxEnergyRangeMicrojoules range: Int64) -> Int64 {
+        let unit = Double(range) / 4_294_967_295
+        return range + Int64(saturating: unit.rounded())
+    }
+
+    /// Takes a reading at a monotonic time. `isSameBoot` is false when the host was booted since the last one.
+    ///
+    /// Where the time since the last reading suffices for a whole turn of the counter, the increase is ambiguous whichever way
+    /// the counter moved, and its limits are returned instead of a guess.
+    public mutating func read(raw: Int64, at time: Timestamp, isSameBoot: Bool = true) -> Increase {
+        defer {
+            lastRaw = raw
+            lastTime = time
+        }
+        guard let lastRaw, let lastTime else { return .first }
+        let elapsed = max(0, Double((time - lastTime).count))
+        let most = maximumRate * elapsed
+        guard isSameBoot else { return .between(low: 0, high: Int64(saturating: most), cause: .reboot) }
+        guard let modulus else {
+            return raw >= lastRaw ? .exactly(raw - lastRaw) : .between(low: 0, high: Int64(saturating: most), cause: .reset)
+        }
+        let (difference, overflow) = raw.subtractingReportingOverflow(lastRaw)
+        let delta = overflow ? 0 : (difference % modulus + modulus) % modulus
+        let turns = (most / Double(modulus)).rounded(.down)
+        guard turns >= 1 else { return .exactly(delta) }
+        return .between(low: delta, high: Int64(saturating: Double(delta) + turns * Double(modulus)), cause: .wrap)
+    }
+}
