@@ -194,64 +194,125 @@ public nonisolated struct WireHostFacts: Sendable {
   public init() {}
 }
 
-public nonisolated struct WireCurveAnnouncement: Sendable {
+public nonisolated struct WireCurveAnnouncement: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// Names the curve within the stream; from 1.
-  public var ref: UInt32 = 0
+  public var ref: UInt32 {
+    get {_storage._ref}
+    set {_uniqueStorage()._ref = newValue}
+  }
 
   /// Names the curve on its host, for ever: "powercap/intel-rapl:0", "cpu/busy", "cgroup/wattle/run-3f2a".
-  public var name: String = String()
+  public var name: String {
+    get {_storage._name}
+    set {_uniqueStorage()._name = newValue}
+  }
 
-  public var kind: WireCurveKind = .unspecified
+  public var kind: WireCurveKind {
+    get {_storage._kind}
+    set {_uniqueStorage()._kind = newValue}
+  }
 
   /// "package", "dram"...; meters only.
-  public var zone: String = String()
+  public var zone: String {
+    get {_storage._zone}
+    set {_uniqueStorage()._zone = newValue}
+  }
 
   /// "powercap", "model", "cgroup"...
-  public var sensor: String = String()
+  public var sensor: String {
+    get {_storage._sensor}
+    set {_uniqueStorage()._sensor = newValue}
+  }
 
   /// "measured", "sampled", "modelled".
-  public var quality: String = String()
+  public var quality: String {
+    get {_storage._quality}
+    set {_uniqueStorage()._quality = newValue}
+  }
 
   /// Whether the meter is in the host's cover.
-  public var inCover: Bool = false
+  public var inCover: Bool {
+    get {_storage._inCover}
+    set {_uniqueStorage()._inCover = newValue}
+  }
 
   /// Drawn anew whenever the count starts anew at 0; the collector continues the curve across two origins.
-  public var origin: UInt64 = 0
+  public var origin: UInt64 {
+    get {_storage._origin}
+    set {_uniqueStorage()._origin = newValue}
+  }
 
   /// Largest distance of a sample from the line, in the curve's unit.
-  public var epsilon: Int64 = 0
+  public var epsilon: Int64 {
+    get {_storage._epsilon}
+    set {_uniqueStorage()._epsilon = newValue}
+  }
 
-  public var samplePeriodUs: UInt64 = 0
+  public var samplePeriodUs: UInt64 {
+    get {_storage._samplePeriodUs}
+    set {_uniqueStorage()._samplePeriodUs = newValue}
+  }
 
   /// Largest power of a meter, and its power at idle where it is known (configured, or from a table of CPUs).
-  public var pMaxUw: UInt64 = 0
+  public var pMaxUw: UInt64 {
+    get {_storage._pMaxUw}
+    set {_uniqueStorage()._pMaxUw = newValue}
+  }
 
   public var pIdleUw: UInt64 {
-    get {_pIdleUw ?? 0}
-    set {_pIdleUw = newValue}
+    get {_storage._pIdleUw ?? 0}
+    set {_uniqueStorage()._pIdleUw = newValue}
   }
   /// Returns true if `pIdleUw` has been explicitly set.
-  public var hasPIdleUw: Bool {self._pIdleUw != nil}
+  public var hasPIdleUw: Bool {_storage._pIdleUw != nil}
   /// Clears the value of `pIdleUw`. Subsequent reads from it will return its default value.
-  public mutating func clearPIdleUw() {self._pIdleUw = nil}
+  public mutating func clearPIdleUw() {_uniqueStorage()._pIdleUw = nil}
 
   /// Hard limits of the true energy as parts per million of the value; both 1,000,000 for a sensor.
-  public var boundLowPpm: UInt32 = 0
+  public var boundLowPpm: UInt32 {
+    get {_storage._boundLowPpm}
+    set {_uniqueStorage()._boundLowPpm = newValue}
+  }
 
-  public var boundHighPpm: UInt32 = 0
+  public var boundHighPpm: UInt32 {
+    get {_storage._boundHighPpm}
+    set {_uniqueStorage()._boundHighPpm = newValue}
+  }
 
   /// What the figures rest on, for people: "AMD EPYC 7763, TDP 280 W x 2 of 128 threads".
-  public var basis: String = String()
+  public var basis: String {
+    get {_storage._basis}
+    set {_uniqueStorage()._basis = newValue}
+  }
+
+  /// Limits of the power at idle; absent: those of p_idle_uw itself.
+  public var pIdleLowUw: UInt64 {
+    get {_storage._pIdleLowUw ?? 0}
+    set {_uniqueStorage()._pIdleLowUw = newValue}
+  }
+  /// Returns true if `pIdleLowUw` has been explicitly set.
+  public var hasPIdleLowUw: Bool {_storage._pIdleLowUw != nil}
+  /// Clears the value of `pIdleLowUw`. Subsequent reads from it will return its default value.
+  public mutating func clearPIdleLowUw() {_uniqueStorage()._pIdleLowUw = nil}
+
+  public var pIdleHighUw: UInt64 {
+    get {_storage._pIdleHighUw ?? 0}
+    set {_uniqueStorage()._pIdleHighUw = newValue}
+  }
+  /// Returns true if `pIdleHighUw` has been explicitly set.
+  public var hasPIdleHighUw: Bool {_storage._pIdleHighUw != nil}
+  /// Clears the value of `pIdleHighUw`. Subsequent reads from it will return its default value.
+  public mutating func clearPIdleHighUw() {_uniqueStorage()._pIdleHighUw = nil}
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
 
-  fileprivate var _pIdleUw: UInt64? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// Knots of one curve in order of time.
@@ -576,103 +637,181 @@ nonisolated extension WireHostFacts: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WireCurveAnnouncement: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".CurveAnnouncement"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ref\0\u{1}name\0\u{1}kind\0\u{1}zone\0\u{1}sensor\0\u{1}quality\0\u{3}in_cover\0\u{1}origin\0\u{1}epsilon\0\u{3}sample_period_us\0\u{3}p_max_uw\0\u{3}p_idle_uw\0\u{3}bound_low_ppm\0\u{3}bound_high_ppm\0\u{1}basis\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ref\0\u{1}name\0\u{1}kind\0\u{1}zone\0\u{1}sensor\0\u{1}quality\0\u{3}in_cover\0\u{1}origin\0\u{1}epsilon\0\u{3}sample_period_us\0\u{3}p_max_uw\0\u{3}p_idle_uw\0\u{3}bound_low_ppm\0\u{3}bound_high_ppm\0\u{1}basis\0\u{3}p_idle_low_uw\0\u{3}p_idle_high_uw\0")
+
+  fileprivate class _StorageClass {
+    var _ref: UInt32 = 0
+    var _name: String = String()
+    var _kind: WireCurveKind = .unspecified
+    var _zone: String = String()
+    var _sensor: String = String()
+    var _quality: String = String()
+    var _inCover: Bool = false
+    var _origin: UInt64 = 0
+    var _epsilon: Int64 = 0
+    var _samplePeriodUs: UInt64 = 0
+    var _pMaxUw: UInt64 = 0
+    var _pIdleUw: UInt64? = nil
+    var _boundLowPpm: UInt32 = 0
+    var _boundHighPpm: UInt32 = 0
+    var _basis: String = String()
+    var _pIdleLowUw: UInt64? = nil
+    var _pIdleHighUw: UInt64? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _ref = source._ref
+      _name = source._name
+      _kind = source._kind
+      _zone = source._zone
+      _sensor = source._sensor
+      _quality = source._quality
+      _inCover = source._inCover
+      _origin = source._origin
+      _epsilon = source._epsilon
+      _samplePeriodUs = source._samplePeriodUs
+      _pMaxUw = source._pMaxUw
+      _pIdleUw = source._pIdleUw
+      _boundLowPpm = source._boundLowPpm
+      _boundHighPpm = source._boundHighPpm
+      _basis = source._basis
+      _pIdleLowUw = source._pIdleLowUw
+      _pIdleHighUw = source._pIdleHighUw
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.ref) }()
-      case 2: try { try decoder.decodeSingularStringField(value: &self.name) }()
-      case 3: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
-      case 4: try { try decoder.decodeSingularStringField(value: &self.zone) }()
-      case 5: try { try decoder.decodeSingularStringField(value: &self.sensor) }()
-      case 6: try { try decoder.decodeSingularStringField(value: &self.quality) }()
-      case 7: try { try decoder.decodeSingularBoolField(value: &self.inCover) }()
-      case 8: try { try decoder.decodeSingularFixed64Field(value: &self.origin) }()
-      case 9: try { try decoder.decodeSingularSInt64Field(value: &self.epsilon) }()
-      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.samplePeriodUs) }()
-      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.pMaxUw) }()
-      case 12: try { try decoder.decodeSingularUInt64Field(value: &self._pIdleUw) }()
-      case 13: try { try decoder.decodeSingularUInt32Field(value: &self.boundLowPpm) }()
-      case 14: try { try decoder.decodeSingularUInt32Field(value: &self.boundHighPpm) }()
-      case 15: try { try decoder.decodeSingularStringField(value: &self.basis) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt32Field(value: &_storage._ref) }()
+        case 2: try { try decoder.decodeSingularStringField(value: &_storage._name) }()
+        case 3: try { try decoder.decodeSingularEnumField(value: &_storage._kind) }()
+        case 4: try { try decoder.decodeSingularStringField(value: &_storage._zone) }()
+        case 5: try { try decoder.decodeSingularStringField(value: &_storage._sensor) }()
+        case 6: try { try decoder.decodeSingularStringField(value: &_storage._quality) }()
+        case 7: try { try decoder.decodeSingularBoolField(value: &_storage._inCover) }()
+        case 8: try { try decoder.decodeSingularFixed64Field(value: &_storage._origin) }()
+        case 9: try { try decoder.decodeSingularSInt64Field(value: &_storage._epsilon) }()
+        case 10: try { try decoder.decodeSingularUInt64Field(value: &_storage._samplePeriodUs) }()
+        case 11: try { try decoder.decodeSingularUInt64Field(value: &_storage._pMaxUw) }()
+        case 12: try { try decoder.decodeSingularUInt64Field(value: &_storage._pIdleUw) }()
+        case 13: try { try decoder.decodeSingularUInt32Field(value: &_storage._boundLowPpm) }()
+        case 14: try { try decoder.decodeSingularUInt32Field(value: &_storage._boundHighPpm) }()
+        case 15: try { try decoder.decodeSingularStringField(value: &_storage._basis) }()
+        case 16: try { try decoder.decodeSingularUInt64Field(value: &_storage._pIdleLowUw) }()
+        case 17: try { try decoder.decodeSingularUInt64Field(value: &_storage._pIdleHighUw) }()
+        default: break
+        }
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.ref != 0 {
-      try visitor.visitSingularUInt32Field(value: self.ref, fieldNumber: 1)
-    }
-    if !self.name.isEmpty {
-      try visitor.visitSingularStringField(value: self.name, fieldNumber: 2)
-    }
-    if self.kind != .unspecified {
-      try visitor.visitSingularEnumField(value: self.kind, fieldNumber: 3)
-    }
-    if !self.zone.isEmpty {
-      try visitor.visitSingularStringField(value: self.zone, fieldNumber: 4)
-    }
-    if !self.sensor.isEmpty {
-      try visitor.visitSingularStringField(value: self.sensor, fieldNumber: 5)
-    }
-    if !self.quality.isEmpty {
-      try visitor.visitSingularStringField(value: self.quality, fieldNumber: 6)
-    }
-    if self.inCover != false {
-      try visitor.visitSingularBoolField(value: self.inCover, fieldNumber: 7)
-    }
-    if self.origin != 0 {
-      try visitor.visitSingularFixed64Field(value: self.origin, fieldNumber: 8)
-    }
-    if self.epsilon != 0 {
-      try visitor.visitSingularSInt64Field(value: self.epsilon, fieldNumber: 9)
-    }
-    if self.samplePeriodUs != 0 {
-      try visitor.visitSingularUInt64Field(value: self.samplePeriodUs, fieldNumber: 10)
-    }
-    if self.pMaxUw != 0 {
-      try visitor.visitSingularUInt64Field(value: self.pMaxUw, fieldNumber: 11)
-    }
-    try { if let v = self._pIdleUw {
-      try visitor.visitSingularUInt64Field(value: v, fieldNumber: 12)
-    } }()
-    if self.boundLowPpm != 0 {
-      try visitor.visitSingularUInt32Field(value: self.boundLowPpm, fieldNumber: 13)
-    }
-    if self.boundHighPpm != 0 {
-      try visitor.visitSingularUInt32Field(value: self.boundHighPpm, fieldNumber: 14)
-    }
-    if !self.basis.isEmpty {
-      try visitor.visitSingularStringField(value: self.basis, fieldNumber: 15)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._ref != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._ref, fieldNumber: 1)
+      }
+      if !_storage._name.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._name, fieldNumber: 2)
+      }
+      if _storage._kind != .unspecified {
+        try visitor.visitSingularEnumField(value: _storage._kind, fieldNumber: 3)
+      }
+      if !_storage._zone.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._zone, fieldNumber: 4)
+      }
+      if !_storage._sensor.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._sensor, fieldNumber: 5)
+      }
+      if !_storage._quality.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._quality, fieldNumber: 6)
+      }
+      if _storage._inCover != false {
+        try visitor.visitSingularBoolField(value: _storage._inCover, fieldNumber: 7)
+      }
+      if _storage._origin != 0 {
+        try visitor.visitSingularFixed64Field(value: _storage._origin, fieldNumber: 8)
+      }
+      if _storage._epsilon != 0 {
+        try visitor.visitSingularSInt64Field(value: _storage._epsilon, fieldNumber: 9)
+      }
+      if _storage._samplePeriodUs != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._samplePeriodUs, fieldNumber: 10)
+      }
+      if _storage._pMaxUw != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._pMaxUw, fieldNumber: 11)
+      }
+      try { if let v = _storage._pIdleUw {
+        try visitor.visitSingularUInt64Field(value: v, fieldNumber: 12)
+      } }()
+      if _storage._boundLowPpm != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._boundLowPpm, fieldNumber: 13)
+      }
+      if _storage._boundHighPpm != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._boundHighPpm, fieldNumber: 14)
+      }
+      if !_storage._basis.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._basis, fieldNumber: 15)
+      }
+      try { if let v = _storage._pIdleLowUw {
+        try visitor.visitSingularUInt64Field(value: v, fieldNumber: 16)
+      } }()
+      try { if let v = _storage._pIdleHighUw {
+        try visitor.visitSingularUInt64Field(value: v, fieldNumber: 17)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireCurveAnnouncement, rhs: WireCurveAnnouncement) -> Bool {
-    if lhs.ref != rhs.ref {return false}
-    if lhs.name != rhs.name {return false}
-    if lhs.kind != rhs.kind {return false}
-    if lhs.zone != rhs.zone {return false}
-    if lhs.sensor != rhs.sensor {return false}
-    if lhs.quality != rhs.quality {return false}
-    if lhs.inCover != rhs.inCover {return false}
-    if lhs.origin != rhs.origin {return false}
-    if lhs.epsilon != rhs.epsilon {return false}
-    if lhs.samplePeriodUs != rhs.samplePeriodUs {return false}
-    if lhs.pMaxUw != rhs.pMaxUw {return false}
-    if lhs._pIdleUw != rhs._pIdleUw {return false}
-    if lhs.boundLowPpm != rhs.boundLowPpm {return false}
-    if lhs.boundHighPpm != rhs.boundHighPpm {return false}
-    if lhs.basis != rhs.basis {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._ref != rhs_storage._ref {return false}
+        if _storage._name != rhs_storage._name {return false}
+        if _storage._kind != rhs_storage._kind {return false}
+        if _storage._zone != rhs_storage._zone {return false}
+        if _storage._sensor != rhs_storage._sensor {return false}
+        if _storage._quality != rhs_storage._quality {return false}
+        if _storage._inCover != rhs_storage._inCover {return false}
+        if _storage._origin != rhs_storage._origin {return false}
+        if _storage._epsilon != rhs_storage._epsilon {return false}
+        if _storage._samplePeriodUs != rhs_storage._samplePeriodUs {return false}
+        if _storage._pMaxUw != rhs_storage._pMaxUw {return false}
+        if _storage._pIdleUw != rhs_storage._pIdleUw {return false}
+        if _storage._boundLowPpm != rhs_storage._boundLowPpm {return false}
+        if _storage._boundHighPpm != rhs_storage._boundHighPpm {return false}
+        if _storage._basis != rhs_storage._basis {return false}
+        if _storage._pIdleLowUw != rhs_storage._pIdleLowUw {return false}
+        if _storage._pIdleHighUw != rhs_storage._pIdleHighUw {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,209 @@
+import Energy
+
+/// The sums of one component while the sweep goes over its window.
+struct ComponentSweep {
+    private let component: Component
+    private let meters: [MeterInput]
+    private let tracks: [Track]
+    /// Lowers the idle floor where the whole window's energy is below it.
+    private let floorScale: Double
+    private let isFloorUnknown: Bool
+    private let meteredTotal: Int64
+    private let floorRatios: (low: Double, high: Double)
+
+    private var parts: [Part]
+    private var agent = 0.0
+    private var system = 0.0
+    private var unknown = 0.0
+    /// Dynamic energy of either sign while nothing ran.
+    private var idleDynamic = 0.0
+    private var floorTotal = 0.0
+    private var unmetered = Microseconds.zero
+    private var unmeteredMaximum = 0.0
+
+    /// A span's sums, fractional µJ.
+    private struct Part {
+        var dynamic = 0.0
+        var reserved = 0.0
+        var busy = 0.0
+        var equal = 0.0
+        var bounds = SliceBounds()
+        var metered = Microseconds.zero
+        var unmetered = Microseconds.zero
+        /// The dearest µs of CPU time seen, µJ.
+        var dearest = 0.0
+    }
+
+    init(component: Component, meters: [MeterInput], times: [Timestamp], spanCount: Int) {
+        self.component = component
+        self.meters = meters
+        let tracks = meters.map { Track($0.curve, at: times) }
+        self.tracks = tracks
+        parts = Array(repeating: Part(), count: spanCount)
+
+        var metered: Int64 = 0
+        var energy = 0.0
+        var floor = 0.0
+        for (meter, track) in zip(meters, tracks) {
+            for i in track.isKnown.indices where track.isKnown[i] {
+                metered += Int64(saturating: track.values[i + 1].rounded()) - Int64(saturating: track.values[i].rounded())
+                energy += track.increase(i)
+                floor += (meter.idle?.best ?? .zero).microjoules(over: times[i + 1] - times[i])
+            }
+        }
+        meteredTotal = metered
+        floorScale = floor > energy && floor > 0 ? energy / floor : 1
+        isFloorUnknown = meters.contains { $0.idle == nil }
+
+        let best = meters.reduce(0) { $0 + ($1.idle?.best.watts ?? 0) } * floorScale
+        let low = meters.reduce(0) { $0 + ($1.idle?.low.watts ?? 0) }
+        let high = meters.reduce(0) { $0 + ($1.idle?.high.watts ?? 0) }
+        floorRatios = best > 0 ? (min(1, low / best), max(1, high / best)) : (1, 1)
+    }
+
+    mutating func add(
+        _ i: Int, _ duration: Microseconds, _ formula: ShareFormula,
+        _ running: [(span: Int, share: Double, isMeasured: Bool, claim: Double)], _ claims: Double, _ shares: Double
+    ) {
+        var energy = 0.0
+        var energyLow = 0.0
+        var energyHigh = 0.0
+        var floor = 0.0
+        var missing = 0.0
+        var isWhole = true
+        for (meter, track) in zip(meters, tracks) {
+            guard track.isKnown[i] else {
+                isWhole = false
+                missing += meter.maximumPower.microjoules(over: duration)
+                continue
+            }
+            let increase = track.increase(i)
+            energy += increase
+            energyLow += increase * meter.boundRatios.low
+            energyHigh += increase * meter.boundRatios.high
+            floor += (meter.idle?.best ?? .zero).microjoules(over: duration) * floorScale
+        }
+        if !isWhole {
+            unmetered += duration
+            unmeteredMaximum += missing
+        }
+        let dynamic = energy - floor
+        agent += dynamic * formula.agent
+        system += dynamic * formula.system
+        unknown += dynamic * formula.unknown
+        idleDynamic += dynamic * formula.idle
+        floorTotal += floor
+
+        let count = Double(running.count)
+        for one in running {
+            var part = parts[one.span]
+            part.dynamic += dynamic * one.share
+            part.reserved += floor * one.claim / max(1, claims)
+            part.busy += shares > 0 ? floor * one.share / shares : 0
+            part.equal += floor / count
+            if one.isMeasured {
+                part.bounds.drawnLow += one.share * energyLow
+                part.bounds.drawnHigh += one.share * energyHigh
+                part.bounds.floorLow += one.share * floor
+                part.bounds.floorHigh += one.share * floor
+                let cpuTime = formula.busy * Double(duration.count)
+                if cpuTime > 0 { part.dearest = max(part.dearest, energyHigh / cpuTime) }
+            } else {
+                part.bounds.drawnHigh += formula.mostUndeclared * energyHigh
+                part.bounds.floorHigh += formula.mostUndeclared * floor
+            }
+            part.bounds.unmeteredHigh += missing
+            if isWhole { part.metered += duration } else { part.unmetered += duration }
+            parts[one.span] = part
+        }
+    }
+
+    /// Rounds the sums into accounts that add up to the metered energy.
+    func close(spans: [ActiveSpan], cpuTimes: [Double], flags: AccountFlags, window: Interval) -> ComponentAccounts {
+        var accounts = ComponentAccounts(component: component)
+        accounts.metered = meteredTotal
+        accounts.flags = flags
+        if floorScale < 1 { accounts.flags.insert(.idleFloorHigh) }
+        if isFloorUnknown { accounts.flags.insert(.idleFloorUnknown) }
+
+        // A negative account is stored as 0; what it lacks is taken from the idle energy, which always suffices.
+        let signed = parts.map(\.dynamic) + [agent, system, unknown, idleDynamic]
+        let deficit = signed.reduce(0) { $0 + max(0, -$1) }
+        if deficit >= 0.5 { accounts.flags.insert(.clamped) }
+        let idleScale = floorTotal > 0 ? max(0, floorTotal - deficit) / floorTotal : 0
+
+        var rounding = CumulativeRounding(total: meteredTotal)
+        let dynamics = parts.map { rounding.next($0.dynamic) }
+        accounts.jobDynamic = dynamics.reduce(0, +)
+        accounts.agent = rounding.next(agent)
+        accounts.system = rounding.next(system)
+        accounts.unknown = rounding.next(unknown)
+        accounts.idle = rounding.rest
+
+        var reserved = CumulativeRounding(total: accounts.idle)
+        var busy = CumulativeRounding(total: accounts.idle)
+        var equal = CumulativeRounding(total: accounts.idle)
+        let meterQuality = meters.map(\.quality).max() ?? .unknown
+        for (index, part) in parts.enumerated() {
+            let span = spans[index]
+            let idle = IdleMoved(
+                reserved: reserved.next(part.reserved * idleScale), busy: busy.next(part.busy * idleScale),
+                equal: equal.next(part.equal * idleScale))
+            accounts.idleMoved += idle
+            let length = Double(max(1, span.clipped.duration.count))
+            accounts.slices.append(
+                Slice(
+                    spanID: span.span.id, component: component, interval: span.clipped, dynamic: dynamics[index], idle: idle,
+                    bounds: bounds(of: part, span: span), metered: part.metered, meanShare: cpuTimes[index] / length,
+                    shareMethod: span.span.shareMethod, quality: part.unmetered > .zero ? max(.partial, meterQuality) : meterQuality))
+        }
+        accounts.unmetered = unmetered
+        accounts.unmeteredMaximum = Int64(saturating: unmeteredMaximum.rounded(.up))
+        accounts.quality = unmetered > .zero ? max(.partial, meterQuality) : meterQuality
+        return accounts
+    }
+
+    private func bounds(of part: Part, span: ActiveSpan) -> SliceBounds {
+        var bounds = part.bounds
+        bounds.floorRatioLow = floorRatios.low
+        bounds.floorRatioHigh = floorRatios.high
+        // One for rounding to whole µJ on either side.
+        var lower = 1.0
+        var upper = 1.0
+        for (edge, isReal) in [
+            (span.clipped.start, span.clipped.start == span.span.interval.start),
+            (span.clipped.end, span.clipped.end == span.span.interval.end),
+        ] where isReal {
+            let error = edgeError(at: edge)
+            lower += error
+            upper += error
+            if span.span.workload == nil {
+                upper += around(edge, within: span.span.edgeResolution, isEnd: edge == span.clipped.end)
+            } else if let workload = span.span.workload, workload.curve.knot(at: edge) == nil {
+                let error = Double(workload.epsilonMicroseconds) * part.dearest
+                lower += error
+                upper += error
+            }
+        }
+        bounds.drawnLow = max(0, bounds.drawnLow - lower)
+        bounds.drawnHigh += upper
+        return bounds
+    }
+
+    /// How far the curves may be off at an instant, µJ: nothing where the meters were read at it, else ε at the nearest samples
+    /// and at most `P_max * dt / 4` between them.
+    private func edgeError(at edge: Timestamp) -> Double {
+        meters.reduce(0) { sum, meter in
+            guard meter.curve.knot(at: edge) == nil else { return sum }
+            let between = meter.maximumPower.microjoules(over: meter.samplePeriod) / 4
+            return sum + (Double(meter.epsilonMicrojoules) + between) * meter.boundRatios.high
+        }
+    }
+
+    /// What the host drew just outside an edge that may be off by `resolution`, µJ.
+    private func around(_ edge: Timestamp, within resolution: Microseconds, isEnd: Bool) -> Double {
+        guard resolution > .zero else { return 0 }
+        let outside = isEnd ? Interval(edge, edge + resolution) : Interval(edge - resolution, edge)
+        return meters.reduce(0) { $0 + $1.curve.increase(over: outside) * $1.boundRatios.high }
+    }
+}

@@ -1,0 +1,160 @@
+public import Energy
+
+/// What was noticed while accounts were made; stored beside them and shown.
+public struct AccountFlags: OptionSet, Hashable, Sendable {
+    public let rawValue: Int32
+    public init(rawValue: Int32) { self.rawValue = rawValue }
+
+    /// The hour's energy was below the idle floor, which was lowered to it.
+    public static let idleFloorHigh = AccountFlags(rawValue: 1 << 0)
+    /// An account's dynamic energy was negative and is stored as 0.
+    public static let clamped = AccountFlags(rawValue: 1 << 1)
+    /// No idle floor is known: all energy counts as dynamic.
+    public static let idleFloorUnknown = AccountFlags(rawValue: 1 << 2)
+    /// The number of slots is not known: what a span reserved is a guess.
+    public static let slotsUnknown = AccountFlags(rawValue: 1 << 3)
+    /// The host's busy time was not measured in part of the window.
+    public static let busyUnknown = AccountFlags(rawValue: 1 << 4)
+
+    public var names: [String] {
+        [
+            (AccountFlags.idleFloorHigh, "idle_floor_high"), (.clamped, "clamped"), (.idleFloorUnknown, "idle_floor_unknown"),
+            (.slotsUnknown, "slots_unknown"), (.busyUnknown, "busy_unknown"),
+        ].filter { contains($0.0) }.map(\.1)
+    }
+}
+
+/// What each policy moves from the idle account, µJ.
+public struct IdleMoved: Hashable, Sendable {
+    public var reserved: Int64 = 0
+    public var busy: Int64 = 0
+    public var equal: Int64 = 0
+
+    public init(reserved: Int64 = 0, busy: Int64 = 0, equal: Int64 = 0) {
+        self.reserved = reserved
+        self.busy = busy
+        self.equal = equal
+    }
+
+    public subscript(policy: Policy) -> Int64 {
+        switch policy {
+        case .dynamic: 0
+        case .reserved: reserved
+        case .busy: busy
+        case .equal: equal
+        }
+    }
+
+    public static func += (a: inout IdleMoved, b: IdleMoved) {
+        a.reserved += b.reserved
+        a.busy += b.busy
+        a.equal += b.equal
+    }
+}
+
+/// What the hard limits of a slice are made of; linear, so that the limits under each policy are sums of it.
+///
+/// A slice's energy under a policy is `drawn - floor + idle moved`: its part of all energy, less its part of the idle floor, plus
+/// the idle that the policy gives it. The floor and the moved idle scale together within the limits of the floor itself.
+public struct SliceBounds: Hashable, Sendable {
+    /// The least and the most of the host's energy that the span can have drawn, idle floor included, µJ.
+    public var drawnLow: Double = 0
+    public var drawnHigh: Double = 0
+    /// The idle floor within each of the two, µJ.
+    public var floorLow: Double = 0
+    public var floorHigh: Double = 0
+    /// Limits of the true idle power as ratios of the one used.
+    public var floorRatioLow: Double = 1
+    public var floorRatioHigh: Double = 1
+    /// The most that unmetered time can add, µJ.
+    public var unmeteredHigh: Double = 0
+
+    public init() {}
+
+    /// Hard limits in µJ of the slice's energy with the idle that a policy moved to it.
+    public func limits(idleMoved: Int64) -> (low: Double, high: Double) {
+        let moved = Double(idleMoved)
+        let low = drawnLow + min((moved - floorLow) * floorRatioLow, (moved - floorLow) * floorRatioHigh)
+        let high = drawnHigh + max((moved - floorHigh) * floorRatioLow, (moved - floorHigh) * floorRatioHigh) + unmeteredHigh
+        return (max(0, low), max(0, high))
+    }
+}
+
+/// A span's part of one component's energy in one window.
+public struct Slice: Sendable {
+    public var spanID: Int64
+    public var component: Component
+    public var interval: Interval
+    public var dynamic: Int64
+    public var idle: IdleMoved
+    public var bounds: SliceBounds
+    /// Time of the slice in which the component was metered.
+    public var metered: Microseconds
+    /// The span's part of the host's CPU, averaged over the slice.
+    public var meanShare: Double
+    public var shareMethod: ShareMethod
+    public var quality: Quality
+
+    public init(
+        spanID: Int64, component: Component, interval: Interval, dynamic: Int64, idle: IdleMoved, bounds: SliceBounds,
+        metered: Microseconds, meanShare: Double, shareMethod: ShareMethod, quality: Quality
+    ) {
+        self.spanID = spanID
+        self.component = component
+        self.interval = interval
+        self.dynamic = dynamic
+        self.idle = idle
+        self.bounds = bounds
+        self.metered = metered
+        self.meanShare = meanShare
+        self.shareMethod = shareMethod
+        self.quality = quality
+    }
+}
+
+/// The accounts of one component of one host in one window, µJ: every joule in exactly one of them.
+public struct ComponentAccounts: Sendable {
+    public var component: Component
+    public var metered: Int64
+    public var jobDynamic: Int64
+    public var system: Int64
+    public var agent: Int64
+    /// Before policy.
+    public var idle: Int64
+    /// Metered energy whose owner is not known.
+    public var unknown: Int64
+    /// What each policy moves from `idle` to spans.
+    public var idleMoved: IdleMoved
+    /// Time of the window in which the component was not fully metered.
+    public var unmetered: Microseconds
+    /// The most energy that can have flowed in that time.
+    public var unmeteredMaximum: Int64
+    public var flags: AccountFlags
+    public var quality: Quality
+    public var slices: [Slice]
+
+    public init(component: Component) {
+        self.component = component
+        metered = 0
+        jobDynamic = 0
+        system = 0
+        agent = 0
+        idle = 0
+        unknown = 0
+        idleMoved = IdleMoved()
+        unmetered = .zero
+        unmeteredMaximum = 0
+        flags = []
+        quality = .unknown
+        slices = []
+    }
+
+    /// Conservation: the accounts add up to what was metered, none is negative, and no policy moves more idle than there is.
+    public var isConserved: Bool {
+        metered == jobDynamic + system + agent + idle + unknown
+            && [jobDynamic, system, agent, idle, unknown].allSatisfy { $0 >= 0 }
+            && [idleMoved.reserved, idleMoved.busy, idleMoved.equal].allSatisfy { (0...idle).contains($0) }
+            && slices.reduce(0) { $0 + $1.dynamic } == jobDynamic
+            && Policy.allCases.allSatisfy { policy in slices.reduce(0) { $0 + $1.idle[policy] } == idleMoved[policy] }
+    }
+}

@@ -1,0 +1,111 @@
+public import Energy
+
+/// A meter of a host's cover, as the accounting sees it.
+public struct MeterInput: Sendable {
+    public var name: String
+    public var component: Component
+    public var quality: Quality
+    /// µJ over time.
+    public var curve: Curve
+    /// Largest distance of a sample from the curve's line, µJ.
+    public var epsilonMicrojoules: Int64
+    public var samplePeriod: Microseconds
+    public var maximumPower: Power
+    /// Power at idle: configured, learned, or a model's 0 % point; nil where nothing is known, which counts as 0 and is flagged.
+    public var idle: UtilisationModel.Point?
+    /// Limits of the true energy as ratios of the curve's; 1 and 1 for a sensor.
+    public var boundRatios: (low: Double, high: Double)
+
+    public init(
+        name: String, component: Component, quality: Quality, curve: Curve, epsilonMicrojoules: Int64 = 0,
+        samplePeriod: Microseconds = .zero, maximumPower: Power = Power(watts: 1000), idle: UtilisationModel.Point? = nil,
+        boundRatios: (low: Double, high: Double) = (1, 1)
+    ) {
+        self.name = name
+        self.component = component
+        self.quality = quality
+        self.curve = curve
+        self.epsilonMicrojoules = epsilonMicrojoules
+        self.samplePeriod = samplePeriod
+        self.maximumPower = maximumPower
+        self.idle = idle
+        self.boundRatios = boundRatios
+    }
+}
+
+/// A span on the host, as the accounting sees it.
+public struct SpanInput: Sendable {
+    /// CPU time that an agent measured for the span's cgroup, µs over time.
+    public struct Workload: Sendable {
+        public var curve: Curve
+        /// The cgroup has ended: after its last knot it used nothing. Else what follows is not known yet.
+        public var isClosed: Bool
+        public var epsilonMicroseconds: Int64
+
+        public init(curve: Curve, isClosed: Bool, epsilonMicroseconds: Int64 = 0) {
+            self.curve = curve
+            self.isClosed = isClosed
+            self.epsilonMicroseconds = epsilonMicroseconds
+        }
+    }
+
+    /// Orders the accounts; unique on the host.
+    public var id: Int64
+    public var interval: Interval
+    /// How far each edge may be off, either way.
+    public var edgeResolution: Microseconds
+    public var workload: Workload?
+    /// CPU time that the client posted for the whole span, summed over its CPUs.
+    public var postedCPUTime: Microseconds?
+    /// The posted span's whole length, over which `postedCPUTime` was used.
+    public var fullDuration: Microseconds
+    /// Part of the host's CPU that the span declared, 0...1.
+    public var cpuShare: Double?
+    /// CPUs that the span declared.
+    public var cpus: Double?
+    /// Slots that the span takes.
+    public var weight: Double?
+
+    public init(
+        id: Int64, interval: Interval, edgeResolution: Microseconds = .zero, workload: Workload? = nil,
+        postedCPUTime: Microseconds? = nil, cpuShare: Double? = nil, cpus: Double? = nil, weight: Double? = nil
+    ) {
+        self.id = id
+        self.interval = interval
+        self.edgeResolution = edgeResolution
+        self.workload = workload
+        self.postedCPUTime = postedCPUTime
+        self.fullDuration = interval.duration
+        self.cpuShare = cpuShare
+        self.cpus = cpus
+        self.weight = weight
+    }
+}
+
+/// Everything that the accounts of one host over one window (an hour, as a rule) are made from.
+public struct HostInput: Sendable {
+    public var window: Interval
+    public var cpus: Int
+    /// Jobs that the host takes at once; nil where nobody said.
+    public var slots: Double?
+    /// The meters of the host's cover.
+    public var meters: [MeterInput]
+    /// Busy CPU time of the whole host, µs; nil where it is not known.
+    public var busy: Curve?
+    /// CPU time of the agent itself, µs.
+    public var agent: Curve?
+    public var spans: [SpanInput]
+
+    public init(
+        window: Interval, cpus: Int, slots: Double? = nil, meters: [MeterInput], busy: Curve? = nil, agent: Curve? = nil,
+        spans: [SpanInput] = []
+    ) {
+        self.window = window
+        self.cpus = max(1, cpus)
+        self.slots = slots
+        self.meters = meters
+        self.busy = busy
+        self.agent = agent
+        self.spans = spans
+    }
+}

@@ -1,0 +1,237 @@
+import Energy
+
+/// Keeps the accounts of one host over one window.
+///
+/// A pure function of its input. Between two breakpoints (knots, edges of spans and gaps) every curve is a line, so every rate is
+/// constant there and each account is a sum over those stretches. Dynamic energy is signed until the end: sums then depend on the
+/// curves at their ends only, whatever thinning did in between.
+public struct Sweep {
+    private let host: HostInput
+    private let times: [Timestamp]
+    private let spans: [ActiveSpan]
+    private let busy: Track?
+    private let agent: Track?
+
+    /// The accounts of each component that has a meter, in the order of `Component`.
+    public static func accounts(of host: HostInput) -> [ComponentAccounts] { Sweep(host).run() }
+
+    private init(_ host: HostInput) {
+        self.host = host
+        let clipped = host.spans
+            .compactMap { span in span.interval.intersection(host.window).map { (span, $0) } }
+            .sorted { $0.0.id < $1.0.id }
+        let curves = host.meters.map(\.curve) + [host.busy, host.agent].compactMap { $0 } + clipped.compactMap { $0.0.workload?.curve }
+        let times = Sweep.breakpoints(of: curves, spans: clipped.map(\.1), in: host.window)
+        self.times = times
+        busy = host.busy.map { Track($0, at: times) }
+        agent = host.agent.map { Track($0, at: times) }
+        spans = clipped.map { ActiveSpan(span: $0.0, clipped: $0.1, times: times) }
+    }
+
+    private static func breakpoints(of curves: [Curve], spans: [Interval], in window: Interval) -> [Timestamp] {
+        var times = [window.start, window.end]
+        for span in spans { times += [span.start, span.end] }
+        for curve in curves {
+            for knot in curve.knots where window.contains(knot.time) { times.append(knot.time) }
+            for gap in curve.gaps {
+                for edge in [gap.interval.start, gap.interval.end] where window.contains(edge) { times.append(edge) }
+            }
+        }
+        times.sort()
+        var unique: [Timestamp] = []
+        unique.reserveCapacity(times.count)
+        for time in times where unique.last != time { unique.append(time) }
+        return unique
+    }
+
+    /// What one stretch of time gives to whom, as fractions; the same for every component.
+    private struct Stretch {
+        var duration: Microseconds
+        var formula: ShareFormula
+        /// Indexes into `spans`, with their fraction of dynamic energy and their claim on idle.
+        var running: [(span: Int, share: Double, isMeasured: Bool, claim: Double)]
+        var claims: Double
+        var shares: Double
+    }
+
+    private func run() -> [ComponentAccounts] {
+        var components: [Component: ComponentSweep] = [:]
+        for component in Component.allCases {
+            let meters = host.meters.filter { $0.component == component }
+            guard !meters.isEmpty else { continue }
+            components[component] = ComponentSweep(component: component, meters: meters, times: times, spanCount: spans.count)
+        }
+        guard !components.isEmpty, times.count > 1 else { return [] }
+
+        var flags: AccountFlags = []
+        var cpuTimes = [Double](repeating: 0, count: spans.count)
+        for i in 0..<(times.count - 1) {
+            let stretch = stretch(i, flags: &flags)
+            for part in stretch.running {
+                cpuTimes[part.span] += part.share * stretch.formula.busy * Double(stretch.duration.count)
+            }
+            for component in components.keys {
+                components[component]!.add(i, stretch.duration, stretch.formula, stretch.running, stretch.claims, stretch.shares)
+            }
+        }
+        return Component.allCases.compactMap { component in
+            components[component]?.close(spans: spans, cpuTimes: cpuTimes, flags: flags, window: host.window)
+        }
+    }
+
+    private func stretch(_ i: Int, flags: inout AccountFlags) -> Stretch {
+        let duration = times[i + 1] - times[i]
+        let capacity = Double(duration.count) * Double(host.cpus)
+        let running = spans.indices.filter { spans[$0].isRunning(i) }
+        let count = Double(running.count)
+
+        var measuredSum = 0.0
+        var weightSum = 0.0
+        var parts: [(span: Int, value: Double, isMeasured: Bool)] = []
+        for index in running {
+            if let used = spans[index].cpuTime(i) {
+                parts.append((index, used / capacity, true))
+                measuredSum += used / capacity
+            } else {
+                let weight = spans[index].span.weight(cpus: host.cpus, slots: host.slots, running: count)
+                parts.append((index, weight, false))
+                weightSum += weight
+            }
+        }
+        let busyFraction = busy.flatMap { $0.isKnown[i] ? min(1, $0.increase(i) / capacity) : nil }
+        let agentFraction = agent.map { $0.isKnown[i] ? $0.increase(i) / capacity : 0 } ?? 0
+        if busyFraction == nil { flags.insert(.busyUnknown) }
+        let formula = ShareFormula(busy: busyFraction, measured: measuredSum, agent: agentFraction, weights: weightSum)
+
+        var result = Stretch(duration: duration, formula: formula, running: [], claims: 0, shares: 0)
+        result.running.reserveCapacity(parts.count)
+        for part in parts {
+            let span = spans[part.span].span
+            let share = part.isMeasured ? formula.measured(part.value) : formula.declared(part.value)
+            let claim = span.claim(cpus: host.cpus, slots: host.slots, running: count)
+            if claim.isGuess { flags.insert(.slotsUnknown) }
+            result.running.append((part.span, share, part.isMeasured, claim.value))
+            result.claims += claim.value
+            result.shares += share
+        }
+        return result
+    }
+}
+
+/// A curve's values at the breakpoints.
+struct Track {
+    /// At each breakpoint; held constant outside the curve's extent.
+    let values: [Double]
+    /// Per stretch between two breakpoints: inside the extent, outside every gap.
+    let isKnown: [Bool]
+
+    init(_ curve: Curve, at times: [Timestamp]) {
+        let knots = curve.knots
+        var values: [Double] = []
+        values.reserveCapacity(times.count)
+        var k = 0
+        for time in times {
+            while k + 1 < knots.count, knots[k + 1].time <= time { k += 1 }
+            guard let first = knots.first else {
+                values.append(0)
+                continue
+            }
+            if time <= first.time {
+                values.append(Double(first.value))
+            } else if k + 1 == knots.count || knots[k].time == time {
+                values.append(Double(knots[k].value))
+            } else {
+                let a = knots[k]
+                let b = knots[k + 1]
+                let fraction = Double((time - a.time).count) / Double((b.time - a.time).count)
+                values.append(Double(a.value) + fraction * Double(b.value - a.value))
+            }
+        }
+        self.values = values
+        var isKnown = [Bool](repeating: false, count: max(0, times.count - 1))
+        if let extent = curve.extent {
+            var g = 0
+            for i in isKnown.indices {
+                while g < curve.gaps.count, curve.gaps[g].interval.end <= times[i] { g += 1 }
+                let isInGap = g < curve.gaps.count && curve.gaps[g].interval.start <= times[i]
+                isKnown[i] = extent.start <= times[i] && times[i + 1] <= extent.end && !isInGap
+            }
+        }
+        self.isKnown = isKnown
+    }
+
+    func increase(_ i: Int) -> Double { values[i + 1] - values[i] }
+}
+
+/// A span clipped to the window, with its workload's curve at the breakpoints.
+struct ActiveSpan {
+    let span: SpanInput
+    let clipped: Interval
+    private let stretches: Range<Int>
+    private let workload: Track?
+    private let birth: Timestamp
+    private let death: Timestamp
+    private let times: [Timestamp]
+
+    init(span: SpanInput, clipped: Interval, times: [Timestamp]) {
+        self.span = span
+        self.clipped = clipped
+        self.times = times
+        stretches = Self.index(of: clipped.start, in: times)..<Self.index(of: clipped.end, in: times)
+        workload = span.workload.map { Track($0.curve, at: times) }
+        birth = span.workload?.curve.extent?.start ?? Timestamp(microseconds: .max)
+        death = span.workload.flatMap { $0.isClosed ? $0.curve.extent?.end : nil } ?? Timestamp(microseconds: .max)
+    }
+
+    func isRunning(_ i: Int) -> Bool { stretches.contains(i) }
+
+    /// CPU-µs that the span used in a stretch; nil where nobody measured.
+    func cpuTime(_ i: Int) -> Double? {
+        guard let workload else { return nil }
+        if workload.isKnown[i] { return workload.increase(i) }
+        if times[i + 1] <= birth && birth.microseconds != .max || times[i] >= death { return 0 }
+        return nil
+    }
+
+    /// `times` holds every edge of every span.
+    private static func index(of time: Timestamp, in times: [Timestamp]) -> Int {
+        var low = 0
+        var high = times.count
+        while low < high {
+            let middle = (low + high) / 2
+            if times[middle] < time { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}
+
+extension SpanInput {
+    /// How the span's share is found, wherever its workload is known.
+    public var shareMethod: ShareMethod {
+        if workload != nil { return .measured }
+        if postedCPUTime != nil, fullDuration > .zero { return .measuredClient }
+        return cpuShare != nil || cpus != nil || weight != nil ? .declared : .equal
+    }
+
+    /// The part of the host's CPU that an unmeasured span is taken to have used.
+    func weight(cpus hostCPUs: Int, slots: Double?, running: Double) -> Double {
+        if let postedCPUTime, fullDuration > .zero {
+            return min(1, Double(postedCPUTime.count) / (Double(fullDuration.count) * Double(hostCPUs)))
+        }
+        if let cpuShare { return cpuShare }
+        if let cpus { return min(1, cpus / Double(hostCPUs)) }
+        if let weight, let slots, slots > 0 { return min(1, weight / slots) }
+        return 1 / max(1, slots ?? 0, running)
+    }
+
+    /// The part of the host that the span reserved; a guess where neither the span nor the host said anything.
+    func claim(cpus hostCPUs: Int, slots: Double?, running: Double) -> (value: Double, isGuess: Bool) {
+        if let cpus { return (min(1, cpus / Double(hostCPUs)), false) }
+        if let cpuShare { return (cpuShare, false) }
+        if let slots, slots > 0 {
+            if let weight { return (min(1, weight / slots), false) }
+            return (1 / max(slots, running), false)
+        }
+        return (1 / max(1, running), true)
+    }
+}
