@@ -14,10 +14,13 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
@@ -41,7 +44,7 @@ let package = Package(
             name: "Factors",
             path: "config/factors",
             exclude: ["README.md"],
-            sources: ["Factors.swift"],
+            sources: ["Factors.swift", "CSVTable.swift"],
             resources: [.embedInCode("cpu_power.csv"), .embedInCode("country_intensity.csv")]
         ),
         .target(
@@ -78,14 +81,18 @@ let package = Package(
             dependencies: [
                 "Energy", "Carbon", "Accounting", "Wire", "Factors", "Postgres", "Store",
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Mustache", package: "swift-mustache"),
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "Yams", package: "Yams"),
             ],
             resources: [.embedInCode("Pages/home.mustache"), .embedInCode("Pages/sign-in.mustache"), .embedInCode("Pages/style.css")]
         ),
-        .target(name: "Tracker", dependencies: ["Energy", "Carbon", "Meters", "HTTPClient", "Factors", "CLinux"]),
+        .target(name: "Tracker", dependencies: ["Energy", "Carbon", "Accounting", "Meters", "HTTPClient", "Factors", "CLinux"]),
 
         // Programs: composition only.
         .executableTarget(
@@ -119,6 +126,7 @@ let package = Package(
         .testTarget(name: "EnergyTests", dependencies: ["Energy", "TestSupport"]),
         .testTarget(name: "AccountingTests", dependencies: ["Accounting", "Carbon", "Energy", "TestSupport"]),
         .testTarget(name: "CarbonTests", dependencies: ["Carbon", "Factors", "Energy", "TestSupport"]),
+        .testTarget(name: "FactorsTests", dependencies: ["Factors"]),
         .testTarget(name: "WireTests", dependencies: ["Wire", "Energy", "TestSupport"]),
         .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport"]),
         .testTarget(name: "MetersTests", dependencies: ["Meters", "Energy", "TestSupport"]),

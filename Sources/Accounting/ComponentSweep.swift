@@ -62,8 +62,12 @@ struct ComponentSweep {
     }
 
     mutating func add(
-        _ i: Int, _ duration: Microseconds, _ formula: ShareFormula,
-        _ running: [(span: Int, share: Double, isMeasured: Bool, claim: Double)], _ claims: Double, _ shares: Double
+        _ i: Int,
+        _ duration: Microseconds,
+        _ formula: ShareFormula,
+        _ running: [(span: Int, share: Double, isMeasured: Bool, claim: Double)],
+        _ claims: Double,
+        _ shares: Double
     ) {
         var energy = 0.0
         var energyLow = 0.0
@@ -109,8 +113,16 @@ struct ComponentSweep {
                 let cpuTime = formula.busy * Double(duration.count)
                 if cpuTime > 0 { part.dearest = max(part.dearest, energyHigh / cpuTime) }
             } else {
-                part.bounds.drawnHigh += formula.mostUndeclared * energyHigh
-                part.bounds.floorHigh += formula.mostUndeclared * floor
+                // It can have used anything from nothing to all that nobody measured; where the energy is below the floor the
+                // extremes change places.
+                let most = formula.mostUndeclared
+                if dynamic >= 0 {
+                    part.bounds.drawnHigh += most * energyHigh
+                    part.bounds.floorHigh += most * floor
+                } else {
+                    part.bounds.drawnLow += most * energyLow
+                    part.bounds.floorLow += most * floor
+                }
             }
             part.bounds.unmeteredHigh += missing
             if isWhole { part.metered += duration } else { part.unmetered += duration }
@@ -147,15 +159,26 @@ struct ComponentSweep {
         for (index, part) in parts.enumerated() {
             let span = spans[index]
             let idle = IdleMoved(
-                reserved: reserved.next(part.reserved * idleScale), busy: busy.next(part.busy * idleScale),
-                equal: equal.next(part.equal * idleScale))
+                reserved: reserved.next(part.reserved * idleScale),
+                busy: busy.next(part.busy * idleScale),
+                equal: equal.next(part.equal * idleScale)
+            )
             accounts.idleMoved += idle
             let length = Double(max(1, span.clipped.duration.count))
             accounts.slices.append(
                 Slice(
-                    spanID: span.span.id, component: component, interval: span.clipped, dynamic: dynamics[index], idle: idle,
-                    bounds: bounds(of: part, span: span), metered: part.metered, meanShare: cpuTimes[index] / length,
-                    shareMethod: span.span.shareMethod, quality: part.unmetered > .zero ? max(.partial, meterQuality) : meterQuality))
+                    spanID: span.span.id,
+                    component: component,
+                    interval: span.clipped,
+                    dynamic: dynamics[index],
+                    idle: idle,
+                    bounds: bounds(of: part, span: span),
+                    metered: part.metered,
+                    meanShare: cpuTimes[index] / length,
+                    shareMethod: span.span.shareMethod,
+                    quality: part.unmetered > .zero ? max(.partial, meterQuality) : meterQuality
+                )
+            )
         }
         accounts.unmetered = unmetered
         accounts.unmeteredMaximum = Int64(saturating: unmeteredMaximum.rounded(.up))

@@ -96,8 +96,16 @@ public struct Slice: Sendable {
     public var quality: Quality
 
     public init(
-        spanID: Int64, component: Component, interval: Interval, dynamic: Int64, idle: IdleMoved, bounds: SliceBounds,
-        metered: Microseconds, meanShare: Double, shareMethod: ShareMethod, quality: Quality
+        spanID: Int64,
+        component: Component,
+        interval: Interval,
+        dynamic: Int64,
+        idle: IdleMoved,
+        bounds: SliceBounds,
+        metered: Microseconds,
+        meanShare: Double,
+        shareMethod: ShareMethod,
+        quality: Quality
     ) {
         self.spanID = spanID
         self.component = component

@@ -17,8 +17,14 @@ public struct MeterInput: Sendable {
     public var boundRatios: (low: Double, high: Double)
 
     public init(
-        name: String, component: Component, quality: Quality, curve: Curve, epsilonMicrojoules: Int64 = 0,
-        samplePeriod: Microseconds = .zero, maximumPower: Power = Power(watts: 1000), idle: UtilisationModel.Point? = nil,
+        name: String,
+        component: Component,
+        quality: Quality,
+        curve: Curve,
+        epsilonMicrojoules: Int64 = 0,
+        samplePeriod: Microseconds = .zero,
+        maximumPower: Power = Power(watts: 1000),
+        idle: UtilisationModel.Point? = nil,
         boundRatios: (low: Double, high: Double) = (1, 1)
     ) {
         self.name = name
@@ -67,8 +73,14 @@ public struct SpanInput: Sendable {
     public var weight: Double?
 
     public init(
-        id: Int64, interval: Interval, edgeResolution: Microseconds = .zero, workload: Workload? = nil,
-        postedCPUTime: Microseconds? = nil, cpuShare: Double? = nil, cpus: Double? = nil, weight: Double? = nil
+        id: Int64,
+        interval: Interval,
+        edgeResolution: Microseconds = .zero,
+        workload: Workload? = nil,
+        postedCPUTime: Microseconds? = nil,
+        cpuShare: Double? = nil,
+        cpus: Double? = nil,
+        weight: Double? = nil
     ) {
         self.id = id
         self.interval = interval
@@ -97,7 +109,12 @@ public struct HostInput: Sendable {
     public var spans: [SpanInput]
 
     public init(
-        window: Interval, cpus: Int, slots: Double? = nil, meters: [MeterInput], busy: Curve? = nil, agent: Curve? = nil,
+        window: Interval,
+        cpus: Int,
+        slots: Double? = nil,
+        meters: [MeterInput],
+        busy: Curve? = nil,
+        agent: Curve? = nil,
         spans: [SpanInput] = []
     ) {
         self.window = window

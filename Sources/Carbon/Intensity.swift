@@ -1,5 +1,3 @@
-public import Energy
-
 /// Grams of CO2e per kWh of electricity, with limits where the source states them.
 public struct Intensity: Hashable, Sendable {
     /// How the figure came to be, best first.
@@ -46,7 +44,14 @@ public struct Intensity: Hashable, Sendable {
     public var year: Int
 
     public init(
-        zone: String, gramsPerKilowattHour: Double, low: Double, high: Double, kind: Kind, basis: Basis, provider: String, year: Int
+        zone: String,
+        gramsPerKilowattHour: Double,
+        low: Double,
+        high: Double,
+        kind: Kind,
+        basis: Basis,
+        provider: String,
+        year: Int
     ) {
         self.zone = zone
         self.gramsPerKilowattHour = gramsPerKilowattHour

@@ -47,11 +47,11 @@ public struct CounterUnwrapping: Sendable {
         let elapsed = max(0, Double((time - lastTime).count))
         let most = maximumRate * elapsed
         guard isSameBoot else { return .between(low: 0, high: Int64(saturating: most), cause: .reboot) }
-        guard let modulus else {
-            return raw >= lastRaw ? .exactly(raw - lastRaw) : .between(low: 0, high: Int64(saturating: most), cause: .reset)
-        }
         let (difference, overflow) = raw.subtractingReportingOverflow(lastRaw)
-        let delta = overflow ? 0 : (difference % modulus + modulus) % modulus
+        guard let modulus, !overflow else {
+            return difference >= 0 && !overflow ? .exactly(difference) : .between(low: 0, high: Int64(saturating: most), cause: .reset)
+        }
+        let delta = (difference % modulus + modulus) % modulus
         let turns = (most / Double(modulus)).rounded(.down)
         guard turns >= 1 else { return .exactly(delta) }
         return .between(low: delta, high: Int64(saturating: Double(delta) + turns * Double(modulus)), cause: .wrap)

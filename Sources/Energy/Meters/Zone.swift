@@ -62,7 +62,8 @@ public enum Cover {
         }
         if !chosen.contains(where: { $0.zone == .package && $0.quality != .modelled }) {
             // No package sensor. Core and uncore are parts of a package; they never stand for a whole one.
-            let outer = sensors.filter { $0.zone == .psys }.isEmpty ? sensors.filter { $0.zone == .node } : sensors.filter { $0.zone == .psys }
+            let outer =
+                sensors.filter { $0.zone == .psys }.isEmpty ? sensors.filter { $0.zone == .node } : sensors.filter { $0.zone == .psys }
             if !outer.isEmpty { return Set(outer.map(\.name)) }
         }
         return Set(chosen.map(\.name))

@@ -1,0 +1,105 @@
+import Energy
+import Hummingbird
+import Logging
+import Postgres
+import Store
+import Wire
+
+/// Where agents deliver.
+struct ReadingsRoutes: Sendable {
+    let site: Site
+
+    func add(to router: Router<WattleContext>) {
+        router.get("v1/readings/stream") { request, context in try await stream(request, context) }
+        router.post("v1/readings") { request, context in try await readings(request, context) }
+    }
+
+    /// Opens a stream: which sequence number is expected, and the collector's clock.
+    private func stream(_ request: Request, _ context: WattleContext) async throws -> Response {
+        let grant = try context.requireGrant(.agent)
+        let query = request.uri.queryParameters
+        guard let boot = query["boot"].map(String.init), let incarnation = query["incarnation"].map(String.init), !boot.isEmpty,
+            !incarnation.isEmpty
+        else {
+            throw Problem.badRequest("missing-parameter", "A parameter is missing", "expected ?boot=BOOT_ID&incarnation=HEX")
+        }
+        let expected = try await site.pool.withConnection {
+            try await StreamTable.expectedSequence(tokenID: grant.id, bootID: boot, incarnation: incarnation, $0)
+        }
+        return try JSONValue.object([
+            "host": grant.hostName.map { .string($0) } ?? .null, "expected_seq": .integer(expected),
+            "now_us": .integer(site.now().microseconds),
+        ]).response()
+    }
+
+    private func readings(_ request: Request, _ context: WattleContext) async throws -> Response {
+        let grant = try context.requireGrant(.agent)
+        do {
+            return try await accept(request, grant)
+        } catch let problem as Problem {
+            site.metrics.batchesRefused.increment()
+            context.logger.warning("readings refused", metadata: ["token": "\(grant.name)", "detail": "\(problem.detail)"])
+            throw problem
+        }
+    }
+
+    private func accept(_ request: Request, _ grant: TokenGrant) async throws -> Response {
+        if let encoding = request.headers[.contentEncoding], encoding != "identity" {
+            throw Problem(
+                type: "unsupported-encoding",
+                title: "The encoding is not supported",
+                detail: "expected no Content-Encoding, found \(encoding)",
+                status: .unsupportedMediaType
+            )
+        }
+        let type = request.headers[.contentType]?.split(separator: ";").first.map { String($0).trimmed }
+        guard type == "application/x-protobuf" || type == "application/json" else {
+            throw Problem(
+                type: "unsupported-media-type",
+                title: "The media type is not supported",
+                detail: "expected application/x-protobuf or application/json, found \(type ?? "none")",
+                status: .unsupportedMediaType
+            )
+        }
+        let body = try await request.body(limit: WireLimits.batchBytes)
+        let record = type == "application/json" ? try ReadingsDecoding.decode(json: body) : try ReadingsDecoding.decode(body)
+        if let hostName = grant.hostName, hostName != record.hostName {
+            throw Problem.forbidden(
+                "other-host",
+                "the token \(grant.name) is for host \(hostName), the batch is of host \(record.hostName)"
+            )
+        }
+        let outcome: ReadingsOutcome
+        do {
+            outcome = try await site.pool.withConnection { connection in
+                try await connection.transaction { tx in
+                    try await StreamTable.commit(record, tokenID: grant.id, now: site.now(), tx)
+                }
+            }
+        } catch let fault as ReadingsFault {
+            throw Problem.unprocessable("invalid-batch", "The batch contradicts what came before", fault.description)
+        }
+        switch outcome {
+        case .acknowledged(let sequence):
+            site.metrics.batchesAccepted.increment()
+            site.metrics.knotsAccepted.increment(by: record.columns.reduce(0) { $0 + $1.knots.count })
+            return try JSONValue.object(["acknowledged_seq": .integer(sequence), "received_at_us": .integer(site.now().microseconds)])
+                .response()
+        case .expected(let sequence):
+            throw Problem(
+                type: "missing-batches",
+                title: "Batches are missing",
+                detail: "expected batch \(sequence), found \(record.sequence)",
+                status: .conflict,
+                extra: ["expected_seq": .integer(sequence)]
+            )
+        case .conflict:
+            throw Problem(
+                type: "stream-conflict",
+                title: "Another spool uses this stream",
+                detail: "batch \(record.sequence) was committed with other content; draw a new incarnation",
+                status: .conflict
+            )
+        }
+    }
+}

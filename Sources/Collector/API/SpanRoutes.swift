@@ -1,0 +1,132 @@
+import Hummingbird
+import Logging
+import Postgres
+import Store
+
+/// Where CI posts its jobs.
+struct SpanRoutes: Sendable {
+    let site: Site
+
+    static let bodyBytes = 8 << 20
+    static let spansPerPost = 10_000
+
+    func add(to router: Router<WattleContext>) {
+        router.post("v1/spans") { request, context in try await post(request, context) }
+        router.delete("v1/spans/:id") { request, context in try await delete(request, context) }
+    }
+
+    private func post(_ request: Request, _ context: WattleContext) async throws -> Response {
+        let grant = try context.requireGrant(.ci)
+        let type = request.headers[.contentType]?.split(separator: ";").first.map { String($0).trimmed.lowercased() }
+        let body = try await request.body(limit: Self.bodyBytes)
+        if type == "application/x-ndjson" || type == "application/ndjson" { return try await postLines(body, grant) }
+
+        let posted: JSONValue
+        do {
+            posted = try JSONValue(parsing: body)
+        } catch {
+            site.metrics.spansRefused.increment()
+            throw Problem.badRequest(
+                "malformed-json",
+                "The body is not JSON",
+                "expected a span, an array of spans, or NDJSON with Content-Type application/x-ndjson"
+            )
+        }
+        let values = posted.array ?? [posted]
+        guard values.count <= Self.spansPerPost else {
+            throw Problem.unprocessable("too-many-spans", "Too many spans", "expected at most \(Self.spansPerPost), found \(values.count)")
+        }
+        var documents: [SpanDocument] = []
+        for (index, value) in values.enumerated() {
+            do {
+                documents.append(try SpanDocument(value, now: site.now()))
+            } catch var problem as Problem {
+                site.metrics.spansRefused.increment()
+                // One bad span refuses the whole array: nothing is half-written.
+                if posted.array != nil { problem.extra["index"] = .integer(Int64(index)) }
+                throw problem
+            }
+        }
+        let accepted = try await accept(documents, grant)
+        return try JSONValue.object(["accepted": .array(accepted.map(Self.json))]).response(status: .accepted)
+    }
+
+    /// A result for each line: a bad one refuses itself only.
+    private func postLines(_ body: [UInt8], _ grant: TokenGrant) async throws -> Response {
+        let lines = body.split(separator: UInt8(ascii: "\n")).filter { !$0.allSatisfy { $0 == 32 || $0 == 13 || $0 == 9 } }
+        guard lines.count <= Self.spansPerPost else {
+            throw Problem.unprocessable(
+                "too-many-spans",
+                "Too many spans",
+                "expected at most \(Self.spansPerPost) lines, found \(lines.count)"
+            )
+        }
+        var results = [JSONValue](repeating: .null, count: lines.count)
+        var documents: [(line: Int, document: SpanDocument)] = []
+        for (index, line) in lines.enumerated() {
+            do {
+                documents.append((index, try SpanDocument(try JSONValue(parsing: Array(line)), now: site.now())))
+            } catch let problem as Problem {
+                site.metrics.spansRefused.increment()
+                results[index] = .object([
+                    "line": .integer(Int64(index + 1)), "type": .string("urn:wattle:problem:\(problem.type)"),
+                    "title": .string(problem.title),
+                    "detail": .string(problem.detail),
+                ])
+            } catch {
+                site.metrics.spansRefused.increment()
+                results[index] = .object([
+                    "line": .integer(Int64(index + 1)), "type": "urn:wattle:problem:malformed-json", "title": "The line is not JSON",
+                    "detail": "expected one span a line",
+                ])
+            }
+        }
+        let accepted = try await accept(documents.map(\.document), grant)
+        for (place, one) in zip(documents, accepted) { results[place.line] = Self.json(one) }
+        var text = ""
+        for result in results { text += try result.text + "\n" }
+        return Response(
+            status: .accepted,
+            headers: [.contentType: "application/x-ndjson"],
+            body: .init(byteBuffer: ByteBuffer(string: text))
+        )
+    }
+
+    /// Writes all in one transaction, in an order that two posts share, so that they cannot wait for each other in a ring.
+    private func accept(_ documents: [SpanDocument], _ grant: TokenGrant) async throws -> [SpanIntake.Accepted] {
+        let intake = SpanIntake(now: site.now)
+        let ordered = documents.enumerated().map { index, document in
+            let key = SpanKey(source: grant.name, instance: document.instance, id: document.id, attempt: document.attempt)
+            return (index: index, jobID: key.jobID, document: document)
+        }.sorted { ($0.jobID, $0.index) < ($1.jobID, $1.index) }
+        let accepted = try await site.pool.withConnection { connection in
+            try await connection.transaction { tx in
+                var results: [(index: Int, accepted: SpanIntake.Accepted)] = []
+                for one in ordered { results.append((one.index, try await intake.accept(one.document, source: grant.name, tx))) }
+                return results
+            }
+        }
+        site.metrics.spansAccepted.increment(by: accepted.count)
+        return accepted.sorted { $0.index < $1.index }.map(\.accepted)
+    }
+
+    private static func json(_ accepted: SpanIntake.Accepted) -> JSONValue {
+        .object([
+            "id": .string(accepted.jobID), "key": .string(accepted.key.text), "state": accepted.isOnHost ? "pending" : "unattributed",
+        ])
+    }
+
+    private func delete(_ request: Request, _ context: WattleContext) async throws -> Response {
+        let grant = try context.requireGrant(.ci)
+        let id = try context.parameters.require("id")
+        guard SpanKey.isJobID(id) else { throw Problem.notFound("expected a job id of 26 characters, found \(id.prefix(60))") }
+        let source = grant.scope == .admin ? nil : grant.name
+        let isDeleted = try await site.pool.withConnection { connection in
+            try await connection.transaction { tx in
+                try await SpanIntake(now: site.now).delete(jobID: id, source: source, tx)
+            }
+        }
+        guard isDeleted else { throw Problem.notFound("this token's source has posted no span with the id \(id)") }
+        return Response(status: .noContent)
+    }
+}

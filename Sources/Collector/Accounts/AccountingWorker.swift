@@ -1,0 +1,107 @@
+import Energy
+import Logging
+import Postgres
+import ServiceLifecycle
+import Store
+
+/// Accounts the host-hours that were marked, and joins spans to hosts that have appeared. Any number may run.
+struct AccountingWorker: Service {
+    let pool: PostgresPool
+    let log: Logger
+    let now: @Sendable () -> Timestamp
+    let metrics: CollectorMetrics
+    /// How long to rest when nothing is marked.
+    var rest: Duration = .seconds(1)
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            var nextRound = ContinuousClock.now
+            while !Task.isCancelled {
+                do {
+                    if nextRound <= .now {
+                        try await lookAround()
+                        nextRound = .now + .seconds(60)
+                    }
+                    let joined = try await joinWaitingSpans()
+                    let accounted = try await accountMarkedHours()
+                    if joined + accounted == 0 { try await Task.sleep(for: rest) }
+                } catch is CancellationError {
+                    return
+                } catch {
+                    if Task.isCancelled { return }
+                    log.error("accounting waits", metadata: ["error": "\(error)"])
+                    do { try await Task.sleep(for: .seconds(2)) } catch { return }
+                }
+            }
+        }
+    }
+
+    /// Makes partitions ahead and marks hours that nobody marked.
+    func lookAround() async throws {
+        try await pool.withConnection { connection in
+            try await KnotPartitions.make(now: now(), connection)
+            let forgotten = try await WorkQueue.markForgotten(now: now(), connection)
+            if forgotten > 0 { log.debug("hours marked by the timer", metadata: ["hours": "\(forgotten)"]) }
+        }
+    }
+
+    /// Returns how many spans found their host.
+    func joinWaitingSpans() async throws -> Int {
+        let intake = SpanIntake(now: now)
+        return try await pool.withConnection { connection in
+            let jobIDs = try await SpanTable.joinable(limit: 500, connection)
+            guard !jobIDs.isEmpty else { return 0 }
+            try await connection.transaction { tx in
+                for jobID in jobIDs.sorted() { try await intake.join(jobID: jobID, tx) }
+            }
+            return jobIDs.count
+        }
+    }
+
+    /// Returns how many host-hours were accounted or set aside.
+    func accountMarkedHours() async throws -> Int {
+        let items = try await pool.withConnection { try await WorkQueue.candidates(limit: 64, $0) }
+        var count = 0
+        for item in items {
+            try Task.checkCancellation()
+            if try await account(item) { count += 1 }
+        }
+        return count
+    }
+
+    private func account(_ item: WorkQueue.Item) async throws -> Bool {
+        do {
+            let isDone = try await pool.withConnection { connection in
+                try await connection.transaction { tx in
+                    guard let ids = try await WorkQueue.take(item, tx) else { return false }
+                    if let host = try await HostTable.find(id: item.hostID, tx) {
+                        let accounts = try await HourAccounts.make(host: host, hour: item.hour, now: now(), tx)
+                        try await HourLedger.replace(hostID: host.id, hour: item.hour, rows: accounts.rows, tx)
+                    }
+                    try await WorkQueue.finish(ids: ids, tx)
+                    return true
+                }
+            }
+            if isDone { metrics.hoursAccounted.increment() }
+            return isDone
+        } catch let error as PostgresError where error.isConnectionLost || error.isRetryable || error.isCancelled || error.kind == .pool {
+            throw error
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            // One bad hour must not stop the others.
+            log.error(
+                "a host-hour was set aside",
+                metadata: ["host": "\(item.hostID)", "hour": "\(item.hour.number)", "error": "\(error)"]
+            )
+            metrics.hoursPoisoned.increment()
+            return try await pool.withConnection { connection in
+                try await connection.transaction { tx in
+                    guard let ids = try await WorkQueue.take(item, tx) else { return false }
+                    try await WorkQueue.poison(item, ids: ids, error: String(reflecting: error), tx)
+                    return true
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import Carbon
+public import Energy
+import Factors
+import Hummingbird
+public import Logging
+import NIOCore
+public import Postgres
+public import ServiceLifecycle
+import Store
+
+/// The collector's parts, wired: HTTP and the accounting worker over one pool.
+public struct CollectorServices: Sendable {
+    /// In the order in which they start; they stop in reverse.
+    public let services: [any Service]
+
+    /// - Parameters:
+    ///   - baseURL: where people reach the collector; links are made with it.
+    ///   - onListening: called with the port once connections are taken.
+    public init(
+        pool: PostgresPool,
+        host: String,
+        port: Int,
+        baseURL: String,
+        log: Logger,
+        now: @escaping @Sendable () -> Timestamp,
+        onListening: @escaping @Sendable (Int) async -> Void = { _ in }
+    ) throws {
+        let metrics = CollectorMetrics()
+        let site = Site(pool: pool, metrics: metrics, now: now, baseURL: baseURL)
+        let router = Router(context: WattleContext.self)
+        router.add(middleware: ProblemMiddleware(metrics: metrics))
+        router.add(middleware: Authentication(pool: pool))
+        ReadingsRoutes(site: site).add(to: router)
+        SpanRoutes(site: site).add(to: router)
+        JobRoutes(site: site).add(to: router)
+        OperationsRoutes(site: site).add(to: router)
+        try PageRoutes(site: site).add(to: router)
+        let application = Application(
+            router: router,
+            configuration: .init(address: .hostname(host, port: port), serverName: "wattle"),
+            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) },
+            logger: log
+        )
+        services = [AccountingWorker(pool: pool, log: log, now: now, metrics: metrics), application]
+    }
+
+    /// Brings the schema up to date, adds the shipped intensities and makes the partitions of the next days.
+    public static func prepare(_ connection: PostgresConnection, log: Logger, now: Timestamp) async throws {
+        try await Migrator.migrate(connection, log: log)
+        try await IntensityTable.addYearly(try CountryIntensities.shipped(), version: "shipped", connection)
+        try await KnotPartitions.make(now: now, connection)
+    }
+}
+
+/// The yearly intensities that the program carries.
+enum CountryIntensities {
+    struct Unreadable: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    static func shipped() throws -> [Intensity] {
+        let table = try CSVTable(parsing: Factors.countryIntensityCSV)
+        return try table.rows.indices.map { row in
+            guard let zone = table[row, "zone"], let grams = table[row, "g_per_kwh"].flatMap(Double.init),
+                let kind = table[row, "kind"].flatMap(Intensity.Kind.init(rawValue:)),
+                let basis = table[row, "basis"].flatMap({ Intensity.Basis($0) }),
+                let provider = table[row, "provider"], let year = table[row, "year"].flatMap({ Int($0) })
+            else {
+                throw Unreadable(
+                    description: "country_intensity.csv, row \(row + 2): expected zone, g_per_kwh, kind, basis, provider and year"
+                )
+            }
+            return Intensity(
+                zone: zone,
+                gramsPerKilowattHour: grams,
+                low: table[row, "low_g_per_kwh"].flatMap(Double.init) ?? grams,
+                high: table[row, "high_g_per_kwh"].flatMap(Double.init) ?? grams,
+                kind: kind,
+                basis: basis,
+                provider: provider,
+                year: year
+            )
+        }
+    }
+}

@@ -1,0 +1,155 @@
+import Accounting
+import Carbon
+import Energy
+import Store
+
+/// What a job cost: sums of its slices under one policy, with hard bounds, and a reason for every figure that is missing.
+struct Footprint: Sendable {
+    enum State: String, Sendable {
+        /// The span has not finished, or knots are still on their way.
+        case pending
+        /// No host is known, or none that is measured.
+        case unattributed
+        /// No more input is expected.
+        case final
+    }
+
+    /// A figure in fractional units with its 95 % interval and its hard limits. Until uncertainties are computed both are the limits.
+    struct Figure: Sendable {
+        var best: Double
+        var low: Double
+        var high: Double
+    }
+
+    struct EnergyFigures: Sendable {
+        var total: Energy
+        var bounds: (low: Double, high: Double)
+        var dynamic: Energy
+        var idle: Energy
+        var components: [Component: Energy]
+        var quality: Quality
+        /// Metered part of the span's time, 0...1, of the component with the least.
+        var coverage: Double
+        /// The job's own mean power over the time that was not metered; nil where under half is covered.
+        var estimated: Double?
+    }
+
+    struct ShareFigures: Sendable {
+        var method: ShareMethod
+        var mean: Double
+    }
+
+    var jobID: String
+    var key: String
+    var state: State
+    var hostName: String?
+    /// All posted fields.
+    var fields: [String: JSONValue]
+    var source: String
+    var attempt: Int
+    var startedAt: Timestamp?
+    var finishedAt: Timestamp?
+    var policy: Policy
+    var pue: Double?
+    var energy: EnergyFigures?
+    var locationGrams: Figure?
+    var intensity: Intensity?
+    var share: ShareFigures?
+    var cpuTime: Microseconds?
+    /// True when an hour of the span may still be accounted anew.
+    var hasOpenHour = false
+    /// Why a field is null, by its name.
+    var missing: [(field: String, reason: String)] = []
+
+    /// Sums a finished span's slices.
+    mutating func fill(slices: [SliceRow], duration: Microseconds, hostCPUs: Int, zone: String?) {
+        guard !slices.isEmpty else {
+            setMissing(["energy", "co2e.location_g", "share"], reason: "not_metered")
+            return
+        }
+        var dynamic: Int64 = 0
+        var idle: Int64 = 0
+        var low = 0.0
+        var high = 0.0
+        var components: [Component: Energy] = [:]
+        var metered: [Component: Int64] = [:]
+        var quality = Quality.measured
+        var methods: [ShareMethod: Int64] = [:]
+        var cpuSeconds = 0.0
+        var grams: Figure? = Figure(best: 0, low: 0, high: 0)
+        var weighted = (grams: 0.0, energy: 0.0)
+        for row in slices {
+            let slice = row.slice
+            let moved = slice.idle[policy]
+            let own = slice.dynamic + moved
+            let limits = slice.bounds.limits(idleMoved: moved)
+            dynamic += slice.dynamic
+            idle += moved
+            low += min(limits.low, Double(own))
+            high += max(limits.high, Double(own))
+            components[slice.component, default: .zero] += Energy(microjoules: own)
+            metered[slice.component, default: 0] += slice.metered.count
+            quality = max(quality, slice.quality)
+            if slice.component == slices[0].slice.component {
+                methods[slice.shareMethod, default: 0] += slice.interval.duration.count
+                cpuSeconds += slice.meanShare * slice.interval.duration.seconds
+            }
+            if let intensity = row.intensity?.value {
+                func micrograms(_ energy: Double, _ g: Double) -> Double {
+                    Intensity.micrograms(microjoules: energy * row.pue, gramsPerKilowattHour: g)
+                }
+                grams?.best += micrograms(Double(own), intensity.gramsPerKilowattHour) / 1e6
+                grams?.low += micrograms(min(limits.low, Double(own)), intensity.low) / 1e6
+                grams?.high += micrograms(max(limits.high, Double(own)), intensity.high) / 1e6
+                weighted.grams += Double(own) * intensity.gramsPerKilowattHour
+                weighted.energy += Double(own)
+                self.intensity = intensity
+            } else {
+                grams = nil
+            }
+            pue = row.pue
+        }
+        let length = Double(max(1, duration.count))
+        let coverage = duration > .zero ? min(1, Double(metered.values.min() ?? 0) / length) : 1
+        guard coverage > 0 else {
+            intensity = nil
+            setMissing(["energy", "co2e.location_g", "share"], reason: "not_metered")
+            return
+        }
+        let total = Energy(microjoules: dynamic + idle)
+        var estimated: Double?
+        if coverage >= 0.5 {
+            estimated = Double(total.microjoules) * (1 - coverage) / coverage
+        } else {
+            missing.append(("energy.estimated_kwh", "coverage_below_half"))
+        }
+        energy = EnergyFigures(
+            total: total,
+            bounds: (low, high),
+            dynamic: Energy(microjoules: dynamic),
+            idle: Energy(microjoules: idle),
+            components: components,
+            quality: quality,
+            coverage: coverage,
+            estimated: estimated
+        )
+        for component in Component.allCases where components[component] == nil {
+            missing.append(("energy.components_kwh.\(component.rawValue)", "no_meter"))
+        }
+        locationGrams = grams
+        if grams == nil {
+            intensity = nil
+            setMissing(["co2e.location_g", "intensity"], reason: zone == nil ? "no_zone" : "no_intensity")
+        } else if weighted.energy > 0, let last = intensity {
+            intensity?.gramsPerKilowattHour = last.low == last.high ? weighted.grams / weighted.energy : last.gramsPerKilowattHour
+        }
+        let method = methods.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key ?? .equal
+        share = ShareFigures(method: method, mean: duration > .zero ? cpuSeconds / duration.seconds : 0)
+        let used = fields["cpu_time_us"]?.integer.map { Microseconds($0) }
+        cpuTime = method == .measured ? Microseconds(Int64(saturating: (cpuSeconds * Double(hostCPUs) * 1e6).rounded())) : used
+    }
+
+    mutating func setMissing(_ fields: [String], reason: String) {
+        for field in fields { missing.append((field, reason)) }
+    }
+}

@@ -1,0 +1,139 @@
+import Accounting
+import Carbon
+import Energy
+import Store
+
+extension Footprint {
+    /// The footprint as the API answers it.
+    func json(baseURL: String) -> JSONValue {
+        var document: [String: JSONValue] = [
+            "id": .string(jobID), "key": .string(key), "state": .string(state.rawValue), "policy": .string(policy.rawValue),
+            "host": hostName.map { .string($0) } ?? .null, "started_at": startedAt.map { .string(RFC3339.format($0)) } ?? .null,
+            "finished_at": finishedAt.map { .string(RFC3339.format($0)) } ?? .null, "pue": pue.map { .number($0) } ?? .null,
+            "statement": .null, "links": .object(["self": .string("\(baseURL)/v1/jobs/\(jobID)")]),
+        ]
+        for name in ["service", "activity", "repository", "commit", "pipeline", "job", "outcome", "pool", "release"] {
+            document[name] = fields[name]
+        }
+        document["energy"] = energy.map(energyJSON) ?? .null
+        document["co2e"] = .object([
+            "location_g": locationGrams.map { figure in
+                .object([
+                    "best": number(figure.best, figure), "low": number(figure.low, figure), "high": number(figure.high, figure),
+                ])
+            } ?? .null,
+            "market_g": .null, "embodied_g": .null,
+        ])
+        document["intensity"] =
+            intensity.map { intensity in
+                .object([
+                    "zone": .string(intensity.zone), "g_per_kwh": .number(intensity.gramsPerKilowattHour),
+                    "low_g_per_kwh": .number(intensity.low),
+                    "high_g_per_kwh": .number(intensity.high), "kind": .string(intensity.kind.rawValue),
+                    "basis": .string(intensity.basis.description), "provider": .string(intensity.provider),
+                    "year": .integer(Int64(intensity.year)),
+                ])
+            } ?? .null
+        document["share"] =
+            share.map { .object(["method": .string($0.method.rawValue), "mean": .number(Digits.rounded($0.mean, low: 0, high: 1e-4))]) }
+            ?? .null
+        var usage: [String: JSONValue] = [
+            "cpu_seconds": cpuTime.map { .number($0.seconds) } ?? .null,
+            "memory_max_bytes": fields["memory_max_bytes"]?.integer.map { .string(String($0)) } ?? .null,
+        ]
+        usage["allocation_ratio"] = share.map { .number(Digits.rounded($0.mean, low: 0, high: 1e-4)) } ?? .null
+        document["usage"] = .object(usage)
+        document["missing"] = .array(
+            allMissing.map { .object(["field": .string($0.field), "reason": .string($0.reason)]) }
+        )
+        return .object(document)
+    }
+
+    /// Every null field with its reason.
+    var allMissing: [(field: String, reason: String)] {
+        var all = missing
+        if cpuTime == nil { all.append(("usage.cpu_seconds", state == .final ? "not_posted" : "not_final")) }
+        if fields["memory_max_bytes"]?.integer == nil { all.append(("usage.memory_max_bytes", "not_posted")) }
+        if share == nil { all.append(("usage.allocation_ratio", "not_final")) }
+        if hostName == nil { all.append(("host", "not_posted")) }
+        if finishedAt == nil { all.append(("finished_at", "not_finished")) }
+        if pue == nil { all.append(("pue", "host_unknown")) }
+        for field in ["co2e.market_g", "co2e.embodied_g", "statement"] { all.append((field, "not_computed")) }
+        return all
+    }
+
+    private func energyJSON(_ energy: EnergyFigures) -> JSONValue {
+        let (low, high) = energy.bounds
+        func kwh(_ microjoules: Double) -> JSONValue {
+            .number(Digits.rounded(microjoules / 3.6e12, low: low / 3.6e12, high: high / 3.6e12))
+        }
+        var components: [String: JSONValue] = [:]
+        for component in Component.allCases {
+            components[component.rawValue] = energy.components[component].map { kwh(Double($0.microjoules)) } ?? .null
+        }
+        return .object([
+            "best_kwh": kwh(Double(energy.total.microjoules)), "low_kwh": kwh(low), "high_kwh": kwh(high), "bound_low_kwh": kwh(low),
+            "bound_high_kwh": kwh(high), "uj": .string(String(energy.total.microjoules)),
+            "dynamic_uj": .string(String(energy.dynamic.microjoules)),
+            "idle_uj": .string(String(energy.idle.microjoules)), "dynamic_kwh": kwh(Double(energy.dynamic.microjoules)),
+            "idle_kwh": kwh(Double(energy.idle.microjoules)), "quality": .string(energy.quality.rawValue),
+            "coverage": .number(Digits.rounded(energy.coverage, low: 0, high: 1e-3)),
+            "estimated_kwh": energy.estimated.map(kwh) ?? .null, "components_kwh": .object(components),
+        ])
+    }
+
+    private func number(_ value: Double, _ figure: Figure) -> JSONValue {
+        .number(Digits.rounded(value, low: figure.low, high: figure.high))
+    }
+}
+
+extension HostHourAnswer {
+    func json(spans: [Int64: (jobID: String, key: String, job: String?)]) -> JSONValue {
+        func sum(_ value: (ComponentAccounts) -> Int64) -> JSONValue { .string(String(rows.reduce(0) { $0 + value($1.accounts) })) }
+        var document: [String: JSONValue] = [
+            "hour": .string(RFC3339.format(hour.start)), "state": .string(isSettled ? "settled" : "open"),
+            "metered_uj": sum(\.metered), "job_dynamic_uj": sum(\.jobDynamic), "system_uj": sum(\.system), "agent_uj": sum(\.agent),
+            "idle_uj": sum(\.idle), "unknown_uj": sum(\.unknown), "idle_reserved_uj": sum(\.idleMoved.reserved),
+            "idle_busy_uj": sum(\.idleMoved.busy), "idle_equal_uj": sum(\.idleMoved.equal),
+        ]
+        document["components"] = .array(rows.map(componentJSON))
+        let emissions = rows.map(\.emissions)
+        let total = emissions.reduce(Int64?.some(0)) { sum, one in sum.flatMap { sum in one.map { sum + $0.total } } }
+        document["co2e_location_ug"] = total.map { .string(String($0)) } ?? .null
+        if total == nil { document["missing"] = .array([.object(["field": "co2e_location_ug", "reason": "no_intensity"])]) }
+        if !slices.isEmpty {
+            document["jobs"] = .array(
+                Dictionary(grouping: slices, by: \.slice.spanID).sorted { $0.key < $1.key }.map { spanID, rows in
+                    let span = spans[spanID]
+                    return .object([
+                        "id": span.map { .string($0.jobID) } ?? .null, "key": span.map { .string($0.key) } ?? .null,
+                        "job": span?.job.map { .string($0) } ?? .null,
+                        "dynamic_uj": .string(String(rows.reduce(0) { $0 + $1.slice.dynamic })),
+                        "idle_uj": .string(String(rows.reduce(0) { $0 + $1.slice.idle.reserved })),
+                    ])
+                }
+            )
+        }
+        return .object(document)
+    }
+
+    private func componentJSON(_ row: LedgerRow) -> JSONValue {
+        let accounts = row.accounts
+        func text(_ value: Int64) -> JSONValue { .string(String(value)) }
+        return .object([
+            "component": .string(accounts.component.rawValue), "metered_uj": text(accounts.metered),
+            "job_dynamic_uj": text(accounts.jobDynamic),
+            "system_uj": text(accounts.system), "agent_uj": text(accounts.agent), "idle_uj": text(accounts.idle),
+            "unknown_uj": text(accounts.unknown), "idle_reserved_uj": text(accounts.idleMoved.reserved),
+            "idle_busy_uj": text(accounts.idleMoved.busy), "idle_equal_uj": text(accounts.idleMoved.equal),
+            "unmetered_s": .number(accounts.unmetered.seconds), "unmetered_max_uj": text(accounts.unmeteredMaximum),
+            "quality": .string(accounts.quality.rawValue), "flags": .array(accounts.flags.names.map { .string($0) }),
+            "pue": .number(row.pue),
+            "co2e_location_ug": row.emissions.map { text($0.total) } ?? .null,
+        ])
+    }
+}
+
+extension JSONValue: ExpressibleByStringLiteral {
+    init(stringLiteral value: String) { self = .string(value) }
+}

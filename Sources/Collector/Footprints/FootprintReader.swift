@@ -1,0 +1,187 @@
+import Accounting
+import Energy
+import Postgres
+import Store
+
+/// Reads footprints: settled hours from the ledger, others computed now from the same inputs by the same code.
+///
+/// Made for one answer: it remembers the hours it has computed. Everything is read in one snapshot.
+final class FootprintReader {
+    private let connection: PostgresConnection
+    private let now: Timestamp
+    private let policy: Policy
+    private var hosts: [Int32: HostRow] = [:]
+    private var computed: [WorkQueue.Item: HourAccounts] = [:]
+    private var coverComplete: [Int32: Timestamp?] = [:]
+
+    init(_ connection: PostgresConnection, now: Timestamp, policy: Policy) {
+        self.connection = connection
+        self.now = now
+        self.policy = policy
+    }
+
+    /// The footprint of a job in the directory; nil for one that is not there or was deleted.
+    func footprint(jobID: String) async throws -> Footprint? {
+        guard let key = try await SpanTable.key(jobID: jobID, connection) else { return nil }
+        if let hostID = key.hostID, let spanID = key.spanID,
+            let span = try await SpanTable.find(hostID: hostID, spanID: spanID, connection)
+        {
+            return try await footprints(of: [span]).first
+        }
+        let registers = SpanRegisters(stored: try JSONValue(parsing: Array(key.registersJSON.utf8)))
+        return registers.isDeleted ? nil : waiting(key, registers)
+    }
+
+    /// A span whose host is not known.
+    func waiting(_ row: SpanKeyRow, _ registers: SpanRegisters) -> Footprint {
+        let fields = registers.fields
+        let key = SpanKey(source: row.source, instance: row.instance, id: row.id, attempt: Int(row.attempt))
+        var footprint = Footprint(
+            jobID: row.jobID,
+            key: key.text,
+            state: .unattributed,
+            hostName: row.hostName,
+            fields: fields,
+            source: row.source,
+            attempt: Int(row.attempt),
+            startedAt: fields["started_at"]?.string.flatMap(RFC3339.parse),
+            finishedAt: fields["finished_at"]?.string.flatMap(RFC3339.parse),
+            policy: policy
+        )
+        footprint.setMissing(["energy", "co2e.location_g", "share", "intensity"], reason: row.hostName == nil ? "no_host" : "host_unknown")
+        return footprint
+    }
+
+    /// Spans without a host, newest first, and where the next page starts.
+    func waiting(
+        limit: Int,
+        after: (receivedAt: Int64, jobID: String)? = nil
+    ) async throws -> (footprints: [Footprint], next: (receivedAt: Int64, jobID: String)?) {
+        guard limit > 0 else { return ([], nil) }
+        let rows = try await SpanTable.waiting(
+            limit: limit,
+            after: after.map { (receivedAtMicroseconds: $0.receivedAt, jobID: $0.jobID) },
+            connection
+        )
+        let footprints = try rows.map { waiting($0, SpanRegisters(stored: try JSONValue(parsing: Array($0.registersJSON.utf8)))) }
+        return (footprints, rows.count == limit ? rows.last.map { ($0.receivedAtMicroseconds, $0.jobID) } : nil)
+    }
+
+    /// The footprints of spans on known hosts, in their order.
+    func footprints(of spans: [SpanRow]) async throws -> [Footprint] {
+        var result: [Int64: Footprint] = [:]
+        let keys = try await SpanTable.keys(jobIDs: spans.map(\.jobID), connection)
+        for hostID in Set(spans.map(\.hostID)).sorted() {
+            guard let host = try await host(hostID) else { continue }
+            let own = spans.filter { $0.hostID == hostID }
+            try await fill(&result, spans: own, host: host, keys: keys)
+        }
+        return spans.compactMap { result[$0.spanID] }
+    }
+
+    private func fill(_ result: inout [Int64: Footprint], spans: [SpanRow], host: HostRow, keys: [String: SpanKeyRow]) async throws {
+        let complete = try await completeUntil(host.id)
+        let workloads = try await CurveReading.workloadCompleteUntil(hostID: host.id, spans: spans, connection)
+        var finals: [SpanRow] = []
+        for span in spans {
+            guard let key = keys[span.jobID] else { continue }
+            let spanKey = SpanKey(source: key.source, instance: key.instance, id: key.id, attempt: Int(key.attempt))
+            var footprint = Footprint(
+                jobID: span.jobID,
+                key: spanKey.text,
+                state: .pending,
+                hostName: host.name,
+                fields: try JSONValue(parsing: Array(span.documentJSON.utf8)).object ?? [:],
+                source: span.source,
+                attempt: spanKey.attempt,
+                startedAt: span.startedAt,
+                finishedAt: span.finishedAt,
+                policy: policy
+            )
+            footprint.pue = host.pue
+            if complete == nil {
+                footprint.state = .unattributed
+                footprint.setMissing(["energy", "co2e.location_g", "share", "intensity"], reason: "no_meter")
+            } else if let end = span.finishedAt, let complete, complete >= end, workloads[span.spanID].map({ $0 >= end }) ?? true {
+                footprint.state = .final
+                finals.append(span)
+            } else {
+                let reason = span.finishedAt == nil ? "not_finished" : "readings_on_their_way"
+                footprint.setMissing(["energy", "co2e.location_g", "share", "intensity"], reason: reason)
+            }
+            result[span.spanID] = footprint
+        }
+        guard !finals.isEmpty else { return }
+
+        let hours = Set(finals.flatMap { Hour.touching($0.interval) }).sorted()
+        let settled = try await HourLedger.settled(hostID: host.id, hours: hours, now: now, connection)
+        let stored = try await HourLedger.slices(hostID: host.id, spanIDs: finals.map(\.spanID), connection)
+        for span in finals {
+            var slices = (stored[span.spanID] ?? []).filter { settled.contains($0.hour) }
+            var isOpen = false
+            for hour in Hour.touching(span.interval) where !settled.contains(hour) {
+                isOpen = true
+                slices += try await accounts(host: host, hour: hour).slices(of: span.spanID)
+            }
+            let duration = span.interval.duration
+            result[span.spanID]?.hasOpenHour = isOpen
+            result[span.spanID]?.fill(slices: slices, duration: duration, hostCPUs: host.cpus, zone: host.gridZone)
+        }
+    }
+
+    /// A host's ledger hour by hour; the running hour goes as far as the host's meters are complete.
+    func hours(host: HostRow, interval: Interval, withJobs: Bool) async throws -> [HostHourAnswer] {
+        let hours = Hour.touching(Interval(interval.start, min(interval.end, now)))
+        let settled = try await HourLedger.settled(hostID: host.id, hours: hours, now: now, connection)
+        let stored = Dictionary(grouping: try await HourLedger.read(hostID: host.id, interval, connection), by: \.hour)
+        let storedSlices =
+            withJobs ? Dictionary(grouping: try await HourLedger.slices(hostID: host.id, interval, connection), by: \.hour) : [:]
+        var answers: [HostHourAnswer] = []
+        for hour in hours {
+            if settled.contains(hour) {
+                guard let rows = stored[hour] else { continue }
+                answers.append(HostHourAnswer(hour: hour, isSettled: true, rows: rows, slices: storedSlices[hour] ?? []))
+            } else {
+                let accounts = try await accounts(host: host, hour: hour)
+                guard !accounts.rows.isEmpty else { continue }
+                let slices = accounts.rows.flatMap { row in
+                    row.accounts.slices.map { SliceRow(hour: hour, slice: $0, pue: row.pue, intensity: row.intensity) }
+                }
+                answers.append(HostHourAnswer(hour: hour, isSettled: false, rows: accounts.rows, slices: withJobs ? slices : []))
+            }
+        }
+        return answers
+    }
+
+    /// Until when a host's meters are complete; nil for a host without any.
+    func completeUntil(_ hostID: Int32) async throws -> Timestamp? {
+        if let known = coverComplete[hostID] { return known }
+        let complete = try await CurveReading.coverCompleteUntil(hostIDs: [hostID], connection)[hostID]
+        coverComplete[hostID] = .some(complete)
+        return complete
+    }
+
+    private func accounts(host: HostRow, hour: Hour) async throws -> HourAccounts {
+        let item = WorkQueue.Item(hostID: host.id, hour: hour)
+        if let known = computed[item] { return known }
+        let end = hour.end <= now ? now : min(now, try await completeUntil(host.id) ?? now)
+        let accounts = try await HourAccounts.make(host: host, hour: hour, now: end, connection)
+        computed[item] = accounts
+        return accounts
+    }
+
+    private func host(_ id: Int32) async throws -> HostRow? {
+        if let known = hosts[id] { return known }
+        let host = try await HostTable.find(id: id, connection)
+        hosts[id] = host
+        return host
+    }
+}
+
+/// A host's accounts in one hour.
+struct HostHourAnswer: Sendable {
+    let hour: Hour
+    let isSettled: Bool
+    let rows: [LedgerRow]
+    let slices: [SliceRow]
+}

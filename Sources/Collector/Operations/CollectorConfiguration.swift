@@ -1,0 +1,128 @@
+import Foundation
+import Yams
+
+/// One setting, and where its value came from.
+public struct Setting: Sendable {
+    public enum Origin: String, Sendable {
+        case flag, environment, file, `default`
+    }
+
+    public let name: String
+    public let value: String?
+    public let origin: Origin
+    let isSecret: Bool
+
+    /// For `--show-config`: the value with passwords masked.
+    public var shown: String {
+        guard let value else { return "(not set)" }
+        guard isSecret, let at = value.lastIndex(of: "@"), let scheme = value.range(of: "://") else { return value }
+        return value[..<scheme.upperBound] + "***" + value[at...]
+    }
+}
+
+/// What `wattle-collector` is told: flag before environment before file before default.
+public struct CollectorConfiguration: Sendable {
+    public struct Fault: Error, CustomStringConvertible {
+        public let description: String
+    }
+
+    public private(set) var settings: [Setting] = []
+
+    /// Name, environment variable, default; in the order in which they are shown.
+    private static let known: [(name: String, variable: String, standard: String?)] = [
+        ("listen", "WATTLE_LISTEN", "127.0.0.1:8480"),
+        ("base_url", "WATTLE_BASE_URL", nil),
+        ("embedded", "WATTLE_EMBEDDED", nil),
+        ("database_url", "WATTLE_DATABASE_URL", nil),
+        ("connections", "WATTLE_CONNECTIONS", "10"),
+        ("log_level", "WATTLE_LOG_LEVEL", "info"),
+    ]
+
+    /// - Parameters:
+    ///   - flags: by setting name; nil for one that was not given.
+    ///   - file: a file that must exist, or nil for the usual places, which need not.
+    public init(flags: [String: String?], environment: [String: String], file: String?) throws {
+        let fromFile = try Self.read(file: file, home: environment["HOME"])
+        for (name, variable, standard) in Self.known {
+            let value: String?
+            let origin: Setting.Origin
+            if let flag = flags[name] ?? nil {
+                (value, origin) = (flag, .flag)
+            } else if let variable = environment[variable], !variable.isEmpty {
+                (value, origin) = (variable, .environment)
+            } else if let setting = fromFile[name] {
+                (value, origin) = (setting, .file)
+            } else {
+                (value, origin) = (standard, .default)
+            }
+            settings.append(Setting(name: name, value: value, origin: origin, isSecret: name == "database_url"))
+        }
+        // A flag for one kind of database leaves the other kind of lesser origin out.
+        if let embedded = setting("embedded"), let url = setting("database_url"), embedded.value != nil, url.value != nil {
+            guard embedded.origin != url.origin else {
+                throw Fault(
+                    description: "expected either embedded or database_url, found both (\(embedded.origin.rawValue)); leave one out"
+                )
+            }
+            let loser = Self.rank(embedded.origin) < Self.rank(url.origin) ? "database_url" : "embedded"
+            settings = settings.map { $0.name == loser ? Setting(name: loser, value: nil, origin: .default, isSecret: $0.isSecret) : $0 }
+        }
+    }
+
+    public subscript(name: String) -> String? { setting(name)?.value }
+
+    /// Address and port to listen on; a port of 0 takes any free one.
+    public func listen() throws -> (host: String, port: Int) {
+        let text = self["listen"] ?? ""
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (0...65_535).contains(port),
+            colon > text.startIndex
+        else { throw Fault(description: "listen: expected ADDRESS:PORT such as 127.0.0.1:8480, found \(text)") }
+        return (text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]")), port)
+    }
+
+    public func connections() throws -> Int {
+        guard let text = self["connections"], let number = Int(text), (2...1_000).contains(number) else {
+            throw Fault(description: "connections: expected 2 to 1000, found \(self["connections"] ?? "nothing")")
+        }
+        return number
+    }
+
+    private func setting(_ name: String) -> Setting? { settings.first { $0.name == name } }
+
+    private static func rank(_ origin: Setting.Origin) -> Int {
+        switch origin {
+        case .flag: 0
+        case .environment: 1
+        case .file: 2
+        case .default: 3
+        }
+    }
+
+    private static func read(file: String?, home: String?) throws -> [String: String] {
+        let usual = [home.map { $0 + "/.config/wattle/config.yaml" }, "/etc/wattle/collector.yaml"].compactMap { $0 }
+        guard let path = file ?? usual.first(where: { FileManager.default.fileExists(atPath: $0) }) else { return [:] }
+        let text: String
+        do {
+            text = try String(contentsOfFile: path, encoding: .utf8)
+        } catch {
+            throw Fault(description: "--config: \(path) cannot be read: \(error.localizedDescription)")
+        }
+        let loaded: Any?
+        do {
+            loaded = try Yams.load(yaml: text)
+        } catch {
+            throw Fault(description: "\(path): expected YAML, found \(error)")
+        }
+        guard let loaded else { return [:] }
+        guard let mapping = loaded as? [String: Any] else { throw Fault(description: "\(path): expected settings as `name: value`") }
+        var values: [String: String] = [:]
+        for (name, value) in mapping {
+            guard known.contains(where: { $0.name == name }) else {
+                if file == nil { continue }
+                throw Fault(description: "\(path): unknown setting \(name); expected one of \(known.map(\.name).joined(separator: ", "))")
+            }
+            values[name] = "\(value)"
+        }
+        return values
+    }
+}

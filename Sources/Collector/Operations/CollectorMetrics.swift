@@ -1,0 +1,43 @@
+import Synchronization
+
+/// What the collector counts of itself, as OpenMetrics text.
+final class CollectorMetrics: Sendable {
+    /// A number that only grows.
+    final class Counter: Sendable {
+        private let value = Atomic<Int>(0)
+
+        func increment(by n: Int = 1) { value.add(n, ordering: .relaxed) }
+        var total: Int { value.load(ordering: .relaxed) }
+    }
+
+    let batchesAccepted = Counter()
+    let batchesRefused = Counter()
+    let knotsAccepted = Counter()
+    let spansAccepted = Counter()
+    let spansRefused = Counter()
+    let hoursAccounted = Counter()
+    let hoursPoisoned = Counter()
+    let requests = Counter()
+
+    /// - Parameter gauges: name, help and value of what is read at the moment.
+    func text(gauges: [(name: String, help: String, value: Double)]) -> String {
+        let counters: [(String, String, Counter)] = [
+            ("wattle_batches_accepted", "Batches of readings committed or acknowledged again.", batchesAccepted),
+            ("wattle_batches_refused", "Batches of readings refused.", batchesRefused),
+            ("wattle_knots_accepted", "Knots in the accepted batches.", knotsAccepted),
+            ("wattle_spans_accepted", "Spans taken in.", spansAccepted),
+            ("wattle_spans_refused", "Spans refused.", spansRefused),
+            ("wattle_hours_accounted", "Host-hours accounted.", hoursAccounted),
+            ("wattle_hours_poisoned", "Host-hours set aside with an error.", hoursPoisoned),
+            ("wattle_http_requests", "HTTP requests answered.", requests),
+        ]
+        var text = ""
+        for (name, help, counter) in counters {
+            text += "# TYPE \(name) counter\n# HELP \(name) \(help)\n\(name)_total \(counter.total)\n"
+        }
+        for gauge in gauges {
+            text += "# TYPE \(gauge.name) gauge\n# HELP \(gauge.name) \(gauge.help)\n\(gauge.name) \(gauge.value)\n"
+        }
+        return text + "# EOF\n"
+    }
+}

@@ -1,0 +1,113 @@
+import Energy
+
+/// A span as posted: known fields checked, unknown ones kept.
+struct SpanDocument: Sendable {
+    /// Every field as it was posted; `capacity_share` under its own name `cpu_share`.
+    let fields: [String: JSONValue]
+    let id: String
+    let instance: String
+    let attempt: Int
+    /// When the sender says that this was true; decides between writers of the same rank.
+    let eventTime: Timestamp
+    let revision: Int64
+
+    static let maximumFields = 100
+
+    /// - Throws: `Problem` 422 naming the field, what was expected and what was found.
+    init(_ value: JSONValue, now: Timestamp) throws {
+        guard let posted = value.object else { throw Self.problem("span", "an object", value) }
+        // The envelope of other generic senders: {"type": "job.span", "timestamp": ..., "data": {...}}.
+        if let data = posted["data"], posted["type"]?.string?.hasSuffix("span") == true, posted["id"] == nil {
+            try self.init(data, now: now, sent: posted["timestamp"])
+        } else {
+            try self.init(value, now: now, sent: nil)
+        }
+    }
+
+    private init(_ value: JSONValue, now: Timestamp, sent: JSONValue?) throws {
+        guard var posted = value.object else { throw Self.problem("span", "an object", value) }
+        guard posted.count <= Self.maximumFields else {
+            throw Problem.unprocessable("invalid-span", "Too many fields", "expected at most \(Self.maximumFields), found \(posted.count)")
+        }
+        if let share = posted.removeValue(forKey: "capacity_share"), posted["cpu_share"] == nil { posted["cpu_share"] = share }
+        posted = posted.filter { !$0.value.isNull }
+
+        func text(_ name: String, limit: Int = 2_000) throws -> String? {
+            guard let value = posted[name] else { return nil }
+            guard let string = value.string, !string.isEmpty, string.utf8.count <= limit, !string.utf8.contains(0) else {
+                throw Self.problem(name, "a text of 1 to \(limit) bytes", value)
+            }
+            return string
+        }
+        func time(_ name: String) throws -> Timestamp? {
+            guard let value = posted[name] else { return nil }
+            guard let time = value.string.flatMap(RFC3339.parse) else {
+                throw Self.problem(name, "an RFC 3339 time such as 2026-09-01T09:00:10Z", value)
+            }
+            guard time.microseconds >= 0, time <= now + .hour else {
+                throw Self.problem(name, "a time between 1970 and at most an hour from now (\(RFC3339.format(now)))", value)
+            }
+            return time
+        }
+        func number(_ name: String, _ range: ClosedRange<Double>, _ expected: String) throws -> Double? {
+            guard let value = posted[name] else { return nil }
+            guard let number = value.double, range.contains(number) else { throw Self.problem(name, expected, value) }
+            return number
+        }
+        func count(_ name: String, from least: Int64 = 0) throws -> Int64? {
+            guard let value = posted[name] else { return nil }
+            guard let number = value.integer ?? value.string.flatMap({ Int64($0) }), number >= least, number < 1 << 60 else {
+                throw Self.problem(name, "a whole number from \(least)", value)
+            }
+            return number
+        }
+
+        guard let id = try text("id", limit: 512) else { throw Self.problem("id", "a text of 1 to 512 bytes", .null) }
+        guard let startedAt = try time("started_at") else {
+            throw Self.problem("started_at", "an RFC 3339 time such as 2026-09-01T09:00:10Z", .null)
+        }
+        let finishedAt = try time("finished_at")
+        if let finishedAt, finishedAt < startedAt {
+            throw Problem.unprocessable(
+                "reversed-times",
+                "The span ends before it starts",
+                "expected finished_at at or after started_at (\(RFC3339.format(startedAt))), found \(RFC3339.format(finishedAt))"
+            )
+        }
+        _ = try time("queued_at")
+        for name in [
+            "source", "instance", "service", "activity", "team", "repository", "commit", "ref", "pipeline", "job", "host", "pool",
+            "workload",
+            "inputs_digest", "cache", "outcome", "unit",
+        ] { _ = try text(name) }
+        if let visibility = try text("visibility"), !["public", "private"].contains(visibility) {
+            throw Self.problem("visibility", "\"public\" or \"private\"", .string(visibility))
+        }
+        _ = try number("cpu_share", 0...1, "a share of the host's CPU from 0 to 1")
+        _ = try number("cpus", 0.000_001...1_000_000, "a number of CPUs above 0")
+        _ = try number("weight", 0.000_001...1_000_000, "a number of slots above 0")
+        _ = try number("units", 0...1e15, "a number from 0")
+        for name in ["cpu_time_us", "memory_max_bytes", "time_resolution_ms"] { _ = try count(name) }
+        attempt = Int(try count("attempt", from: 1) ?? 1)
+        revision = try count("revision") ?? 0
+
+        self.id = id
+        instance = posted["instance"]?.string ?? ""
+        fields = posted
+        eventTime = sent?.string.flatMap(RFC3339.parse) ?? finishedAt ?? startedAt
+    }
+
+    /// Who wins where several writers name the same field: agent hook > reconciliation > finished event > started event.
+    var rank: Int64 {
+        switch fields["source"]?.string {
+        case "wattle-run", "wattle-span": 4
+        case "reconciliation": 3
+        default: fields["finished_at"] == nil ? 1 : 2
+        }
+    }
+
+    private static func problem(_ field: String, _ expected: String, _ found: JSONValue) -> Problem {
+        let found = found.isNull ? "nothing" : found.described
+        return .unprocessable("invalid-span", "The span cannot be read", "field \(field): expected \(expected), found \(found)")
+    }
+}

@@ -1,0 +1,93 @@
+import Crypto
+import Energy
+
+/// A span's fields, each a register in which the largest writer wins: so the order in which messages arrive does not matter.
+///
+/// Writers are ordered by (rank, revision, event time, digest of the value). A deletion is a tombstone: it wins over everything.
+struct SpanRegisters: Sendable, Equatable {
+    struct Register: Sendable, Equatable, Comparable {
+        var value: JSONValue
+        var rank: Int64
+        var revision: Int64
+        var eventTime: Int64
+        var digest: String
+
+        static func < (a: Register, b: Register) -> Bool {
+            (a.rank, a.revision, a.eventTime, a.digest) < (b.rank, b.revision, b.eventTime, b.digest)
+        }
+    }
+
+    private(set) var registers: [String: Register] = [:]
+
+    static let tombstone = "deleted"
+    private static let tombstoneRank: Int64 = 9
+
+    init() {}
+
+    init(_ document: SpanDocument) throws {
+        for (name, value) in document.fields where name != Self.tombstone {
+            registers[name] = Register(
+                value: value,
+                rank: document.rank,
+                revision: document.revision,
+                eventTime: document.eventTime.microseconds,
+                digest: try Self.digest(value)
+            )
+        }
+    }
+
+    static func deletion(at time: Timestamp) throws -> SpanRegisters {
+        var result = SpanRegisters()
+        result.registers[tombstone] = Register(
+            value: .bool(true),
+            rank: tombstoneRank,
+            revision: 0,
+            eventTime: time.microseconds,
+            digest: try digest(.bool(true))
+        )
+        return result
+    }
+
+    /// Takes another writer's registers; commutative, associative and idempotent.
+    mutating func merge(_ other: SpanRegisters) {
+        registers.merge(other.registers) { max($0, $1) }
+    }
+
+    var isDeleted: Bool { registers[Self.tombstone]?.rank == Self.tombstoneRank }
+
+    /// The winning values.
+    var fields: [String: JSONValue] { registers.mapValues(\.value) }
+
+    private static func digest(_ value: JSONValue) throws -> String {
+        SHA256.hash(data: Array(try value.text.utf8)).prefix(8).map { byte in
+            let digits = String(byte, radix: 16)
+            return digits.count == 1 ? "0" + digits : digits
+        }.joined()
+    }
+
+    // MARK: As stored
+
+    var stored: JSONValue {
+        .object(
+            registers.mapValues { register in
+                .object([
+                    "v": register.value, "r": .integer(register.rank), "n": .integer(register.revision), "t": .integer(register.eventTime),
+                    "d": .string(register.digest),
+                ])
+            }
+        )
+    }
+
+    init(stored: JSONValue) {
+        for (name, value) in stored.object ?? [:] {
+            guard let parts = value.object else { continue }
+            registers[name] = Register(
+                value: parts["v"] ?? .null,
+                rank: parts["r"]?.integer ?? 0,
+                revision: parts["n"]?.integer ?? 0,
+                eventTime: parts["t"]?.integer ?? 0,
+                digest: parts["d"]?.string ?? ""
+            )
+        }
+    }
+}

@@ -1,0 +1,373 @@
+import Energy
+import Postgres
+
+/// Curves, their knots, tails and gaps, and the workloads they belong to.
+enum CurveTable {
+    /// What is known of a curve before a batch is written.
+    private struct Head {
+        var curveID: Int32
+        var kind: String
+        var name: String
+        var base: Int64
+        var maximumPowerMicrowatts: Int64
+        var tail: Knot?
+        var lastKnot: Knot?
+        var completeUntil: Int64?
+    }
+
+    /// Writes a batch's content, whose place in its stream was checked before.
+    static func write(
+        _ record: ReadingsRecord,
+        host: HostRow,
+        streamID: Int32,
+        now: Timestamp,
+        _ connection: PostgresConnection
+    ) async throws {
+        for announcement in record.announcements {
+            try await announce(announcement, record: record, host: host, streamID: streamID, connection)
+        }
+        let refs = Set(record.columns.map(\.ref) + record.tails.map(\.ref) + record.gaps.map(\.ref) + record.workloads.map(\.ref))
+        let heads = try await readHeads(refs: refs.sorted(), streamID: streamID, connection)
+        if let missing = refs.first(where: { heads[$0] == nil }) {
+            throw ReadingsFault(field: "ref", expected: "a curve that this stream has announced", found: "\(missing)")
+        }
+
+        var writtenKnots: [Int32: [Knot]] = [:]
+        var copy = CopyBuffer(columns: 5)
+        for (ref, knots) in record.columns {
+            guard let head = heads[ref] else { continue }
+            let kept = try place(knots, ref: ref, head: head, after: writtenKnots[ref]?.last ?? head.lastKnot)
+            for knot in kept {
+                copy.beginRow()
+                copy.append(int4: host.id)
+                copy.append(int4: head.curveID)
+                copy.append(timestamptzMicroseconds: knot.time.microseconds)
+                copy.append(int8: knot.value)
+                copy.append(int2: Int16(truncatingIfNeeded: knot.flags.rawValue))
+            }
+            writtenKnots[ref, default: []] += kept
+        }
+        if copy.rowCount > 0 {
+            _ = try await connection.copyIn(
+                Statement("copy_knot", "COPY knot (host_id, curve_id, t, value, flags) FROM STDIN (FORMAT binary)"),
+                rows: copy
+            )
+        }
+        try await writeTails(record, heads: heads, writtenKnots: writtenKnots, host: host, connection)
+        for (ref, gap) in record.gaps {
+            guard let head = heads[ref] else { continue }
+            try await write(gap, hostID: host.id, curveID: head.curveID, connection)
+        }
+        for workload in record.workloads {
+            guard let head = heads[workload.ref] else { continue }
+            try await write(
+                workload,
+                hostID: host.id,
+                curveID: head.curveID,
+                parent: workload.parentRef.flatMap { heads[$0]?.curveID },
+                connection
+            )
+        }
+        try await WorkQueue.mark(
+            hostID: host.id,
+            hours: touchedHours(record, heads: heads, writtenKnots: writtenKnots),
+            now: now,
+            reason: "readings",
+            connection
+        )
+    }
+
+    /// The knots that follow the head, with the curve's base added.
+    ///
+    /// A knot at or before the head's time is left out: its energy is in the later ones, since values are cumulative.
+    private static func place(_ knots: [Knot], ref: Int32, head: Head, after last: Knot?) throws -> [Knot] {
+        var kept: [Knot] = []
+        var previous = last
+        for var knot in knots {
+            let (value, overflow) = knot.value.addingReportingOverflow(head.base)
+            guard !overflow, value >= 0 else {
+                throw ReadingsFault(
+                    field: "knots[\(ref)].value_delta",
+                    expected: "a value that fits on top of \(head.base)",
+                    found: "\(knot.value)"
+                )
+            }
+            knot.value = value
+            if let previous {
+                guard knot.time > previous.time else { continue }
+                guard knot.value >= previous.value else {
+                    throw ReadingsFault(
+                        field: "knots[\(ref)].value_delta",
+                        expected: "at least \(previous.value - head.base), the curve's last value",
+                        found: "\(knot.value - head.base)"
+                    )
+                }
+            }
+            kept.append(knot)
+            previous = knot
+        }
+        return kept
+    }
+
+    private static func announce(
+        _ announcement: ReadingsRecord.Announcement,
+        record: ReadingsRecord,
+        host: HostRow,
+        streamID: Int32,
+        _ connection: PostgresConnection
+    ) async throws {
+        let known = try await connection.query(
+            Statement(
+                "find_curve",
+                """
+                SELECT c.curve_id, c.kind, c.origin, c.p_max_uw, t.t, t.value FROM curve c LEFT JOIN curve_tail t USING (host_id, curve_id)
+                WHERE c.host_id = $1 AND c.name = $2
+                """
+            ),
+            [.int4(host.id), .text(announcement.name)]
+        ).first
+        var curveID: Int32
+        var base: Int64?
+        if let known {
+            curveID = try known.int32("curve_id")
+            guard try known.string("kind") == announcement.kind.rawValue else {
+                throw ReadingsFault(
+                    field: "curves[\(announcement.ref)].kind",
+                    expected: "\(try known.string("kind")), as announced before",
+                    found: announcement.kind.rawValue
+                )
+            }
+            if try known.int64("origin") != announcement.origin {
+                // The count began anew at 0: it goes on from the curve's last value, and what flowed in between is not known.
+                base = try known.int64IfPresent("value") ?? 0
+                let first =
+                    record.columns.first { $0.ref == announcement.ref }?.knots.first?.time
+                    ?? record.tails.first { $0.ref == announcement.ref }?.knot.time
+                if let since = try known.timestampMicrosecondsIfPresent("t"), let first, since < first.microseconds {
+                    let interval = Interval(Timestamp(microseconds: since), first)
+                    let most =
+                        announcement.kind == .meter
+                        ? Power(microwatts: announcement.maximumPowerMicrowatts).microjoules(over: interval.duration)
+                        : Double(interval.duration.count) * Double(host.cpus)
+                    try await keepTailAsKnot(hostID: host.id, curveID: curveID, connection)
+                    try await write(
+                        Gap(interval: interval, low: 0, high: Int64(saturating: most), cause: .absence),
+                        hostID: host.id,
+                        curveID: curveID,
+                        connection
+                    )
+                }
+            }
+        } else {
+            curveID = try await connection.query(
+                Statement("next_curve_id", "SELECT coalesce(max(curve_id), 0) + 1 AS id FROM curve WHERE host_id = $1"),
+                [.int4(host.id)]
+            ).only().int32("id")
+        }
+        let a = announcement
+        _ = try await connection.execute(
+            Statement(
+                "upsert_curve",
+                """
+                INSERT INTO curve (host_id, curve_id, name, kind, zone, sensor, quality, in_cover, epsilon, sample_period_us, p_max_uw,
+                    p_idle_uw, p_idle_low_uw, p_idle_high_uw, bound_low_ppm, bound_high_ppm, basis, origin, base)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, coalesce($19, 0))
+                ON CONFLICT (host_id, curve_id) DO UPDATE SET zone = excluded.zone, sensor = excluded.sensor, quality = excluded.quality,
+                    in_cover = excluded.in_cover, epsilon = excluded.epsilon, sample_period_us = excluded.sample_period_us,
+                    p_max_uw = excluded.p_max_uw, p_idle_uw = excluded.p_idle_uw, p_idle_low_uw = excluded.p_idle_low_uw,
+                    p_idle_high_uw = excluded.p_idle_high_uw, bound_low_ppm = excluded.bound_low_ppm,
+                    bound_high_ppm = excluded.bound_high_ppm, basis = excluded.basis, origin = excluded.origin,
+                    base = coalesce($19, curve.base)
+                """
+            ),
+            [
+                .int4(host.id), .int4(curveID), .text(a.name), .text(a.kind.rawValue), a.zone.map { .text($0.rawValue) }, .text(a.sensor),
+                .text(a.quality.rawValue), .bool(a.isInCover), .int8(a.epsilon), .int8(a.samplePeriod.count),
+                .int8(a.maximumPowerMicrowatts),
+                a.idlePowerMicrowatts.map { .int8($0) }, a.idlePowerLowMicrowatts.map { .int8($0) },
+                a.idlePowerHighMicrowatts.map { .int8($0) }, .int4(a.boundLowPPM), .int4(a.boundHighPPM), .text(a.basis), .int8(a.origin),
+                base.map { .int8($0) },
+            ]
+        )
+        _ = try await connection.execute(
+            Statement(
+                "upsert_stream_curve",
+                """
+                INSERT INTO stream_curve (stream_id, ref, host_id, curve_id) VALUES ($1, $2, $3, $4)
+                ON CONFLICT (stream_id, ref) DO UPDATE SET curve_id = excluded.curve_id
+                """
+            ),
+            [.int4(streamID), .int4(a.ref), .int4(host.id), .int4(curveID)]
+        )
+    }
+
+    /// The last sample before a gap becomes a knot, so that the line does not run across the gap.
+    private static func keepTailAsKnot(hostID: Int32, curveID: Int32, _ connection: PostgresConnection) async throws {
+        _ = try await connection.execute(
+            Statement(
+                "keep_tail",
+                """
+                INSERT INTO knot (host_id, curve_id, t, value, flags)
+                SELECT host_id, curve_id, t, value, $3 FROM curve_tail WHERE host_id = $1 AND curve_id = $2
+                ON CONFLICT DO NOTHING
+                """
+            ),
+            [.int4(hostID), .int4(curveID), .int2(Int16(KnotFlags.gapEdge.rawValue))]
+        )
+        _ = try await connection.execute(
+            Statement(
+                "tail_is_knot",
+                "UPDATE curve_tail SET knot_t = t, knot_value = value WHERE host_id = $1 AND curve_id = $2"
+            ),
+            [.int4(hostID), .int4(curveID)]
+        )
+    }
+
+    private static func readHeads(refs: [Int32], streamID: Int32, _ connection: PostgresConnection) async throws -> [Int32: Head] {
+        var heads: [Int32: Head] = [:]
+        let rows = try await connection.query(
+            Statement(
+                "read_heads",
+                """
+                SELECT s.ref, c.curve_id, c.kind, c.name, c.base, c.p_max_uw, t.t, t.value, t.knot_t, t.knot_value, t.complete_until
+                FROM stream_curve s JOIN curve c USING (host_id, curve_id) LEFT JOIN curve_tail t USING (host_id, curve_id)
+                WHERE s.stream_id = $1 AND s.ref = ANY($2)
+                """
+            ),
+            [.int4(streamID), .int4Array(refs)]
+        )
+        for row in rows {
+            func knot(_ time: String, _ value: String) throws -> Knot? {
+                guard let t = try row.timestampMicrosecondsIfPresent(time), let value = try row.int64IfPresent(value) else { return nil }
+                return Knot(time: Timestamp(microseconds: t), value: value)
+            }
+            heads[try row.int32("ref")] = Head(
+                curveID: try row.int32("curve_id"),
+                kind: try row.string("kind"),
+                name: try row.string("name"),
+                base: try row.int64("base"),
+                maximumPowerMicrowatts: try row.int64("p_max_uw"),
+                tail: try knot("t", "value"),
+                lastKnot: try knot("knot_t", "knot_value"),
+                completeUntil: try row.timestampMicrosecondsIfPresent("complete_until")
+            )
+        }
+        return heads
+    }
+
+    private static func writeTails(
+        _ record: ReadingsRecord,
+        heads: [Int32: Head],
+        writtenKnots: [Int32: [Knot]],
+        host: HostRow,
+        _ connection: PostgresConnection
+    ) async throws {
+        var curveIDs: [Int32] = []
+        var times: [Int64] = []
+        var values: [Int64] = []
+        var completes: [Int64] = []
+        var knotTimes: [Int64?] = []
+        var knotValues: [Int64?] = []
+        // A curve with knots but no tail in the batch gets its last knot for a tail.
+        let tails = Dictionary(record.tails.map { ($0.ref, $0) }) { $1 }
+        for ref in Set(tails.keys).union(writtenKnots.keys).sorted() {
+            guard let head = heads[ref] else { continue }
+            let lastKnot = writtenKnots[ref]?.last ?? head.lastKnot
+            // Held below the top, so that an absurd tail cannot overflow; the next knot tells what is so.
+            var sample =
+                tails[ref].map { Knot(time: $0.knot.time, value: min($0.knot.value, Int64.max - max(0, head.base)) + head.base) }
+                ?? lastKnot
+            if let knot = lastKnot, let tail = sample, tail.time < knot.time || tail.value < knot.value { sample = knot }
+            if let old = head.tail, let tail = sample, tail.time < old.time { sample = old }
+            guard let sample else { continue }
+            curveIDs.append(head.curveID)
+            times.append(sample.time.microseconds)
+            values.append(sample.value)
+            let complete = tails[ref].map { $0.isClosed ? Int64.max : $0.completeUntil.microseconds } ?? sample.time.microseconds
+            completes.append(max(complete, head.completeUntil.map { $0 == .max ? Int64.min : $0 } ?? .min))
+            knotTimes.append(lastKnot?.time.microseconds)
+            knotValues.append(lastKnot?.value)
+        }
+        guard !curveIDs.isEmpty else { return }
+        _ = try await connection.execute(
+            Statement(
+                "upsert_tails",
+                """
+                INSERT INTO curve_tail (host_id, curve_id, t, value, complete_until, knot_t, knot_value)
+                SELECT $1, * FROM unnest(
+                    $2::int4[], $3::timestamptz[], $4::int8[], $5::timestamptz[], $6::timestamptz[], $7::int8[])
+                ON CONFLICT (host_id, curve_id) DO UPDATE SET t = excluded.t, value = excluded.value,
+                    complete_until = excluded.complete_until, knot_t = excluded.knot_t, knot_value = excluded.knot_value
+                """
+            ),
+            [
+                .int4(host.id), .int4Array(curveIDs), .timestamptzArray(microseconds: times), .int8Array(values),
+                .timestamptzArray(microseconds: completes), .timestamptzArray(microseconds: knotTimes), .int8Array(knotValues),
+            ]
+        )
+    }
+
+    private static func write(_ gap: Gap, hostID: Int32, curveID: Int32, _ connection: PostgresConnection) async throws {
+        _ = try await connection.execute(
+            Statement(
+                "insert_gap",
+                """
+                INSERT INTO gap (host_id, curve_id, from_t, to_t, low, high, cause) VALUES ($1, $2, $3, $4, $5, $6, $7)
+                ON CONFLICT (host_id, curve_id, from_t) DO UPDATE SET to_t = greatest(gap.to_t, excluded.to_t),
+                    low = excluded.low, high = greatest(gap.high, excluded.high), cause = excluded.cause
+                """
+            ),
+            [
+                .int4(hostID), .int4(curveID), .timestamptz(microseconds: gap.interval.start.microseconds),
+                .timestamptz(microseconds: gap.interval.end.microseconds), .int8(gap.low), .int8(gap.high), .text(gap.cause.rawValue),
+            ]
+        )
+    }
+
+    private static func write(
+        _ workload: ReadingsRecord.Workload,
+        hostID: Int32,
+        curveID: Int32,
+        parent: Int32?,
+        _ connection: PostgresConnection
+    ) async throws {
+        _ = try await connection.execute(
+            Statement(
+                "upsert_workload",
+                """
+                INSERT INTO workload (host_id, curve_id, cgroup, born_at, died_at, parent_curve_id, span_key)
+                VALUES ($1, $2, $3, $4, $5, $6, $7)
+                ON CONFLICT (host_id, curve_id) DO UPDATE SET died_at = coalesce(excluded.died_at, workload.died_at),
+                    span_key = coalesce(excluded.span_key, workload.span_key),
+                    parent_curve_id = coalesce(excluded.parent_curve_id, workload.parent_curve_id)
+                """
+            ),
+            [
+                .int4(hostID), .int4(curveID), .text(workload.cgroup), .timestamptz(microseconds: workload.bornAt.microseconds),
+                workload.diedAt.map { .timestamptz(microseconds: $0.microseconds) }, parent.map { .int4($0) },
+                workload.spanKey.map { .text($0) },
+            ]
+        )
+    }
+
+    /// The hours whose accounts the batch can change: for each curve since its previous knot, because a new one moves the line there.
+    private static func touchedHours(_ record: ReadingsRecord, heads: [Int32: Head], writtenKnots: [Int32: [Knot]]) -> Set<Hour> {
+        var hours: Set<Hour> = []
+        func touch(_ from: Timestamp, _ to: Timestamp) {
+            guard from <= to else { return }
+            // A curve that was silent for years must not mark every hour of them one by one in memory.
+            let first = max(from.hour.number, to.hour.number - 24 * 400)
+            for number in first...to.hour.number { hours.insert(Hour(number: number)) }
+        }
+        for (ref, head) in heads {
+            let knots = writtenKnots[ref] ?? []
+            let tail = record.tails.first { $0.ref == ref }
+            guard let last = [knots.last?.time, tail?.knot.time].compactMap({ $0 }).max() else { continue }
+            let first = head.lastKnot?.time ?? knots.first?.time ?? last
+            if knots.isEmpty, let old = head.tail, old.time.hour == last.hour, tail?.isClosed != true { continue }
+            touch(first, last)
+        }
+        for (_, gap) in record.gaps { touch(gap.interval.start, gap.interval.end) }
+        return hours
+    }
+}

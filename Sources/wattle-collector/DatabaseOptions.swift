@@ -1,0 +1,92 @@
+import ArgumentParser
+import Collector
+import Logging
+import Postgres
+
+/// Which database, for every command that needs one.
+struct DatabaseOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Make and run a private Postgres in this directory.", valueName: "dir"))
+    var embedded: String?
+
+    @Option(help: ArgumentHelp("A Postgres 15 or newer of your own.", valueName: "url"))
+    var databaseURL: String?
+
+    @Option(
+        help: ArgumentHelp("Settings file (default: ~/.config/wattle/config.yaml, then /etc/wattle/collector.yaml).", valueName: "file")
+    )
+    var config: String?
+
+    @Option(help: ArgumentHelp("trace, debug, info, notice, warning, error or critical (default: info).", valueName: "level"))
+    var logLevel: String?
+
+    func configuration(flags: [String: String?] = [:]) throws -> CollectorConfiguration {
+        var all = flags
+        all["embedded"] = embedded
+        all["database_url"] = databaseURL
+        all["log_level"] = logLevel
+        return try CollectorConfiguration(flags: all, environment: environment(), file: config)
+    }
+}
+
+/// A database to work with: a connection string, and the private cluster behind it if there is one.
+struct Database {
+    let connectionString: String
+    let cluster: EmbeddedCluster?
+
+    /// Starts or adopts the embedded cluster, or takes the URL as it is.
+    static func open(_ configuration: CollectorConfiguration, log: Logger) async throws -> Database {
+        if let directory = configuration["embedded"] {
+            do {
+                let cluster = try await EmbeddedCluster.start(directory: directory, log: log)
+                return Database(connectionString: cluster.connectionString, cluster: cluster)
+            } catch {
+                throw Failure(code: 2, message: "the embedded Postgres in \(directory) cannot be started: \(error)")
+            }
+        }
+        guard let url = configuration["database_url"] else {
+            throw Failure(code: 2, message: "expected --embedded DIR or --database-url URL, found neither")
+        }
+        return Database(connectionString: url, cluster: nil)
+    }
+
+    func connect(_ log: Logger) async throws -> PostgresConnection {
+        do {
+            return try await PostgresConnection.connect(
+                to: connectionString,
+                applicationName: "wattle-collector",
+                connectTimeout: .seconds(10),
+                logger: log
+            )
+        } catch {
+            throw Failure(code: 2, message: "cannot connect to the database: \(error)\nexpected a running Postgres; check --database-url")
+        }
+    }
+
+    /// Runs a closure with one connection to a database that is up to date, and leaves everything as it was found.
+    static func withConnection<T>(
+        _ options: DatabaseOptions,
+        _ body: (PostgresConnection, Logger) async throws -> T
+    ) async throws -> T {
+        let configuration = try options.configuration()
+        var log = try makeLogger(level: configuration["log_level"])
+        if options.logLevel == nil { log.logLevel = .warning }
+        let database = try await open(configuration, log: log)
+        let result: Result<T, any Error>
+        do {
+            let connection = try await database.connect(log)
+            do {
+                try await CollectorServices.prepare(connection, log: log, now: wallClock())
+                result = .success(try await body(connection, log))
+            } catch {
+                await connection.close()
+                throw error
+            }
+            await connection.close()
+        } catch {
+            try await database.cluster?.stop()
+            throw error
+        }
+        try await database.cluster?.stop()
+        return try result.get()
+    }
+}

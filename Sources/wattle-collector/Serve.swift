@@ -1,0 +1,116 @@
+import ArgumentParser
+import Collector
+import Logging
+import Postgres
+import ServiceLifecycle
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run the collector.",
+        discussion: """
+            EXAMPLES
+              wattle-collector serve --embedded .wattle/postgres
+              wattle-collector serve --database-url postgresql://wattle@db/wattle --listen 0.0.0.0:8480
+
+            SIGTERM and Ctrl-C stop it: open requests are answered, and an embedded Postgres is shut down.
+            """
+    )
+
+    @OptionGroup var database: DatabaseOptions
+
+    @Option(help: ArgumentHelp("Address and port (default: 127.0.0.1:8480).", valueName: "address:port"))
+    var listen: String?
+
+    @Option(help: ArgumentHelp("Where people reach the collector (default: http://LISTEN).", valueName: "url"))
+    var baseURL: String?
+
+    @Option(help: ArgumentHelp("Connections to the database, at most (default: 10).", valueName: "n"))
+    var connections: Int?
+
+    @Flag(help: "Print each setting and where it came from, and stop.")
+    var showConfig = false
+
+    func run() async throws {
+        let configuration = try database.configuration(flags: [
+            "listen": listen, "base_url": baseURL, "connections": connections.map { String($0) },
+        ])
+        if showConfig {
+            for setting in configuration.settings { print("\(setting.name): \(setting.shown)  # \(setting.origin.rawValue)") }
+            return
+        }
+        let log = try makeLogger(level: configuration["log_level"])
+        let (host, port) = try configuration.listen()
+        let connections = try configuration.connections()
+
+        let opened = try await Database.open(configuration, log: log)
+        do {
+            try await serve(opened, host: host, port: port, connections: connections, configuration: configuration, log: log)
+        } catch {
+            try await opened.cluster?.stop()
+            throw error
+        }
+        try await opened.cluster?.stop()
+    }
+
+    private func serve(
+        _ opened: Database,
+        host: String,
+        port: Int,
+        connections: Int,
+        configuration: CollectorConfiguration,
+        log: Logger
+    ) async throws {
+        let connection = try await opened.connect(log)
+        do {
+            try await CollectorServices.prepare(connection, log: log, now: wallClock())
+        } catch {
+            throw Failure(code: 2, message: "the database cannot be brought up to date: \(error)")
+        }
+        await connection.close()
+
+        let pool = PostgresPool(
+            connectionString: opened.connectionString,
+            maximumConnections: connections,
+            waitLimit: .seconds(10),
+            applicationName: "wattle-collector",
+            logger: log
+        )
+        let baseURL = configuration["base_url"] ?? "http://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+        let collector = try CollectorServices(
+            pool: pool,
+            host: host,
+            port: port,
+            baseURL: baseURL.hasSuffix("/") ? String(baseURL.dropLast()) : baseURL,
+            log: log,
+            now: wallClock,
+            onListening: { port in log.notice("listening", metadata: ["address": "\(host):\(port)"]) }
+        )
+        var services: [any Service] = collector.services
+        if let cluster = opened.cluster { services.insert(EmbeddedPostgres(cluster: cluster, log: log), at: 0) }
+        var group = ServiceGroupConfiguration(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: log)
+        group.maximumGracefulShutdownDuration = .seconds(10)
+        do {
+            try await ServiceGroup(configuration: group).run()
+        } catch {
+            await pool.shutDown()
+            throw Failure(code: 1, message: "the collector stopped: \(error)")
+        }
+        await pool.shutDown()
+    }
+}
+
+struct Migrate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Bring a database up to date; safe to run twice.",
+        discussion: """
+            EXAMPLE
+              wattle-collector migrate --database-url postgresql://wattle@db/wattle
+            """
+    )
+
+    @OptionGroup var database: DatabaseOptions
+
+    func run() async throws {
+        try await Database.withConnection(database) { _, _ in print("the schema is up to date") }
+    }
+}

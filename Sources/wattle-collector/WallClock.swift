@@ -1,0 +1,9 @@
+import Energy
+import Glibc
+
+/// The system's clock, UTC.
+@Sendable func wallClock() -> Timestamp {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return Timestamp(microseconds: Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1_000)
+}

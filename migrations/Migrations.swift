@@ -1,0 +1,13 @@
+/// A numbered step of the schema. Append-only: a released step is never edited, a new one follows it.
+public struct Migration: Sendable {
+    public let number: Int
+    public let name: String
+    public let sql: String
+}
+
+/// The schema's steps in order, embedded from the SQL files beside this one.
+public enum Migrations {
+    public static let all: [Migration] = [
+        Migration(number: 1, name: "spine", sql: String(decoding: PackageResources.m0001_spine_sql, as: UTF8.self))
+    ]
+}
