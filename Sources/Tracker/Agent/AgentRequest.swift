@@ -1,0 +1,37 @@
+import FoundationEssentials
+
+/// A question to the agent on its local socket.
+public enum AgentRequest: Sendable, Hashable {
+    public enum Phase: String, Sendable {
+        case start, finish
+    }
+
+    /// The meters now.
+    case snapshot
+    /// An edge of a span: knots are made now.
+    ///
+    /// - Parameters:
+    ///   - cgroup: the cgroup's path below the hierarchy's mount; nil where the span has none of its own.
+    ///   - cgroupDirectory: the same as a directory of this machine.
+    case span(phase: Phase, key: String, cgroup: String?, cgroupDirectory: String?, pid: Int32)
+
+    /// One line with its end.
+    var line: [UInt8] {
+        let body: Body
+        switch self {
+        case .snapshot: body = Body(op: "snapshot")
+        case .span(let phase, let key, let cgroup, let directory, let pid):
+            body = Body(op: "span", phase: phase.rawValue, key: key, cgroup: cgroup, cgroup_dir: directory, pid: pid)
+        }
+        return JSONText.bytes(body) + [UInt8(ascii: "\n")]
+    }
+
+    private struct Body: Encodable {
+        var op: String
+        var phase: String?
+        var key: String?
+        var cgroup: String?
+        var cgroup_dir: String?
+        var pid: Int32?
+    }
+}

@@ -1,0 +1,11 @@
+public import Energy
+import Glibc
+
+extension Timestamp {
+    /// The system's wall clock.
+    public static func systemNow() -> Timestamp {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return Timestamp(microseconds: Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1_000)
+    }
+}

@@ -1,0 +1,18 @@
+import ArgumentParser
+
+/// `wattle report`: asks the collector.
+struct Report: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Ask the collector what jobs cost, or where a host's energy went.",
+        discussion: """
+            EXAMPLES
+              wattle report job 01j7xk2m4nq8rv5tw9yz3abcde
+              wattle report host builder-1 --from 2026-09-01 --to 2026-09-02
+            """,
+        subcommands: [ReportJob.self, ReportHost.self]
+    )
+}
+
+enum ReportFormat: String, ExpressibleByArgument, CaseIterable {
+    case table, json, csv
+}
