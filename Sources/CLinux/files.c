@@ -14,8 +14,8 @@ int wattle_open(const char *path, int flags) {
     return descriptor < 0 ? -errno : descriptor;
 }
 
-int wattle_create(const char *path, int flags, mode_t mode) {
-    int descriptor = open(path, flags | O_CREAT | O_CLOEXEC, mode);
+int wattle_create(const char *path, int flags, unsigned mode) {
+    int descriptor = open(path, flags | O_CREAT | O_CLOEXEC, (mode_t)mode);
     return descriptor < 0 ? -errno : descriptor;
 }
 

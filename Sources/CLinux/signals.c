@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/types.h>
 
 static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 enum { FORWARDED_COUNT = sizeof forwarded / sizeof *forwarded };
@@ -48,7 +49,7 @@ void wattle_forward_signals_begin(void) {
     }
 }
 
-void wattle_forward_signals_to(pid_t pid) {
+void wattle_forward_signals_to(int pid) {
     atomic_store(&target, pid);
     unsigned kept = atomic_exchange(&waiting, 0);
     for (int i = 0; i < FORWARDED_COUNT; i++) {
@@ -65,7 +66,7 @@ void wattle_forward_signals_here(void) {
     pthread_sigmask(SIG_UNBLOCK, &open, NULL);
 }
 
-void wattle_forward_signals_stop(pid_t pid) {
+void wattle_forward_signals_stop(int pid) {
     int expected = pid;
     atomic_compare_exchange_strong(&target, &expected, 0);
 }

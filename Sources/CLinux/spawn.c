@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -134,23 +135,26 @@ int wattle_spawn(const struct wattle_spawn_request *request, struct wattle_spawn
     close(pipes[0]);
     if (error) {
         int status;
-        wattle_wait(pid, &status, NULL);
+        int64_t unused;
+        wattle_wait(pid, &status, &unused);
         return error;
     }
     result->pid = pid;
     return 0;
 }
 
-int wattle_wait(pid_t pid, int *status, struct rusage *usage) {
+int wattle_wait(int pid, int *status, int64_t *cpu_microseconds) {
     // Its number is free for others once it is reaped: signals must not go there from then on.
     siginfo_t ended;
     while (waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT) < 0) {
         if (errno != EINTR) return errno;
     }
     wattle_forward_signals_stop(pid);
-    while (wait4(pid, status, 0, usage) < 0) {
+    struct rusage usage;
+    while (wait4(pid, status, 0, &usage) < 0) {
         if (errno != EINTR) return errno;
     }
+    *cpu_microseconds = (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
     return 0;
 }
 

@@ -91,6 +91,7 @@ import Testing
         #expect(CollectorClient.nextPage("<https://c.example/wattle/v1/x?cursor=2>; rel=\"next\"", of: url) == "/v1/x?cursor=2")
         #expect(CollectorClient.nextPage("<https://evil.example/v1/x>; rel=\"next\"", of: url) == nil)
         #expect(CollectorClient.nextPage("<//evil.example/v1/x>; rel=\"next\"", of: url) == nil)
+        #expect(CollectorClient.nextPage("</wattle/v1/x?cursor=2>; rel=\"next\"", of: url) == "/v1/x?cursor=2")
         #expect(CollectorClient.nextPage("</v1/x>; rel=\"prev\"", of: url) == nil)
         #expect(CollectorClient.nextPage(nil, of: url) == nil)
     }

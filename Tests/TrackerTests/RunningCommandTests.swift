@@ -76,7 +76,7 @@ import Testing
             close(descriptor)
         }
         let script =
-            #"{ printf '%s\n' "$WATTLE_TEST_VALUE"; pwd; ls -l /proc/self/fd/\#(descriptor) >/dev/null && echo open; ps -o pgid= -p $$; } > out"#
+            #"{ printf '%s\n' "$WATTLE_TEST_VALUE"; pwd; ls -l /proc/self/fd/\#(descriptor) >/dev/null && echo open; cut -d" " -f5 /proc/$$/stat; } > out"#
         let report = try await Self.tracker().run(
             Command(["sh", "-c", script], workingDirectory: directory.path),
             key: "test"

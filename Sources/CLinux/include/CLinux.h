@@ -5,8 +5,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/resource.h>
-#include <sys/types.h>
+#include <stdint.h>
+
+// Plain C types only: a header of the system that is included here would make Swift take its types for this module's.
 
 /// How a program is to be started.
 struct wattle_spawn_request {
@@ -35,7 +36,7 @@ enum wattle_cgroup_entry {
 };
 
 struct wattle_spawn_result {
-    pid_t pid;
+    int pid;
     enum wattle_cgroup_entry entry;
     /// Why the cgroup could not be entered; 0 where it was, or where none was asked for.
     int cgroup_errno;
@@ -49,7 +50,9 @@ struct wattle_spawn_result {
 int wattle_spawn(const struct wattle_spawn_request *request, struct wattle_spawn_result *result, bool *in_exec);
 
 /// Waits for the end of a child. Returns 0 or an errno; interruptions by signals are passed over.
-int wattle_wait(pid_t pid, int *status, struct rusage *usage);
+///
+/// `*cpu_microseconds` is the user and system time of the child and of its descendants that were waited for.
+int wattle_wait(int pid, int *status, int64_t *cpu_microseconds);
 
 bool wattle_exited(int status);
 int wattle_exit_status(int status);
@@ -61,11 +64,11 @@ int wattle_term_signal(int status);
 /// them. A signal that is ignored stays ignored. Signals that arrive before `wattle_forward_signals_to` are kept and passed on by it.
 /// One process at a time.
 void wattle_forward_signals_begin(void);
-void wattle_forward_signals_to(pid_t pid);
+void wattle_forward_signals_to(int pid);
 /// Lets the calling thread take the signals that are passed on: others may block them.
 void wattle_forward_signals_here(void);
 /// Passes nothing on any more if `pid` is the process named.
-void wattle_forward_signals_stop(pid_t pid);
+void wattle_forward_signals_stop(int pid);
 /// SIGCHLD was ignored before and is not now, so that the end of a child is seen; the child shall have it as it was.
 bool wattle_forward_signals_ignored_child(void);
 /// Restores what was before.
@@ -77,6 +80,6 @@ int wattle_connect_unix(const char *path, int timeout_milliseconds);
 /// open(2) without a mode; close-on-exec. Returns a descriptor, or the negated errno.
 int wattle_open(const char *path, int flags);
 /// open(2) that makes the file; close-on-exec. Returns a descriptor, or the negated errno.
-int wattle_create(const char *path, int flags, mode_t mode);
+int wattle_create(const char *path, int flags, unsigned mode);
 
 #endif

@@ -158,8 +158,12 @@ public struct CollectorClient: Sendable {
         for part in (link ?? "").split(separator: ",") where part.contains("rel=\"next\"") || part.contains("rel=next") {
             guard let open = part.firstIndex(of: "<"), let close = part.firstIndex(of: ">"), open < close else { continue }
             let target = part[part.index(after: open)..<close]
-            if target.hasPrefix("/") && !target.hasPrefix("//") { return String(target) }
             if target.hasPrefix(url + "/") { return String(target.dropFirst(url.count)) }
+            guard target.hasPrefix("/"), !target.hasPrefix("//") else { continue }
+            // With or without the path below which a proxy may have put the collector.
+            let authority = url.dropFirst(url.hasPrefix("https://") ? 8 : 7)
+            let base = authority.firstIndex(of: "/").map { authority[$0...] } ?? ""
+            return String(!base.isEmpty && target.hasPrefix(base + "/") ? target.dropFirst(base.count) : target)
         }
         return nil
     }

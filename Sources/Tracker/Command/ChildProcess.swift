@@ -82,13 +82,13 @@ struct ChildProcess: Sendable {
     /// Waits for its end; blocks.
     func wait() -> Ended {
         var status: Int32 = 0
-        var usage = rusage()
-        guard wattle_wait(pid, &status, &usage) == 0 else {
+        var cpuMicroseconds: Int64 = 0
+        guard wattle_wait(pid, &status, &cpuMicroseconds) == 0 else {
             // Somebody else in this process took the child's end: nothing is known of it.
             return Ended(exit: .code(1), cpuTime: .zero)
         }
         let exit: CommandExit = wattle_exited(status) ? .code(wattle_exit_status(status)) : .signal(wattle_term_signal(status))
-        return Ended(exit: exit, cpuTime: usage.cpuTime)
+        return Ended(exit: exit, cpuTime: Microseconds(cpuMicroseconds))
     }
 
     private static func failure(of command: Command, _ code: Int32, inExec: Bool) -> CommandError {

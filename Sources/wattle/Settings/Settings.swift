@@ -61,7 +61,7 @@ struct Settings {
     /// One line a setting, with where it came from; secrets are not shown.
     var table: String {
         func row(_ name: String, _ setting: Setting, secret: Bool = false) -> [String] {
-            let value = setting.value.map { secret ? String($0.prefix(4)) + "..." : $0 } ?? "(not set)"
+            let value = setting.value.map { secret ? "(a secret of \($0.count) characters)" : $0 } ?? "(not set)"
             return [name, value, setting.value == nil ? "" : setting.origin]
         }
         var text = TextTable(
