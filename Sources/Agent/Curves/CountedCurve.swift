@@ -1,0 +1,95 @@
+import Energy
+import Meters
+import Wire
+
+/// A curve fed by a raw count: the agent's own count since it first saw the source, continued across restarts.
+struct CountedCurve {
+    /// What happens to the count over a time in which the agent did not run.
+    enum Absence: Hashable, Sendable {
+        /// The source counted on; the raw difference tells.
+        case counted
+        /// Nobody knows: a gap.
+        case unknown
+        /// The source is the agent itself, which used nothing while it did not run; its raw count starts at 0.
+        case nothing
+    }
+
+    var announcement: WireCurveAnnouncement
+    var isAnnounced = false
+    private(set) var recorder: CurveRecorder
+    private var counter: CounterUnwrapping
+    private let absence: Absence
+    private(set) var value: Int64 = 0
+    private var resumed: (isSameBoot: Bool, time: Timestamp)?
+
+    /// - Parameter maximumRate: in the curve's unit per µs.
+    init(announcement: WireCurveAnnouncement, modulus: Int64?, maximumRate: Double, absence: Absence) {
+        self.announcement = announcement
+        recorder = CurveRecorder(epsilon: announcement.epsilon)
+        counter = CounterUnwrapping(modulus: modulus, maximumRate: maximumRate)
+        self.absence = absence
+    }
+
+    var tail: Knot? { recorder.tail }
+
+    /// Continues from the state of an earlier run.
+    mutating func resume(_ state: AgentState.Curve, isSameBoot: Bool) {
+        announcement.origin = state.origin
+        value = state.value
+        let time = Timestamp(microseconds: state.time)
+        recorder.resume(at: Knot(time: time, value: state.value), isKnot: state.isKnot)
+        if let raw = state.raw {
+            counter = CounterUnwrapping(modulus: counter.modulus, maximumRate: counter.maximumRate, lastRaw: raw, lastTime: time)
+        }
+        resumed = (isSameBoot, time)
+    }
+
+    /// Takes a raw reading.
+    ///
+    /// - Parameter isSuspended: the host was suspended since the last reading, and with it what feeds the counter.
+    mutating func read(raw: Int64, at time: Timestamp, flags: KnotFlags = [], isSuspended: Bool = false) {
+        let resumed = self.resumed
+        self.resumed = nil
+        if let resumed, absence != .counted {
+            counter = CounterUnwrapping(
+                modulus: counter.modulus, maximumRate: counter.maximumRate, lastRaw: absence == .nothing ? 0 : raw, lastTime: resumed.time)
+            if absence == .unknown {
+                let most = Int64(saturating: counter.maximumRate * Double(max(0, (time - resumed.time).count)))
+                recorder.addAfterGap(time: time, low: 0, high: most, cause: resumed.isSameBoot ? .absence : .reboot, flags: flags)
+                _ = counter.read(raw: raw, at: time)
+                return
+            }
+        }
+        if isSuspended, let last = recorder.tail, last.time < time {
+            let most = Int64(saturating: counter.maximumRate * Double((time - last.time).count))
+            counter = CounterUnwrapping(modulus: counter.modulus, maximumRate: counter.maximumRate, lastRaw: raw, lastTime: time)
+            recorder.addAfterGap(time: time, low: 0, high: most, cause: .suspend, flags: flags)
+            return
+        }
+        // The agent's own count begins anew with each process, whatever the boot.
+        switch counter.read(raw: raw, at: time, isSameBoot: absence == .nothing || resumed?.isSameBoot ?? true) {
+        case .first:
+            recorder.add(time: time, value: value, flags: flags)
+        case .exactly(let increase):
+            value = value.addingReportingOverflow(increase).overflow ? value : value + increase
+            recorder.add(time: time, value: value, flags: flags)
+        case .between(let low, let high, let cause):
+            recorder.addAfterGap(time: time, low: low, high: high, cause: cause, flags: flags)
+        }
+    }
+
+    /// The last raw reading.
+    var raw: Int64? { counter.lastRaw }
+
+    mutating func force(flags: KnotFlags = []) { recorder.force(flags: flags) }
+    mutating func setEpsilon(_ epsilon: Int64) { recorder.setEpsilon(epsilon) }
+    mutating func take() -> (knots: [Knot], gaps: [Gap]) { recorder.take() }
+
+    /// What a later run needs to continue; nil before the first reading.
+    var state: AgentState.Curve? {
+        guard let tail = recorder.tail else { return nil }
+        return AgentState.Curve(
+            ref: announcement.ref, name: announcement.name, origin: announcement.origin, raw: counter.lastRaw,
+            time: tail.time.microseconds, value: tail.value, isKnot: recorder.isTailAKnot)
+    }
+}

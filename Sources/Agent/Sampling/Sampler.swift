@@ -1,0 +1,46 @@
+import Energy
+import Logging
+import ServiceLifecycle
+
+/// Reads the meters at absolute deadlines, on a thread of its own.
+struct Sampler: Service {
+    let sampling: SharedSampling
+    let settings: SamplingSettings
+    let log: Logger
+
+    func run() async throws {
+        let wakeUp = try WakeUp()
+        try await withTaskCancellationOrGracefulShutdownHandler {
+            try await OwnThread.run("sampler") { loop(wakeUp) }
+        } onCancelOrGracefulShutdown: {
+            wakeUp.stop()
+        }
+    }
+
+    private func loop(_ wakeUp: WakeUp) {
+        let period = sampling.withLock { $0.hasFastMeters } ? settings.fastPeriod : settings.slowPeriod
+        var next = ClockReading.now().monotonic
+        var nextFull = next
+        while !wakeUp.isStopping {
+            let clock = ClockReading.now()
+            let isFull = clock.monotonic >= nextFull
+            if isFull { nextFull = Self.deadline(after: clock.monotonic, from: nextFull, every: settings.slowPeriod) }
+            sampling.withLock { _ = $0.sample(isFull ? .all : .fast, at: clock) }
+            next = Self.deadline(after: clock.monotonic, from: next, every: period)
+            wakeUp.wait(untilMonotonic: next)
+        }
+        // Every curve ends in a real reading that is a knot.
+        let clock = ClockReading.now()
+        sampling.withLock {
+            _ = $0.sample(.all, at: clock)
+            $0.forceTails()
+        }
+    }
+
+    /// The first time of the grid after `now`: missed deadlines are passed over, the grid never shifts.
+    static func deadline(after now: Microseconds, from last: Microseconds, every period: Microseconds) -> Microseconds {
+        guard now >= last else { return last }
+        let steps = (now - last).count / period.count + 1
+        return last + Microseconds(steps * period.count)
+    }
+}

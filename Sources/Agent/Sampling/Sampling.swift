@@ -1,0 +1,525 @@
+import Energy
+import Meters
+import Wire
+
+/// Everything that is measured on this host: meters, busy time, the agent itself, workloads. Holds no clock and no thread: each
+/// operation is given the time at which it reads.
+struct Sampling {
+    private struct Metered {
+        var meter: any Meter
+        var curve: CountedCurve
+        var isFailing = false
+    }
+
+    let timeBase: TimeBase
+    let settings: SamplingSettings
+    private let hierarchies: [CgroupHierarchy]
+    private let processCPUTime: @Sendable () -> Microseconds
+    private let cover: Set<String>
+
+    private var meters: [Metered] = []
+    private var stat: ProcStatReader
+    private var busy: CountedCurve
+    private var agent: CountedCurve
+    private var cpus = 1
+    private var workloads: [Workload] = []
+    private var spans: Set<String> = []
+    /// Curves of meters that were here in an earlier run and are not now; kept so that their counts can continue.
+    private var dormant: [AgentState.Curve] = []
+    private var dormantToClose: [AgentState.Curve] = []
+    private var nextRef: UInt32
+    private var generation: UInt64
+    private var lastReading: ClockReading?
+    private var lastFull: Timestamp?
+    private let drawOrigin: @Sendable () -> UInt64
+    private var factor: Int64 = 1
+    /// Said once each, for the log.
+    private var news: [String] = []
+    private var said: Set<String> = []
+
+    /// - Parameters:
+    ///   - resumed: the state of an earlier run; nil to start all counts at 0.
+    ///   - drawOrigin: draws a random number that names a count.
+    /// - Throws: `SensorFault` where `/proc/stat` cannot be read.
+    init(
+        sensors: HostSensors, roots: HostRoots, hierarchies: [CgroupHierarchy], settings: SamplingSettings, timeBase: TimeBase,
+        resumed: AgentState?, processCPUTime: @escaping @Sendable () -> Microseconds = ClockReading.processCPUTime,
+        drawOrigin: @escaping @Sendable () -> UInt64 = { UInt64.random(in: 1 ... .max) }
+    ) throws(SensorFault) {
+        self.timeBase = timeBase
+        self.settings = settings
+        self.hierarchies = hierarchies
+        self.processCPUTime = processCPUTime
+        self.drawOrigin = drawOrigin
+        cover = sensors.cover
+        stat = try ProcStatReader(roots: roots)
+        cpus = try stat.read().cpus
+        generation = resumed?.generation ?? 0
+        let isSameBoot = resumed?.bootID == timeBase.bootID
+        let known = Dictionary((resumed?.curves ?? []).map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        var next = isSameBoot ? max(1, resumed?.nextRef ?? 1) : 1
+        var used: Set<String> = []
+
+        busy = CountedCurve(
+            announcement: Self.cpuAnnouncement("cpu/busy", .hostBusy, sensor: "proc", settings), modulus: nil, maximumRate: Double(cpus),
+            absence: .counted)
+        agent = CountedCurve(
+            announcement: Self.cpuAnnouncement("agent/cpu", .agentCpu, sensor: "proc", settings), modulus: nil, maximumRate: Double(cpus),
+            absence: .nothing)
+        var curves = [busy, agent] + sensors.meters.map { Self.curve(of: $0, isInCover: sensors.cover.contains($0.place.name), settings) }
+        for i in curves.indices {
+            let name = curves[i].announcement.name
+            used.insert(name)
+            curves[i].announcement.ref = Self.number(isSameBoot ? known[name]?.ref : nil, next: &next)
+            if let state = known[name] {
+                curves[i].resume(state, isSameBoot: isSameBoot)
+            } else {
+                curves[i].announcement.origin = drawOrigin()
+            }
+        }
+        busy = curves[0]
+        agent = curves[1]
+        meters = zip(sensors.meters, curves.dropFirst(2)).map { Metered(meter: $0, curve: $1) }
+        for var state in known.values.sorted(by: { $0.name < $1.name }) where !used.contains(state.name) {
+            state.ref = Self.number(isSameBoot ? state.ref : nil, next: &next)
+            dormant.append(state)
+            news.append("\(state.name) was measured before and is not there now; its count waits at \(state.value) µJ")
+        }
+        dormantToClose = dormant
+        nextRef = next
+        for state in resumed?.workloads ?? [] { resume(state, isSameBoot: isSameBoot) }
+    }
+
+    private static func number(_ known: UInt32?, next: inout UInt32) -> UInt32 {
+        if let known {
+            next = max(next, known + 1)
+            return known
+        }
+        defer { next += 1 }
+        return next
+    }
+
+    private static func curve(of meter: any Meter, isInCover: Bool, _ settings: SamplingSettings) -> CountedCurve {
+        var announcement = WireCurveAnnouncement()
+        announcement.name = meter.place.name
+        announcement.kind = .meter
+        announcement.zone = meter.place.zone.rawValue
+        announcement.sensor = meter.sensor
+        announcement.quality = meter.place.quality.rawValue
+        announcement.inCover = isInCover
+        announcement.epsilon = settings.energyEpsilon.microjoules
+        announcement.samplePeriodUs = UInt64((meter.cadence == .fast ? settings.fastPeriod : settings.slowPeriod).count)
+        announcement.pMaxUw = UInt64(max(0, meter.maximumPower.microwatts))
+        if let idle = meter.idlePower {
+            announcement.pIdleUw = UInt64(max(0, idle.best.microwatts))
+            announcement.pIdleLowUw = UInt64(max(0, idle.low.microwatts))
+            announcement.pIdleHighUw = UInt64(max(0, idle.high.microwatts))
+        }
+        announcement.boundLowPpm = UInt32(clamping: Int64(saturating: (meter.boundRatios.low * 1e6).rounded(.down)))
+        announcement.boundHighPpm = UInt32(clamping: Int64(saturating: (meter.boundRatios.high * 1e6).rounded(.up)))
+        announcement.basis = meter.basis
+        let modulus: Int64?
+        let absence: CountedCurve.Absence
+        switch meter.counting {
+        case .hardware(let value): (modulus, absence) = (value, .counted)
+        case .program: (modulus, absence) = (nil, .unknown)
+        }
+        return CountedCurve(announcement: announcement, modulus: modulus, maximumRate: meter.maximumPower.watts, absence: absence)
+    }
+
+    private static func cpuAnnouncement(
+        _ name: String, _ kind: WireCurveKind, sensor: String, _ settings: SamplingSettings
+    ) -> WireCurveAnnouncement {
+        var announcement = WireCurveAnnouncement()
+        announcement.name = name
+        announcement.kind = kind
+        announcement.sensor = sensor
+        announcement.quality = Quality.measured.rawValue
+        announcement.epsilon = settings.cpuEpsilon.count
+        announcement.samplePeriodUs = UInt64(settings.slowPeriod.count)
+        announcement.boundLowPpm = 1_000_000
+        announcement.boundHighPpm = 1_000_000
+        return announcement
+    }
+
+    // MARK: Reading
+
+    /// Whether any meter is worth reading more than once a second.
+    var hasFastMeters: Bool { meters.contains { $0.meter.cadence == .fast } }
+    var isSpanRunning: Bool { !spans.isEmpty || workloads.contains { $0.died == nil } }
+
+    enum Depth {
+        /// The fast meters.
+        case fast
+        /// Everything.
+        case all
+        /// Everything but the workloads: at the edge of a span, whose own cgroup is read beside.
+        case host
+    }
+
+    /// Reads now. Returns the time of the samples.
+    @discardableResult
+    mutating func sample(_ depth: Depth, at clock: ClockReading, flags: KnotFlags = []) -> Timestamp {
+        let time = timeBase.time(of: clock)
+        let isSuspended = wasSuspended(until: clock)
+        // A suspend is seen once, so every meter must be read at it.
+        let depth = isSuspended && depth == .fast ? .host : depth
+        for i in meters.indices where depth != .fast || meters[i].meter.cadence == .fast {
+            do throws(SensorFault) {
+                let raw = try meters[i].meter.read(at: time)
+                meters[i].curve.read(raw: raw, at: time, flags: flags, isSuspended: isSuspended)
+                if meters[i].isFailing {
+                    meters[i].isFailing = false
+                    news.append("\(meters[i].meter.place.name) answers again")
+                }
+            } catch {
+                // A counter goes on counting: its next reading has the energy of the time in between.
+                if !meters[i].isFailing {
+                    meters[i].isFailing = true
+                    news.append("\(meters[i].meter.place.name) does not answer: \(error)")
+                }
+            }
+        }
+        guard depth != .fast else { return time }
+        do throws(SensorFault) {
+            let now = try stat.read()
+            cpus = now.cpus
+            // A tick less than before a restart is rounding in the kernel, no reset.
+            busy.read(raw: max(now.busy.count, busyFloor(now.busy.count)), at: time, flags: flags)
+        } catch {
+            sayOnce("busy time is not known for now: \(error)")
+        }
+        agent.read(raw: processCPUTime().count, at: time, flags: flags)
+        if depth == .all {
+            for i in workloads.indices { readWorkload(i, at: time, flags: []) }
+        }
+        lastFull = time
+        return time
+    }
+
+    private func busyFloor(_ raw: Int64) -> Int64 {
+        guard let last = busy.raw, last > raw, last - raw < 1_000_000 else { return raw }
+        return last
+    }
+
+    private mutating func wasSuspended(until clock: ClockReading) -> Bool {
+        defer { lastReading = clock }
+        guard let lastReading else { return false }
+        let before = lastReading.boottime - lastReading.monotonic
+        let after = clock.boottime - clock.monotonic
+        return (after - before).count > 200_000
+    }
+
+    private mutating func sayOnce(_ text: String) {
+        guard said.insert(text).inserted, said.count < 256 else { return }
+        news.append(text)
+    }
+
+    /// What happened that an operator should know, since the last call.
+    mutating func takeNews() -> [String] {
+        defer { news = [] }
+        return news
+    }
+
+    // MARK: Spans and workloads
+
+    /// Reads everything at the edge of a span and makes knots of it.
+    mutating func edge(_ request: SpanRequest, at clock: ClockReading) throws(SpanFault) -> HostSnapshot {
+        guard !request.key.isEmpty, request.key.utf8.count <= SpanRequest.longestKey else {
+            throw SpanFault(description: "expected a key of 1 to \(SpanRequest.longestKey) bytes, found \(request.key.utf8.count)")
+        }
+        let place = try place(of: request)
+        return switch request.phase {
+        case .start: try start(request.key, place, at: clock)
+        case .finish: finish(request.key, place, at: clock)
+        }
+    }
+
+    private mutating func start(_ key: String, _ place: Place?, at clock: ClockReading) throws(SpanFault) -> HostSnapshot {
+        guard spans.contains(key) || spans.count < settings.maximumWorkloads else {
+            throw SpanFault(
+                description: "expected at most \(settings.maximumWorkloads) spans at a time, found as many running; finish some first")
+        }
+        let isRegistered = place != nil && living(key).map { workloads[$0].directory } == place?.directory
+        var source: CgroupCPUTime?
+        if let place, !isRegistered {
+            do throws(SensorFault) {
+                source = try CgroupCPUTime(directory: place.directory, kind: place.kind)
+            } catch {
+                throw SpanFault(description: "expected a cgroup at \(place.directory), found none to read: \(error)")
+            }
+        }
+        let time = sample(.host, at: clock, flags: .edge)
+        spans.insert(key)
+        if let place, let source {
+            // The key's earlier cgroup, if it is still open, ends here.
+            if let old = living(key) {
+                readWorkload(old, at: time, flags: .edge)
+                close(old, at: time)
+            }
+            register(key, place, source, born: time)
+        }
+        var snapshot = figures(at: time)
+        if let i = living(key) {
+            readWorkload(i, at: time, flags: .edge)
+            snapshot.cpuTime = workloads[i].curve.raw
+        }
+        return snapshot
+    }
+
+    private mutating func finish(_ key: String, _ place: Place?, at clock: ClockReading) -> HostSnapshot {
+        let time = sample(.host, at: clock, flags: .edge)
+        spans.remove(key)
+        var snapshot = figures(at: time)
+        if let i = living(key) {
+            readWorkload(i, at: time, flags: .edge)
+            snapshot.cpuTime = workloads[i].curve.raw
+            close(i, at: time)
+        } else if let place {
+            // Not registered: the agent was not there at its start. Its total is all that can be told, if it is still there.
+            do throws(SensorFault) {
+                snapshot.cpuTime = try CgroupCPUTime(directory: place.directory, kind: place.kind).read().count
+            } catch {
+                sayOnce("a span finished whose cgroup the agent did not know and cannot read: \(error)")
+            }
+        }
+        return snapshot
+    }
+
+    private func living(_ key: String) -> Int? { workloads.firstIndex { $0.died == nil && $0.key == key } }
+
+    private mutating func close(_ i: Int, at time: Timestamp) {
+        guard workloads[i].died == nil else { return }
+        workloads[i].died = workloads[i].curve.tail?.time ?? time
+        workloads[i].isChanged = true
+        workloads[i].source = nil
+    }
+
+    private struct Place {
+        var cgroup: String
+        var directory: String
+        var kind: CgroupHierarchy.Kind
+    }
+
+    /// Where a client's cgroup is, if it is within a cgroup mount: a client must not make the agent read elsewhere.
+    private func place(of request: SpanRequest) throws(SpanFault) -> Place? {
+        if let directory = request.directory {
+            guard CgroupHierarchy.isPlain(directory), let hierarchy = hierarchies.first(where: { $0.contains(directory: directory) }) else {
+                let mounts = hierarchies.map(\.mount).joined(separator: ", ")
+                throw SpanFault(description: "expected cgroup_dir below a cgroup mount (\(mounts.isEmpty ? "none here" : mounts)), found '\(directory)'")
+            }
+            let below = String(directory.dropFirst(hierarchy.mount.count))
+            let cgroup = request.cgroup ?? (below.isEmpty ? "/" : below)
+            guard CgroupHierarchy.isPlain(cgroup) else {
+                throw SpanFault(description: "expected a cgroup path such as /wattle/run-1, found '\(cgroup)'")
+            }
+            return Place(cgroup: cgroup, directory: directory, kind: hierarchy.kind)
+        }
+        guard let cgroup = request.cgroup else { return nil }
+        guard CgroupHierarchy.isPlain(cgroup) else {
+            throw SpanFault(description: "expected a cgroup path such as /wattle/run-1, found '\(cgroup)'")
+        }
+        guard let hierarchy = hierarchies.first else {
+            throw SpanFault(description: "expected a mounted cgroup hierarchy for '\(cgroup)', found none on this host")
+        }
+        return Place(cgroup: cgroup, directory: hierarchy.directory(of: cgroup), kind: hierarchy.kind)
+    }
+
+    private mutating func register(_ key: String, _ place: Place, _ source: CgroupCPUTime, born: Timestamp) {
+        var announcement = Self.cpuAnnouncement("cgroup\(place.cgroup)#\(born.microseconds)", .workloadCpu, sensor: "cgroup", settings)
+        announcement.ref = Self.number(nil, next: &nextRef)
+        announcement.origin = drawOrigin()
+        announcement.epsilon *= factor
+        let curve = CountedCurve(announcement: announcement, modulus: nil, maximumRate: Double(cpus), absence: .counted)
+        workloads.append(
+            Workload(
+                curve: curve, cgroup: place.cgroup, directory: place.directory, kind: place.kind, key: key, born: born, source: source))
+    }
+
+    private mutating func resume(_ state: AgentState.Workload, isSameBoot: Bool) {
+        var announcement = Self.cpuAnnouncement(state.curve.name, .workloadCpu, sensor: "cgroup", settings)
+        announcement.ref = Self.number(isSameBoot ? state.curve.ref : nil, next: &nextRef)
+        var curve = CountedCurve(announcement: announcement, modulus: nil, maximumRate: Double(cpus), absence: .counted)
+        curve.resume(state.curve, isSameBoot: isSameBoot)
+        let kind: CgroupHierarchy.Kind = state.isUnified ? .unified : .cpuacct
+        var workload = Workload(
+            curve: curve, cgroup: state.cgroup, directory: state.directory, kind: kind, key: state.key,
+            born: Timestamp(microseconds: state.born), source: nil)
+        let ended = Timestamp(microseconds: state.curve.time)
+        if isSameBoot {
+            do throws(SensorFault) {
+                workload.source = try CgroupCPUTime(directory: state.directory, kind: kind)
+            } catch {
+                news.append("the cgroup of span \(state.key) went while the agent did not run; its CPU time ends at its last reading")
+                workload.died = ended
+            }
+        } else {
+            workload.died = ended
+        }
+        if workload.died == nil { spans.insert(state.key) }
+        workloads.append(workload)
+    }
+
+    private mutating func readWorkload(_ i: Int, at time: Timestamp, flags: KnotFlags) {
+        guard let source = workloads[i].source else { return }
+        do throws(SensorFault) {
+            let raw = try source.read().count
+            workloads[i].curve.read(raw: raw, at: time, flags: flags)
+        } catch {
+            // Removed before anybody said so: it ends with its last reading.
+            close(i, at: time)
+            spans.remove(workloads[i].key)
+            if !error.isVanished { sayOnce("the cgroup of span \(workloads[i].key) cannot be read any more: \(error)") }
+        }
+    }
+
+    // MARK: Looking
+
+    /// The figures now, read anew unless the last full reading is fresher than the sampling period.
+    mutating func snapshot(at clock: ClockReading) -> HostSnapshot {
+        let now = timeBase.time(of: clock)
+        if let lastFull, (now - lastFull) < settings.fastPeriod { return figures(at: lastFull) }
+        return figures(at: sample(.host, at: clock))
+    }
+
+    private func figures(at time: Timestamp) -> HostSnapshot {
+        let chosen = meters.filter { cover.contains($0.meter.place.name) }
+        var components: [Component: Int64] = [:]
+        var idle: [Component: UInt64] = [:]
+        var idleUnknown: Set<Component> = []
+        for metered in chosen {
+            let component = metered.meter.place.zone.component
+            components[component, default: 0] += metered.curve.value
+            idle[component, default: 0] += metered.curve.announcement.pIdleUw
+            if !metered.curve.announcement.hasPIdleUw { idleUnknown.insert(component) }
+        }
+        return HostSnapshot(
+            time: time,
+            meters: meters.map { ($0.meter.place.name, $0.curve.value) },
+            cover: components.values.reduce(0, +),
+            components: components,
+            quality: chosen.map(\.meter.place.quality).max() ?? .unknown,
+            basis: chosen.map(\.curve.announcement.basis).joined(separator: "; "),
+            boundLow: chosen.map(\.curve.announcement.boundLowPpm).min() ?? 0,
+            boundHigh: chosen.map(\.curve.announcement.boundHighPpm).max() ?? 0,
+            idlePower: idle.filter { !idleUnknown.contains($0.key) },
+            busy: busy.value, agentCPU: agent.value, cpus: cpus, cpuTime: nil
+        )
+    }
+
+    // MARK: Sealing
+
+    /// Makes every curve's latest sample a knot: the agent is about to stop.
+    mutating func forceTails() {
+        for i in meters.indices { meters[i].curve.force() }
+        busy.force()
+        agent.force()
+        for i in workloads.indices { workloads[i].curve.force() }
+    }
+
+    /// Announce every live curve again with the next batch.
+    mutating func announceAll() {
+        for i in meters.indices { meters[i].curve.isAnnounced = false }
+        busy.isAnnounced = false
+        agent.isAnnounced = false
+        for i in workloads.indices { workloads[i].curve.isAnnounced = false }
+    }
+
+    /// Coarser curves while the spool is short of room: every ε is multiplied by `factor`.
+    mutating func setCoarseness(_ factor: Int64) {
+        guard factor != self.factor else { return }
+        self.factor = factor
+        func set(_ curve: inout CountedCurve, _ epsilon: Int64) {
+            let (product, overflows) = epsilon.multipliedReportingOverflow(by: factor)
+            let coarse = overflows ? epsilon : product
+            curve.setEpsilon(coarse)
+            // Knots that were settled may be thinned by as much again.
+            curve.announcement.epsilon = factor == 1 ? epsilon : coarse * 2
+            curve.isAnnounced = false
+        }
+        for i in meters.indices { set(&meters[i].curve, settings.energyEpsilon.microjoules) }
+        set(&busy, settings.cpuEpsilon.count)
+        set(&agent, settings.cpuEpsilon.count)
+        for i in workloads.indices { set(&workloads[i].curve, settings.cpuEpsilon.count) }
+    }
+
+    /// Refs of the curves whose unit is µJ.
+    var energyRefs: Set<UInt32> { Set(meters.map(\.curve.announcement.ref)) }
+
+    /// Takes what was gathered since the last call; workloads that have died are let go.
+    mutating func take() -> Sealable {
+        generation += 1
+        var sealable = Sealable(
+            state: AgentState(
+                generation: generation, bootID: timeBase.bootID, wallOffset: timeBase.offset.count, nextRef: nextRef, curves: [],
+                workloads: []))
+        for i in meters.indices {
+            Self.take(&meters[i].curve, into: &sealable)
+            if let state = meters[i].curve.state { sealable.state.curves.append(state) }
+        }
+        Self.take(&busy, into: &sealable)
+        Self.take(&agent, into: &sealable)
+        sealable.state.curves += [busy.state, agent.state].compactMap { $0 } + dormant
+        for state in dormantToClose { Self.close(state, in: &sealable) }
+        dormantToClose = []
+        for i in workloads.indices {
+            Self.take(&workloads[i].curve, isClosed: workloads[i].died != nil, into: &sealable)
+            if workloads[i].isChanged, workloads[i].curve.tail != nil {
+                sealable.workloads.append(workloads[i].change)
+                workloads[i].isChanged = false
+            }
+            if let state = workloads[i].state { sealable.state.workloads.append(state) }
+        }
+        workloads.removeAll { $0.died != nil }
+        return sealable
+    }
+
+    private static func take(_ curve: inout CountedCurve, isClosed: Bool = false, into sealable: inout Sealable) {
+        guard let tail = curve.tail else { return }
+        let ref = curve.announcement.ref
+        if !curve.isAnnounced {
+            curve.isAnnounced = true
+            sealable.announcements.append(curve.announcement)
+        }
+        if isClosed { curve.force() } else { sealable.live.append(curve.announcement) }
+        let (knots, gaps) = curve.take()
+        if !knots.isEmpty { sealable.columns.append(Sealable.Column(ref: ref, knots: knots)) }
+        for gap in gaps {
+            var wire = WireGap()
+            wire.ref = ref
+            wire.fromUs = gap.interval.start.microseconds
+            wire.toUs = gap.interval.end.microseconds
+            wire.low = gap.low
+            wire.high = gap.high
+            wire.cause = gap.cause.rawValue
+            sealable.gaps.append(wire)
+        }
+        sealable.tails.append(wireTail(ref, time: tail.time.microseconds, value: tail.value, isClosed: isClosed))
+    }
+
+    /// A meter that is not there any more: out of the cover and complete, so that nobody waits for it.
+    private static func close(_ state: AgentState.Curve, in sealable: inout Sealable) {
+        var announcement = WireCurveAnnouncement()
+        announcement.ref = state.ref
+        announcement.name = state.name
+        announcement.kind = .meter
+        announcement.origin = state.origin
+        announcement.inCover = false
+        announcement.quality = Quality.unknown.rawValue
+        announcement.boundLowPpm = 1_000_000
+        announcement.boundHighPpm = 1_000_000
+        announcement.basis = "not there any more"
+        sealable.announcements.append(announcement)
+        sealable.tails.append(wireTail(state.ref, time: state.time, value: state.value, isClosed: true))
+    }
+
+    private static func wireTail(_ ref: UInt32, time: Int64, value: Int64, isClosed: Bool) -> WireTail {
+        var tail = WireTail()
+        tail.ref = ref
+        tail.tUs = time
+        tail.value = value
+        tail.completeUntilUs = time
+        tail.closed = isClosed
+        return tail
+    }
+}

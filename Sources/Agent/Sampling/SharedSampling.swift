@@ -1,0 +1,23 @@
+import Synchronization
+
+/// The sampling behind a lock: the sampler's thread reads on its deadlines, the local socket at the edges of spans, the sealer takes.
+final class SharedSampling: Sendable {
+    private let sampling: Mutex<Sampling>
+    private let mustAnnounce = Mutex(false)
+
+    init(_ sampling: sending Sampling) { self.sampling = Mutex(sampling) }
+
+    func withLock<R: Sendable, E: Error>(_ body: (inout sending Sampling) throws(E) -> sending R) throws(E) -> R {
+        try sampling.withLock(body)
+    }
+
+    /// The collector may have lost what was announced.
+    func announceAgain() { mustAnnounce.withLock { $0 = true } }
+
+    func takeAnnounceAgain() -> Bool {
+        mustAnnounce.withLock { must in
+            defer { must = false }
+            return must
+        }
+    }
+}

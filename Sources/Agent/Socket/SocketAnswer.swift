@@ -1,0 +1,75 @@
+import Energy
+import FoundationEssentials
+
+/// What the local socket answers: one line of JSON.
+enum SocketAnswer {
+    /// Things beside the figures that a client wants to know.
+    struct Context: Sendable {
+        var host: String
+        var bootID: String
+        /// Nil where none was configured.
+        var gridZone: String?
+        var hasCollector: Bool
+    }
+
+    static func line(_ snapshot: HostSnapshot, _ context: Context) -> [UInt8] { encoded(Figures(snapshot, context)) }
+
+    static func line(refusing reason: String) -> [UInt8] { encoded(Refusal(error: reason)) }
+
+    private static func encoded(_ value: some Encodable) -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            return Array(try encoder.encode(value)) + [0x0A]
+        } catch {
+            // Only a number that is no number could bring this about, and there is none.
+            return Array(#"{"ok":false,"error":"the answer cannot be written as JSON"}"#.utf8) + [0x0A]
+        }
+    }
+
+    private struct Refusal: Encodable {
+        var ok = false
+        var error: String
+    }
+
+    private struct Figures: Encodable {
+        let snapshot: HostSnapshot
+        let context: Context
+
+        init(_ snapshot: HostSnapshot, _ context: Context) {
+            self.snapshot = snapshot
+            self.context = context
+        }
+
+        enum Key: String, CodingKey {
+            case ok, host, boot_id, t_us, uj, cover_uj, components_uj, quality, basis, bound_low_ppm, bound_high_ppm, p_idle_uw
+            case cpu_busy_us, agent_cpu_us, cpus, grid_zone, collector, cpu_time_us
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            var fields = encoder.container(keyedBy: Key.self)
+            try fields.encode(true, forKey: .ok)
+            try fields.encode(context.host, forKey: .host)
+            try fields.encode(context.bootID, forKey: .boot_id)
+            try fields.encode(snapshot.time.microseconds, forKey: .t_us)
+            try fields.encode(Dictionary(snapshot.meters.map { ($0.name, $0.energy) }, uniquingKeysWith: { $1 }), forKey: .uj)
+            try fields.encode(snapshot.cover, forKey: .cover_uj)
+            try fields.encode(named(snapshot.components), forKey: .components_uj)
+            try fields.encode(snapshot.quality.rawValue, forKey: .quality)
+            try fields.encode(snapshot.basis, forKey: .basis)
+            try fields.encode(snapshot.boundLow, forKey: .bound_low_ppm)
+            try fields.encode(snapshot.boundHigh, forKey: .bound_high_ppm)
+            try fields.encode(named(snapshot.idlePower), forKey: .p_idle_uw)
+            try fields.encode(snapshot.busy, forKey: .cpu_busy_us)
+            try fields.encode(snapshot.agentCPU, forKey: .agent_cpu_us)
+            try fields.encode(snapshot.cpus, forKey: .cpus)
+            try fields.encode(context.gridZone, forKey: .grid_zone)
+            try fields.encode(context.hasCollector, forKey: .collector)
+            if let cpuTime = snapshot.cpuTime { try fields.encode(cpuTime, forKey: .cpu_time_us) }
+        }
+
+        private func named<V>(_ values: [Component: V]) -> [String: V] {
+            Dictionary(values.map { ($0.key.rawValue, $0.value) }, uniquingKeysWith: { $1 })
+        }
+    }
+}

@@ -1,0 +1,152 @@
+import Energy
+import HTTPClient
+import Logging
+import ServiceLifecycle
+
+/// Sends spooled batches to the collector, one at a time, and forgets none.
+struct Uplink: Service {
+    /// Sends one request; `HTTPClient` in production.
+    typealias Transport = @Sendable (HTTPRequest) async -> Result<HTTPResponse, HTTPError>
+
+    let spool: Spool
+    let sampling: SharedSampling
+    let timeBase: TimeBase
+    /// Without a slash at its end.
+    let collector: String
+    let token: String?
+    let transport: Transport
+    let clockOffset: ClockOffset
+    let batchSpooled: Doorbell
+    let log: Logger
+    /// The longest that sending may go on after the agent was told to stop.
+    var lastTry = Duration.seconds(3)
+
+    func run() async throws {
+        let isStopping = Flag()
+        await withTaskCancellationOrGracefulShutdownHandler {
+            await send(isStopping)
+        } onCancelOrGracefulShutdown: {
+            isStopping.set()
+            batchSpooled.ring()
+        }
+    }
+
+    private func send(_ isStopping: Flag) async {
+        var machine = UplinkMachine()
+        while !isStopping.isSet, !Task.isCancelled {
+            await step(&machine, isStopping)
+        }
+        // One last bounded try, so that a machine that is switched off leaves nothing behind if it can.
+        let deadline = ContinuousClock.now + lastTry
+        machine.hurry()
+        while ContinuousClock.now < deadline, !Task.isCancelled, await spool.pending != nil {
+            guard await step(&machine, isStopping, timeout: deadline - ContinuousClock.now) else { return }
+        }
+    }
+
+    /// Does one thing. False where nothing can be done now.
+    @discardableResult
+    private func step(_ machine: inout UplinkMachine, _ isStopping: Flag, timeout: Duration = .seconds(30)) async -> Bool {
+        let pending = await spool.pending
+        let step = machine.next(pending, now: Self.now)
+        guard let pending else {
+            if !isStopping.isSet { await batchSpooled.wait(atMost: nil) }
+            return false
+        }
+        let request: HTTPRequest
+        switch step {
+        case .idle:
+            return false
+        case .wait(let duration):
+            if !isStopping.isSet { await wait(duration, isStopping) }
+            return false
+        case .open(let stream):
+            let query = "boot=\(stream.bootID)&incarnation=\(stream.incarnation)"
+            request = HTTPRequest(
+                method: "GET", url: "\(collector)/v1/readings/stream?\(query)", headers: authorisation, body: [], timeout: timeout)
+        case .send(let stream, let seq):
+            do {
+                let body = try await spool.body(stream, seq: seq)
+                request = HTTPRequest(
+                    method: "POST", url: "\(collector)/v1/readings",
+                    headers: authorisation + [("Content-Type", "application/x-protobuf")], body: body, timeout: timeout)
+            } catch {
+                log.error("\(error)")
+                return await apply(machine.unreadable(stream, seq: seq), isStopping)
+            }
+        }
+        let sent = ClockReading.now()
+        let answer = UplinkAnswer(await exchange(request, isStopping))
+        let received = ClockReading.now()
+        if let now = answer.now {
+            clockOffset.note(
+                sent: timeBase.time(of: sent), answered: now, received: timeBase.time(of: received), boottime: received.boottime)
+        }
+        let effect = machine.received(answer, to: step, pending, now: Self.now, jitter: Double.random(in: 0...1))
+        for remark in machine.takeRemarks() {
+            switch remark {
+            case .warning(let text): log.warning("\(text)")
+            case .notice(let text): log.notice("\(text)")
+            }
+        }
+        return await apply(effect, isStopping)
+    }
+
+    private var authorisation: [(String, String)] { token.map { [("Authorization", "Bearer \($0)")] } ?? [] }
+
+    private static var now: Duration { .microseconds(ClockReading.now().monotonic.count) }
+
+    /// An exchange that was under way when the agent was told to stop is given up after `lastTry`.
+    private func exchange(_ request: HTTPRequest, _ isStopping: Flag) async -> Result<HTTPResponse, HTTPError> {
+        await withTaskGroup(of: Result<HTTPResponse, HTTPError>?.self) { group in
+            group.addTask { await transport(request) }
+            group.addTask {
+                do {
+                    while !isStopping.isSet { try await Task.sleep(for: .milliseconds(200)) }
+                    try await Task.sleep(for: lastTry)
+                } catch {
+                    // The answer came first.
+                }
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            if let first { return first }
+            for await late in group { if let late { return late } }
+            return .failure(HTTPError(kind: .cancelled, url: request.url, message: "the agent stops"))
+        }
+    }
+
+    private func wait(_ duration: Duration, _ isStopping: Flag) async {
+        // A new batch is no reason to try earlier than the collector or the backoff allows; the end is.
+        let end = ContinuousClock.now + duration
+        while ContinuousClock.now < end, !isStopping.isSet, !Task.isCancelled {
+            await batchSpooled.wait(atMost: end - ContinuousClock.now)
+        }
+    }
+
+    /// False where the spool could not follow.
+    private func apply(_ effect: UplinkMachine.Effect, _ isStopping: Flag) async -> Bool {
+        let now = timeBase.time(of: ClockReading.now())
+        do {
+            switch effect {
+            case .nothing:
+                break
+            case .acknowledge(let stream, let seq):
+                try await spool.acknowledge(stream, through: seq, at: now)
+            case .rewind(let stream, let seq):
+                sampling.announceAgain()
+                try await spool.acknowledge(stream, through: seq - 1, at: now)
+            case .reseal(let stream, let seq, let refused, let reason):
+                sampling.announceAgain()
+                try await spool.reseal(stream, from: seq, refused: refused.map { ($0, reason) }, at: now)
+            }
+            return true
+        } catch {
+            log.error("the spool: \(error)")
+            // A disk that fails now may fail for long.
+            await wait(.seconds(5), isStopping)
+            return false
+        }
+    }
+}
