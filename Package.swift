@@ -118,6 +118,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]
         ),
 
@@ -132,7 +133,15 @@ let package = Package(
         .testTarget(name: "MetersTests", dependencies: ["Meters", "Energy", "TestSupport"]),
         .testTarget(name: "AgentTests", dependencies: ["Agent", "Meters", "Wire", "Energy", "HTTPClient", "TestSupport"]),
         .testTarget(name: "TrackerTests", dependencies: ["Tracker", "Energy", "TestSupport"]),
-        .testTarget(name: "CollectorTests", dependencies: ["Collector", "Store", "Postgres", "Wire", "Accounting", "Energy", "TestSupport"]),
+        .testTarget(
+            name: "CollectorTests",
+            dependencies: [
+                "Collector", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy", "TestSupport",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ]
+        ),
         .testTarget(name: "SystemTests", dependencies: ["Wire", "Energy", "HTTPClient", "Postgres", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]

@@ -3,6 +3,7 @@ import Collector
 import Logging
 import Postgres
 import ServiceLifecycle
+import UnixSignals
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -43,17 +44,30 @@ struct Serve: AsyncParsableCommand {
         let connections = try configuration.connections()
 
         let opened = try await Database.open(configuration, log: log)
+        let embedded: EmbeddedPostgres? =
+            if let cluster = opened.cluster, let directory = configuration["embedded"] {
+                EmbeddedPostgres(directory: directory, cluster: cluster, log: log)
+            } else { nil }
         do {
-            try await serve(opened, host: host, port: port, connections: connections, configuration: configuration, log: log)
+            try await serve(
+                opened,
+                embedded: embedded,
+                host: host,
+                port: port,
+                connections: connections,
+                configuration: configuration,
+                log: log
+            )
         } catch {
-            try await opened.cluster?.stop()
+            try await embedded?.stop()
             throw error
         }
-        try await opened.cluster?.stop()
+        try await embedded?.stop()
     }
 
     private func serve(
         _ opened: Database,
+        embedded: EmbeddedPostgres?,
         host: String,
         port: Int,
         connections: Int,
@@ -86,7 +100,7 @@ struct Serve: AsyncParsableCommand {
             onListening: { port in log.notice("listening", metadata: ["address": "\(host):\(port)"]) }
         )
         var services: [any Service] = collector.services
-        if let cluster = opened.cluster { services.insert(EmbeddedPostgres(cluster: cluster, log: log), at: 0) }
+        if let embedded { services.insert(embedded, at: 0) }
         var group = ServiceGroupConfiguration(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: log)
         group.maximumGracefulShutdownDuration = .seconds(10)
         do {

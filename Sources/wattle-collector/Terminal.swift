@@ -2,12 +2,16 @@ import Glibc
 import Logging
 
 func printError(_ text: String) {
-    fputs(text + "\n", stderr)
+    let line = Array((text + "\n").utf8)
+    var written = 0
+    while written < line.count {
+        let n = line[written...].withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        guard n > 0 else { return }
+        written += n
+    }
 }
 
-func exit(withCode code: Int32) -> Never {
-    Glibc.exit(code)
-}
+func leave(withCode code: Int32) -> Never { exit(code) }
 
 func environment() -> [String: String] {
     var result: [String: String] = [:]

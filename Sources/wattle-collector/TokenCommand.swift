@@ -3,7 +3,17 @@ import Collector
 import Postgres
 import Store
 
-extension TokenGrant.Scope: ExpressibleByArgument {}
+/// A token's scope as an argument.
+struct ScopeArgument: ExpressibleByArgument {
+    let scope: TokenGrant.Scope
+
+    init?(argument: String) {
+        guard let scope = TokenGrant.Scope(rawValue: argument) else { return nil }
+        self.scope = scope
+    }
+
+    static let allValueStrings = TokenGrant.Scope.allCases.map(\.rawValue)
+}
 
 struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -26,7 +36,7 @@ struct TokenCommand: AsyncParsableCommand {
         @OptionGroup var database: DatabaseOptions
 
         @Option(help: "agent: send readings for one host; ci: post spans; read: read everything; admin: everything.")
-        var scope: TokenGrant.Scope
+        var scope: ScopeArgument
 
         @Option(help: "What it is called; the spans of a ci token are filed under this name.")
         var name: String
@@ -38,9 +48,9 @@ struct TokenCommand: AsyncParsableCommand {
             guard !name.isEmpty, !name.contains("/"), name.utf8.count <= 100 else {
                 throw ValidationError("--name: expected 1 to 100 bytes without a slash, found \"\(name)\"")
             }
-            guard (scope == .agent) == (host != nil) else {
+            guard (scope.scope == .agent) == (host != nil) else {
                 throw ValidationError(
-                    scope == .agent
+                    scope.scope == .agent
                         ? "--scope agent: expected --host HOST, the host it may report for" : "--host goes with --scope agent only"
                 )
             }
@@ -52,7 +62,7 @@ struct TokenCommand: AsyncParsableCommand {
                 do {
                     _ = try await TokenTable.insert(
                         name: name,
-                        scope: scope,
+                        scope: scope.scope,
                         sha256: token.sha256,
                         hostName: host,
                         expiresAtMicroseconds: nil,

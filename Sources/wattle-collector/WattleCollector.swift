@@ -33,16 +33,16 @@ struct WattleCollector: AsyncParsableCommand {
             }
         } catch let failure as Failure {
             printError("wattle-collector: \(failure.message)")
-            exit(withCode: failure.code)
+            leave(withCode: failure.code)
         } catch let fault as CollectorConfiguration.Fault {
             printError("wattle-collector: \(fault.description)")
-            exit(withCode: 2)
+            leave(withCode: 2)
         } catch {
             let code = exitCode(for: error)
             let text = fullMessage(for: error)
             if code == .success { print(text) } else { printError(text) }
             // The parser's own code for wrong usage is 64; ours is 2 everywhere.
-            exit(withCode: code == .validationFailure ? 2 : code.rawValue)
+            leave(withCode: code == .validationFailure ? 2 : code.rawValue)
         }
     }
 }

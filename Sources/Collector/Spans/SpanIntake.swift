@@ -73,9 +73,11 @@ struct SpanIntake: Sendable {
                 try await mark(span, connection)
             }
         }
+        // A span that cannot be placed although its host is known (deleted, no start) does not wait for it.
+        let waitsFor = merged.isDeleted || (host != nil && spanID == nil) ? nil : hostName
         try await SpanTable.updateKey(
             jobID: jobID,
-            hostName: hostName,
+            hostName: waitsFor,
             hostID: spanID == nil ? nil : host?.id,
             spanID: spanID,
             registersJSON: try merged.stored.text,

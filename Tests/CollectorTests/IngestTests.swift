@@ -1,0 +1,138 @@
+import Energy
+import HTTPTypes
+import Postgres
+import Store
+import SwiftProtobuf
+import Testing
+import Wire
+
+@testable import Collector
+
+@Suite struct IngestTests {
+    @Test func aBatchIsTakenOnceAndAcknowledgedAgain() async throws {
+        try await Farm.with { farm in
+            let token = try await farm.token("a", host: "bremusa")
+            var reporter = Reporter(host: "bremusa")
+            let first = reporter.batch(energy: [knot(0, 0), knot(10, 500)])
+            #expect(try await farm.commit(first, token: token) == .acknowledged(sequence: 1))
+            #expect(try await farm.commit(first, token: token) == .acknowledged(sequence: 1))
+            #expect(try await farm.count("knot") == 2)
+            #expect(try await farm.count("host") == 1)
+        }
+    }
+
+    @Test func aMissingBatchIsAskedForAndAnotherSpoolOfTheSameNameIsNoticed() async throws {
+        try await Farm.with { farm in
+            let token = try await farm.token("a", host: "bremusa")
+            var reporter = Reporter(host: "bremusa")
+            let first = reporter.batch(energy: [knot(0, 0)])
+            let second = reporter.batch(energy: [knot(10, 500)])
+            let third = reporter.batch(energy: [knot(20, 900)])
+            #expect(try await farm.commit(second, token: token) == .expected(sequence: 1))
+            #expect(try await farm.commit(first, token: token) == .acknowledged(sequence: 1))
+            #expect(try await farm.commit(third, token: token) == .expected(sequence: 2))
+            #expect(try await farm.commit(second, token: token) == .acknowledged(sequence: 2))
+            // A cloned spool sends another second batch.
+            var clone = Reporter(host: "bremusa")
+            _ = clone.batch(energy: [])
+            #expect(try await farm.commit(clone.batch(energy: [knot(11, 501)]), token: token) == .conflict)
+            #expect(try await farm.commit(first, token: token) == .conflict)
+            #expect(
+                try await StreamTable.expectedSequence(
+                    tokenID: token,
+                    bootID: reporter.boot,
+                    incarnation: reporter.incarnation,
+                    farm.connection
+                )
+                    == 3
+            )
+        }
+    }
+
+    @Test func aCountThatBeganAnewGoesOnFromTheCurvesLastValueAcrossAGap() async throws {
+        try await Farm.with { farm in
+            let token = try await farm.token("a", host: "bremusa")
+            var before = Reporter(host: "bremusa")
+            _ = try await farm.commit(before.batch(energy: [knot(0, 0), knot(10, 500)]), token: token)
+            var after = Reporter(host: "bremusa", boot: "b00t2", incarnation: String(repeating: "f", count: 32), origin: 8)
+            #expect(try await farm.commit(after.batch(energy: [knot(70, 0), knot(80, 300)]), token: token) == .acknowledged(sequence: 1))
+            let curve = try await CurveReading.read(hostID: 1, curveIDs: [1], around: Interval(at(0), at(80)), farm.connection)[1]!.curve
+            #expect(curve.knots.map(\.value) == [0, 500_000_000, 500_000_000, 800_000_000])
+            #expect(curve.gaps == [Gap(interval: Interval(at(10), at(70)), low: 0, high: 12_000_000_000, cause: .absence)])
+        }
+    }
+
+    @Test func theSameCountFromANewIncarnationGoesOnWithoutAGap() async throws {
+        try await Farm.with { farm in
+            let token = try await farm.token("a", host: "bremusa")
+            var before = Reporter(host: "bremusa")
+            _ = try await farm.commit(before.batch(energy: [knot(0, 0), knot(10, 500)]), token: token)
+            var after = Reporter(host: "bremusa", incarnation: String(repeating: "f", count: 32))
+            _ = try await farm.commit(after.batch(energy: [knot(70, 900)]), token: token)
+            #expect(try await farm.count("gap") == 0)
+            #expect(try await farm.count("curve") == 1)
+        }
+    }
+
+    @Test func contentThatContradictsTheCurveIsRefusedAndLeavesNothing() async throws {
+        try await Farm.with { farm in
+            let token = try await farm.token("a", host: "bremusa")
+            var reporter = Reporter(host: "bremusa")
+            _ = try await farm.commit(reporter.batch(energy: [knot(0, 0), knot(10, 500)]), token: token)
+            let falling = reporter.batch(energy: [knot(20, 400)])
+            await #expect(throws: ReadingsFault.self) { try await farm.commit(falling, token: token) }
+            #expect(try await farm.count("knot") == 2)
+            var unknown = reporter.batch(energy: [])
+            unknown.seq = 2
+            unknown.knots = [WireKnotColumn(ref: 9, knots: [knot(20, 600)])]
+            await #expect(throws: ReadingsFault.self) { try await farm.commit(unknown, token: token) }
+            // Knots that come again by way of another stream are left out, not counted twice.
+            var again = Reporter(host: "bremusa", incarnation: String(repeating: "e", count: 32))
+            _ = try await farm.commit(again.batch(energy: [knot(5, 250), knot(10, 500), knot(30, 700)]), token: token)
+            #expect(try await farm.count("knot") == 3)
+        }
+    }
+
+    static let spoilers: [(field: String, spoil: @Sendable (inout WireReadingsBatch) -> Void)] = [
+        ("incarnation", { $0.incarnation = "XYZ" }),
+        ("host", { $0.host = "" }),
+        ("seq", { $0.seq = 0 }),
+        ("t_delta_us", { $0.knots[0].tDeltaUs[1] = 0 }),
+        ("value_delta", { $0.knots[0].valueDelta[1] = -5 }),
+        ("value_delta", { $0.knots[0].valueDelta[1] = .max }),
+        ("t_delta_us", { $0.knots[0].tDeltaUs[0] = .min }),
+        ("zone", { $0.curves[0].zone = "attic" }),
+        ("quality", { $0.curves[0].quality = "splendid" }),
+        ("tails", { $0.tails[0].value = -1 }),
+    ]
+
+    @Test(arguments: spoilers.indices)
+    func aSenselessBatchIsRefusedNamingTheField(index: Int) throws {
+        let (field, spoil) = Self.spoilers[index]
+        var reporter = Reporter(host: "bremusa")
+        var batch = reporter.batch(energy: [knot(0, 0), knot(10, 500)])
+        spoil(&batch)
+        let bytes: [UInt8] = try batch.serializedBytes()
+        do {
+            _ = try ReadingsDecoding.decode(bytes)
+            Issue.record("expected a refusal")
+        } catch let problem as Problem {
+            #expect(problem.status == .unprocessableContent)
+            #expect(problem.detail.contains(field))
+        }
+    }
+
+    @Test func bytesThatAreNoBatchAreABadRequest() {
+        #expect(throws: Problem.self) { try ReadingsDecoding.decode([0xff, 0xff, 0xff, 1, 2, 3]) }
+    }
+
+    @Test func bothFormsOfABatchReadTheSame() throws {
+        var reporter = Reporter(host: "bremusa")
+        let batch = reporter.batch(energy: [knot(0, 0), knot(10, 500)], busy: [knot(0, 0)])
+        let binary: [UInt8] = try batch.serializedBytes()
+        let fromJSON = try ReadingsDecoding.decode(json: Array(try batch.jsonString().utf8))
+        let fromBinary = try ReadingsDecoding.decode(binary)
+        #expect(fromJSON.columns.map { $0.knots } == fromBinary.columns.map { $0.knots })
+        #expect(fromJSON.announcements.map { $0.name } == fromBinary.announcements.map { $0.name })
+    }
+}
