@@ -22,17 +22,17 @@ struct Sampler: Service {
         var next = ClockReading.now().monotonic
         var nextFull = next
         while !wakeUp.isStopping {
-            let clock = ClockReading.now()
-            let isFull = clock.monotonic >= nextFull
-            if isFull { nextFull = Self.deadline(after: clock.monotonic, from: nextFull, every: settings.slowPeriod) }
-            sampling.withLock { _ = $0.sample(isFull ? .all : .fast, at: clock) }
-            next = Self.deadline(after: clock.monotonic, from: next, every: period)
+            let now = ClockReading.now().monotonic
+            let isFull = now >= nextFull
+            if isFull { nextFull = Self.deadline(after: now, from: nextFull, every: settings.slowPeriod) }
+            // The clock is read again within the lock, which may have been waited for.
+            sampling.withLock { _ = $0.sample(isFull ? .all : .fast, at: .now()) }
+            next = Self.deadline(after: now, from: next, every: period)
             wakeUp.wait(untilMonotonic: next)
         }
         // Every curve ends in a real reading that is a knot.
-        let clock = ClockReading.now()
         sampling.withLock {
-            _ = $0.sample(.all, at: clock)
+            _ = $0.sample(.all, at: .now())
             $0.forceTails()
         }
     }

@@ -192,7 +192,7 @@ struct LocalSocket: Service {
 
     private func send(_ client: inout Client) -> Bool {
         while !client.unsent.isEmpty {
-            let count = client.unsent.withUnsafeBytes { Glibc.send(client.descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+            let count = client.unsent.withUnsafeBytes { Glibc.send(client.descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
             if count > 0 {
                 client.unsent.removeFirst(count)
             } else if errno == EAGAIN {
@@ -212,13 +212,15 @@ struct LocalSocket: Service {
         } catch {
             return SocketAnswer.line(refusing: error.description)
         }
-        let clock = ClockReading.now()
+        // The clock is read within the lock: a time from before a wait for it would lie behind the sampler's own readings.
         switch request {
         case .snapshot:
-            return SocketAnswer.line(sampling.withLock { $0.snapshot(at: clock) }, context)
+            return SocketAnswer.line(sampling.withLock { $0.snapshot(at: .now()) }, context)
         case .span(let span):
             do throws(SpanFault) {
-                let snapshot = try sampling.withLock { (sampling: inout Sampling) throws(SpanFault) in try sampling.edge(span, at: clock) }
+                let snapshot = try sampling.withLock { (sampling: inout Sampling) throws(SpanFault) in
+                    try sampling.edge(span, at: .now())
+                }
                 // A start shortens the pace, an end wants its batch sent at once.
                 sealNow.ring()
                 return SocketAnswer.line(snapshot, context)

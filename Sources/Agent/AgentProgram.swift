@@ -1,0 +1,139 @@
+import Energy
+import Glibc
+import HTTPClient
+public import Logging
+import Meters
+import ServiceLifecycle
+import UnixSignals
+import Wire
+
+/// The agent, put together: sampler, sealer, uplink and local socket in one service group.
+public enum AgentProgram {
+    public static let version = "0.1.0"
+
+    /// Why the agent cannot run.
+    public struct Fault: Error, Sendable, CustomStringConvertible {
+        public let description: String
+    }
+
+    /// Runs until SIGTERM or SIGINT. Then every curve ends in a knot, the last batch is spooled and tried to be sent.
+    public static func run(_ settings: AgentSettings, log: Logger) async throws {
+        let lock = try lockState(settings.stateDirectory)
+        defer { close(lock) }
+        let sensors = try HostSensors.find(roots: settings.roots, packageIdle: settings.idleFloor, table: try CPUPowerTable.builtIn())
+        say(sensors, log)
+        let facts = HostFacts.gather(settings, sensors.cpu, log)
+        let bootID = try HostIdentity.bootID(roots: settings.roots)
+
+        let stateFile = StateFile(path: "\(settings.stateDirectory)/state.json")
+        let spool = Spool(
+            directory: "\(settings.stateDirectory)/spool", host: settings.host, bootID: bootID,
+            limits: Spool.Limits(unacknowledged: settings.spoolBytes))
+        let state = newest(try await spool.open(), readState(stateFile, log))
+        for finding in await spool.findings { log.warning("\(finding)") }
+
+        let clock = ClockReading.now()
+        let timeBase = TimeBase(bootID: bootID, clock: clock, resuming: state)
+        let drift = (timeBase.time(of: clock) - clock.wall).count
+        if abs(drift) > 2_000_000 {
+            log.notice("this boot's times are \(drift / 1_000_000) s ahead of the wall clock, which was stepped; the collector's clock decides")
+        }
+        let sampling = SharedSampling(
+            try Sampling(
+                sensors: sensors, roots: settings.roots, hierarchies: try CgroupHierarchy.find(roots: settings.roots),
+                settings: settings.sampling, timeBase: timeBase, resumed: state))
+        let token = try settings.token ?? settings.tokenFile.map { try readToken($0, log) }
+
+        let sealNow = Doorbell()
+        let batchSpooled = Doorbell()
+        let clockOffset = ClockOffset()
+        // A group ends its services from the last to the first: no more requests, the last reading, the last batch, the last try.
+        var services: [any Service] = []
+        if let collector = settings.collector {
+            let client = HTTPClient(maximumBodyBytes: 1 << 20, maximumConnections: 1, userAgent: "wattle-agent/\(version)")
+            services.append(
+                Uplink(
+                    spool: spool, sampling: sampling, timeBase: timeBase, collector: collector, token: token,
+                    transport: { request in
+                        do throws(HTTPError) { return .success(try await client.send(request)) } catch { return .failure(error) }
+                    }, clockOffset: clockOffset, batchSpooled: batchSpooled, log: log))
+        } else {
+            log.notice("no collector is configured: nothing is kept for sending, no connection is made")
+        }
+        services.append(
+            BatchSealer(
+                sampling: sampling, spool: settings.collector == nil ? nil : spool, stateFile: stateFile,
+                pace: SealingPace(interval: settings.batchInterval, intervalInSpan: settings.batchIntervalInSpan), facts: facts,
+                clockOffset: clockOffset, sealNow: sealNow, batchSpooled: batchSpooled, log: log))
+        services.append(Sampler(sampling: sampling, settings: settings.sampling, log: log))
+        services.append(
+            LocalSocket(
+                path: settings.socket, group: settings.socketGroup, sampling: sampling,
+                context: SocketAnswer.Context(
+                    host: settings.host, bootID: bootID, gridZone: settings.zone, hasCollector: settings.collector != nil),
+                sealNow: sealNow, log: log))
+        var quiet = log
+        quiet.logLevel = max(log.logLevel, .warning)
+        var configuration = ServiceGroupConfiguration(
+            services: services.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0, serviceName: "\(type(of: $0))") },
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+        configuration.maximumGracefulShutdownDuration = .seconds(15)
+        try await ServiceGroup(configuration: configuration).run()
+        for line in sampling.withLock({ $0.takeNews() }) { log.warning("\(line)") }
+    }
+
+    private static func say(_ sensors: HostSensors, _ log: Logger) {
+        for meter in sensors.meters {
+            let role = sensors.cover.contains(meter.place.name) ? "in the cover" : "beside the cover"
+            log.info("\(meter.place.name): \(meter.place.zone.rawValue), \(meter.place.quality.rawValue), \(role); \(meter.basis)")
+        }
+        for unused in sensors.unused {
+            log.info("\(unused.name) is not used: \(unused.reason)\(unused.remedy.map { "; \($0)" } ?? "")")
+        }
+        for remark in sensors.remarks { log.warning("\(remark)") }
+    }
+
+    /// One agent a state: two would send two counts under one name.
+    private static func lockState(_ directory: String) throws -> Int32 {
+        do throws(DiskFault) {
+            try Disk.makeDirectory(directory)
+        } catch {
+            throw Fault(description: "\(error); run as root or choose another place with --state-dir")
+        }
+        let path = "\(directory)/lock"
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        guard descriptor >= 0 else { throw Fault(description: "\(DiskFault(path: path, doing: "open it")); choose another place with --state-dir") }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            close(descriptor)
+            throw Fault(description: "\(directory): expected no other agent, found one that uses this state; stop it or use --state-dir")
+        }
+        return descriptor
+    }
+
+    private static func readState(_ file: StateFile, _ log: Logger) -> AgentState? {
+        do {
+            return try file.read()
+        } catch {
+            log.warning("\(error)")
+            return nil
+        }
+    }
+
+    private static func newest(_ a: AgentState?, _ b: AgentState?) -> AgentState? {
+        guard let a, let b else { return a ?? b }
+        return a.generation >= b.generation ? a : b
+    }
+
+    private static func readToken(_ path: String, _ log: Logger) throws -> String {
+        guard let bytes = try Disk.read(path) else { throw Fault(description: "\(path): expected a file with the token, found none") }
+        let token = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).first.map(String.init) ?? ""
+        guard !token.isEmpty, token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            throw Fault(description: "\(path): expected a token of printable ASCII, found something else")
+        }
+        var status = stat()
+        if stat(path, &status) == 0, status.st_mode & 0o077 != 0 {
+            log.warning("\(path): others than its owner may read the token; chmod 600 it")
+        }
+        return token
+    }
+}
