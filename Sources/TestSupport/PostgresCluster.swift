@@ -122,7 +122,7 @@ private actor TestCluster {
         if let running { return try await running.value }
         let task = Task {
             let parent = try TestClusterFolder.parent()
-            TestClusterFolder.removeAbandoned(in: parent)
+            await TestClusterFolder.removeAbandoned(in: parent)
             let folder = TestClusterFolder.own(in: parent)
             TestClusterFolder.removeAtExit(folder)
             return try await EmbeddedCluster.start(
@@ -161,12 +161,17 @@ enum TestClusterFolder {
     }
 
     /// Removes the clusters of processes that are gone.
-    static func removeAbandoned(in parent: String) {
+    static func removeAbandoned(in parent: String) async {
         for name in names(in: parent) {
             let parts = name.split(separator: "-")
             guard parts.count == 2, let pid = pid_t(parts[0]), let start = UInt64(parts[1]) else { continue }
             if ProcessTable.isRunning(pid) && ProcessTable.startTime(of: pid) == start { continue }
-            remove("\(parent)/\(name)")
+            do {
+                try await EmbeddedCluster.destroy(directory: "\(parent)/\(name)")
+                rmdir("\(parent)/\(name)")
+            } catch {
+                complain(error)
+            }
         }
     }
 
@@ -180,13 +185,17 @@ enum TestClusterFolder {
 
     private static func remove(_ folder: String) {
         do {
-            try EmbeddedCluster.destroy(directory: folder)
+            try EmbeddedCluster.destroyNow(directory: folder)
             rmdir(folder)
         } catch {
-            // Another test process may be removing the same one. If not, the next run tries again.
-            let message = Array("A test cluster could not be removed: \(error)\n".utf8)
-            write(STDERR_FILENO, message, message.count)
+            complain(error)
         }
+    }
+
+    /// Another test process may be removing the same one. If not, the next run tries again.
+    private static func complain(_ error: any Error) {
+        let message = Array("A test cluster could not be removed: \(error)\n".utf8)
+        write(STDERR_FILENO, message, message.count)
     }
 
     private static func names(in directory: String) -> [String] {

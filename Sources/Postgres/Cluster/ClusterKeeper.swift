@@ -72,21 +72,9 @@ actor ClusterKeeper {
             binaries = found
         }
 
-        let postmaster: Postmaster
-        if let pid = try adopt(layout) {
-            postmaster = .adopted(pid)
-            logger.info("Adopted the running Postgres server", metadata: ["pid": "\(pid)", "data": "\(layout.data)"])
-        } else {
-            let found: ServerBinaries
-            if let binaries { found = binaries } else { found = try ServerBinaries.find(majorVersion: version) }
-            socketDirectory = try layout.makeSocketDirectory()
-            let child = try launch(layout, found, settings)
-            postmaster = .child(child)
-            logger.info("Started a Postgres server", metadata: ["pid": "\(child.pid)", "data": "\(layout.data)"])
-        }
+        let postmaster = try bringUp(layout, binaries, version, settings)
         self.postmaster = postmaster
         do throws(PostgresError) {
-            try makeDatabase(layout)
             let users = try FileLock(path: layout.usersPath)
             // Only `stop` takes it alone, and only while it holds the lock that we hold.
             guard users.tryShared() else { throw PostgresError(.cluster, "cannot lock \(layout.usersPath)") }
@@ -97,6 +85,48 @@ actor ClusterKeeper {
         }
         let isAdopted = if case .adopted = postmaster { true } else { false }
         return (ClusterLayout.connectionString(socketDirectory: socketDirectory), isAdopted, postmaster.pid)
+    }
+
+    /// Adopts the server that runs, or launches one, and makes sure of its database.
+    private func bringUp(
+        _ layout: ClusterLayout,
+        _ binaries: ServerBinaries?,
+        _ version: String?,
+        _ settings: [String: String]
+    ) throws(PostgresError) -> Postmaster {
+        while true {
+            let postmaster: Postmaster
+            if let pid = try adopt(layout) {
+                postmaster = .adopted(pid)
+            } else {
+                let found: ServerBinaries
+                if let binaries { found = binaries } else { found = try ServerBinaries.find(majorVersion: version) }
+                socketDirectory = try layout.makeSocketDirectory()
+                postmaster = .child(try launch(layout, found, settings))
+            }
+            do throws(PostgresError) {
+                try makeDatabase(layout)
+            } catch {
+                guard case .adopted = postmaster else {
+                    Self.end(postmaster, layout, .fast)
+                    throw error
+                }
+                // A server that was just killed, or told to stop, looks alive for a moment. Once it is gone it is no longer in the way.
+                let deadline = ContinuousClock.now + Self.startPatience
+                while !postmaster.isGone(from: layout.data) {
+                    guard error.isConnectionLost, ContinuousClock.now < deadline else { throw error }
+                    try Self.pause()
+                }
+                continue
+            }
+            let metadata: Logger.Metadata = ["pid": "\(postmaster.pid)", "data": "\(layout.data)"]
+            if case .adopted = postmaster {
+                logger.info("Adopted the running Postgres server", metadata: metadata)
+            } else {
+                logger.info("Started a Postgres server", metadata: metadata)
+            }
+            return postmaster
+        }
     }
 
     private static func locked(_ layout: ClusterLayout) throws(PostgresError) -> FileLock {
@@ -352,6 +382,11 @@ actor ClusterKeeper {
     }
 
     /// Stops whatever runs in the directory and removes all of it, data included.
+    func destroy(directory: String, roots: ClusterLayout.Roots) throws(PostgresError) {
+        try Self.destroy(directory: directory, roots: roots, log: logger)
+    }
+
+    /// The same on the calling thread.
     static func destroy(directory: String, roots: ClusterLayout.Roots, log: Logger) throws(PostgresError) {
         guard let layout = try ClusterLayout.existing(directory: directory, roots: roots) else { return }
         if ClusterFiles.isDirectory(layout.home) {

@@ -69,9 +69,15 @@ public final class EmbeddedCluster: Sendable {
         return ClusterLayout.connectionString(socketDirectory: socketDirectory)
     }
 
-    /// Ends the server in `directory` and removes the cluster with all its data. Blocks. For tests.
-    package static func destroy(directory: String) throws(PostgresError) {
+    /// Ends the server in `directory` and removes the cluster with all its data. Blocks: for the end of a process, when no task runs any more.
+    package static func destroyNow(directory: String) throws(PostgresError) {
         let log = Logger(label: "postgres", factory: { _ in SwiftLogNoOpLogHandler() })
         try ClusterKeeper.destroy(directory: directory, roots: ClusterLayout.Roots(), log: log)
+    }
+
+    /// Ends the server in `directory` and removes the cluster with all its data. For tests.
+    package static func destroy(directory: String) async throws(PostgresError) {
+        let log = Logger(label: "postgres", factory: { _ in SwiftLogNoOpLogHandler() })
+        try await ClusterKeeper(logger: log).destroy(directory: directory, roots: ClusterLayout.Roots())
     }
 }

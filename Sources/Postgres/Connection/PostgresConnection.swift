@@ -349,6 +349,8 @@ public actor PostgresConnection {
     ) async throws(PostgresError) -> Value {
         let token = signal.issue()
         let outcome: Result<Value, PostgresError> = await withTaskCancellationHandler {
+            // Not only a check: a closure that does not use `self` is not isolated to it, and would run, and block, on the cooperative pool.
+            self.preconditionIsolated()
             do throws(PostgresError) {
                 return .success(try work(token))
             } catch {

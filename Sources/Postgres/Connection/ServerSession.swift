@@ -37,6 +37,8 @@ final class ServerSession {
     private var plans: [String: Plan] = [:]
     private var operation = Operation()
     private var isLost = false
+    /// The last chunk of a COPY out was read, but its reader has not yet heard of the end.
+    private var copyIsOver = false
 
     private init(connection: OpaquePointer, signal: CancelSignal, logger: Logger) {
         self.connection = connection
@@ -337,9 +339,12 @@ final class ServerSession {
         }
         while true {
             switch PQputCopyEnd(connection, nil) {
-            case 1: return try collect(statement.name).affectedRows
             case 0: try flush(statement.name)
-            default: throw lost(statement.name)
+            case 1: return try collect(statement.name).affectedRows
+            default:
+                // The server has failed the copy already; its error waits among the results.
+                guard PQstatus(connection) == CONNECTION_OK else { throw lost(statement.name) }
+                return try collect(statement.name).affectedRows
             }
         }
     }
@@ -354,7 +359,10 @@ final class ServerSession {
             switch PQputCopyData(connection, start.map { $0 + position }, Int32(truncatingIfNeeded: size)) {
             case 1: position += size
             case 0: break
-            default: throw lost(statementName)
+            default:
+                // Refused while the connection stands: the server has failed the copy, and `copyIn` will find its error.
+                guard PQstatus(connection) == CONNECTION_OK else { throw lost(statementName) }
+                return
             }
             try flush(statementName)
             if let token = operation.token, signal.isRequested(token) {
@@ -366,6 +374,7 @@ final class ServerSession {
     /// Starts a COPY whose data is then fetched with `nextCopyChunk`.
     func startCopyOut(_ statement: Statement, token: CancelSignal.Token) throws(PostgresError) {
         try begin(token, statementName: statement.name)
+        copyIsOver = false
         try startCopy(statement, expecting: PGRES_COPY_OUT, "COPY ... TO STDOUT")
     }
 
@@ -376,6 +385,7 @@ final class ServerSession {
         token: CancelSignal.Token
     ) throws(PostgresError) -> [UInt8]? {
         try begin(token, statementName: statementName)
+        if copyIsOver { return nil }
         var chunk: [UInt8] = []
         while chunk.count < size {
             var buffer: UnsafeMutablePointer<CChar>?
@@ -383,10 +393,9 @@ final class ServerSession {
             switch count {
             case 0: try waitForInput(statementName)
             case -1:
-                // The chunk goes out first; the next call finds the end again and then the final result.
-                if !chunk.isEmpty { return chunk }
+                copyIsOver = true
                 _ = try collect(statementName)
-                return nil
+                return chunk.isEmpty ? nil : chunk
             case -2:
                 _ = try collect(statementName)
                 throw lost(statementName)
@@ -415,7 +424,7 @@ final class ServerSession {
         operation = Operation(token: nil, deadline: .now + Self.cancelPatience)
         requestCancel()
         do throws(PostgresError) {
-            _ = try collect(statementName)
+            _ = try readResults(statementName)
         } catch {
             // Expected: the statement was cancelled. A lost connection shows in `isConnected`.
         }
@@ -425,6 +434,12 @@ final class ServerSession {
 
     /// Reads all results of the command and returns the last; throws the first error.
     private func collect(_ statementName: String) throws(PostgresError) -> ServerResult {
+        guard let last = try readResults(statementName) else { throw lost(statementName) }
+        return last
+    }
+
+    /// Reads what results there still are and returns the last, nil when there are none; throws the first error.
+    private func readResults(_ statementName: String) throws(PostgresError) -> ServerResult? {
         var last: ServerResult?
         var firstError: PostgresError?
         while true {
@@ -453,14 +468,13 @@ final class ServerSession {
             if PQstatus(connection) != CONNECTION_OK { isLost = true }
             throw firstError
         }
-        guard let last else { throw lost(statementName) }
         return last
     }
 
     /// Reads the rest of the command's results and throws `error`.
     private func finish(after error: PostgresError) throws(PostgresError) -> Never {
         do throws(PostgresError) {
-            _ = try collect(error.statementName ?? "")
+            _ = try readResults(error.statementName ?? "")
         } catch let later where error.kind == .cancelled && later.kind == .cancelled {
             throw later
         } catch {

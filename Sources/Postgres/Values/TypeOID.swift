@@ -57,8 +57,8 @@ struct TypeOID: RawRepresentable, Hashable, Sendable {
 enum PostgresEpoch {
     private static let offsetMicroseconds: Int64 = 946_684_800_000_000
 
-    /// Server's count to Unix microseconds. The server's `infinity` and `-infinity` are `Int64.max` and `Int64.min` and stay so;
-    /// every other instant that Postgres can hold (to the year 294276) fits.
+    /// Server's count to Unix microseconds. The server's `infinity` and `-infinity` are `Int64.max` and `Int64.min` and stay so. Of the
+    /// instants that Postgres can hold, those of the last 29 years (294247 to 294276) do not fit and become `Int64.max` as well.
     static func unixMicroseconds(fromServer count: Int64) -> Int64 {
         if count == .max || count == .min { return count }
         let (sum, overflow) = count.addingReportingOverflow(offsetMicroseconds)
