@@ -1,7 +1,5 @@
-import Glibc
 import Logging
 public import Postgres
-import Synchronization
 
 /// Real Postgres databases for tests.
 ///
@@ -121,12 +119,11 @@ private actor TestCluster {
     private func cluster() async throws -> EmbeddedCluster {
         if let running { return try await running.value }
         let task = Task {
-            let parent = try TestClusterFolder.parent()
-            await TestClusterFolder.removeAbandoned(in: parent)
-            let folder = TestClusterFolder.own(in: parent)
-            TestClusterFolder.removeAtExit(folder)
+            await TestClusterFolder.removeAbandoned()
+            let folder = try TestClusterFolder(clusterIn: "cluster")
+            folder.removeAtExit()
             return try await EmbeddedCluster.start(
-                directory: folder,
+                directory: folder.directory,
                 // Nothing in it has to outlive the process, let alone the machine.
                 settings: [
                     "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200",
@@ -137,74 +134,5 @@ private actor TestCluster {
         }
         running = task
         return try await task.value
-    }
-}
-
-/// Where test clusters lie: a folder for each process, named so that another process can tell whether that one still runs.
-enum TestClusterFolder {
-    private static let atExit = Mutex<String?>(nil)
-
-    /// Private to the user, because anyone can write to `/tmp`.
-    static func parent() throws -> String {
-        let path = "/tmp/wattle-tests-\(geteuid())"
-        mkdir(path, 0o700)
-        var facts = stat()
-        guard lstat(path, &facts) == 0, facts.st_mode & S_IFMT == S_IFDIR, facts.st_uid == geteuid(), facts.st_mode & 0o077 == 0 else {
-            throw PostgresError(.cluster, "\(path) is not a private folder of this user", hint: "Remove it.")
-        }
-        return path
-    }
-
-    /// `<pid>-<start time>`: process numbers come again, both together do not.
-    static func own(in parent: String) -> String {
-        "\(parent)/\(getpid())-\(ProcessTable.startTime(of: getpid()) ?? 0)"
-    }
-
-    /// Removes the clusters of processes that are gone.
-    static func removeAbandoned(in parent: String) async {
-        for name in names(in: parent) {
-            let parts = name.split(separator: "-")
-            guard parts.count == 2, let pid = pid_t(parts[0]), let start = UInt64(parts[1]) else { continue }
-            if ProcessTable.isRunning(pid) && ProcessTable.startTime(of: pid) == start { continue }
-            do {
-                try await EmbeddedCluster.destroy(directory: "\(parent)/\(name)")
-                rmdir("\(parent)/\(name)")
-            } catch {
-                complain(error)
-            }
-        }
-    }
-
-    /// Registers the removal of `folder` for the normal end of this process.
-    static func removeAtExit(_ folder: String) {
-        atExit.withLock { $0 = folder }
-        atexit {
-            if let folder = TestClusterFolder.atExit.withLock({ $0 }) { TestClusterFolder.remove(folder) }
-        }
-    }
-
-    private static func remove(_ folder: String) {
-        do {
-            try EmbeddedCluster.destroyNow(directory: folder)
-            rmdir(folder)
-        } catch {
-            complain(error)
-        }
-    }
-
-    /// Another test process may be removing the same one. If not, the next run tries again.
-    private static func complain(_ error: any Error) {
-        let message = Array("A test cluster could not be removed: \(error)\n".utf8)
-        write(STDERR_FILENO, message, message.count)
-    }
-
-    private static func names(in directory: String) -> [String] {
-        guard let stream = opendir(directory) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            names.append(withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
-        }
-        return names
     }
 }

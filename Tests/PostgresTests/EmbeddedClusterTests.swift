@@ -15,17 +15,13 @@ struct EmbeddedClusterTests {
         _ below: String = "farm",
         _ body: nonisolated(nonsending) (_ directory: String) async throws -> Void
     ) async throws {
-        let pattern = try #require(strdup("/tmp/wattle-home-XXXXXX"))
-        defer { free(pattern) }
-        let home = String(cString: try #require(mkdtemp(pattern)))
-        let directory = home + "/" + below
+        let folder = try TestClusterFolder(clusterIn: below)
         do {
-            try await body(directory)
+            try await body(folder.directory)
         } catch {
             Issue.record(error)
         }
-        try await EmbeddedCluster.destroy(directory: directory)
-        try await blocking { try ClusterFiles.removeTree(home) }
+        try await folder.remove()
     }
 
     private func withConnection(

@@ -112,21 +112,18 @@ struct ValueTests {
         }
     }
 
-    @Test(
-        "Numerics read exactly as the server prints them",
-        arguments: [
+    @Test("Numerics read exactly as the server prints them")
+    func numerics() async throws {
+        let texts = [
             "0", "1", "-1", "10000", "9999", "100000000", "0.1", "0.0001", "0.00001", "1.50", "-12345678901234567890.000100", "1e40",
-            "1e-40",
-            "NaN", "Infinity", "-Infinity", "0.00", "123456789.987654321",
+            "1e-40", "NaN", "Infinity", "-Infinity", "0.00", "123456789.987654321",
         ]
-    )
-    func numerics(text: String) async throws {
+        let echo = Statement("echo_numeric", "SELECT $1::numeric AS n, ($1::numeric)::text AS words")
         try await withTestConnection { connection in
-            let row = try await connection.query(
-                Statement("echo_numeric", "SELECT $1::numeric AS n, ($1::numeric)::text AS words"),
-                [.text(text)]
-            ).only()
-            #expect(try row.numericString("n") == row.string("words"))
+            for text in texts {
+                let row = try await connection.query(echo, [.text(text)]).only()
+                #expect(try row.numericString("n") == row.string("words"))
+            }
         }
     }
 
@@ -207,19 +204,18 @@ struct ValueTests {
         }
     }
 
-    @Test(
-        "A parameter is never read as SQL",
-        arguments: [
-            "'; DROP TABLE t; --", "$1", "\\'; DROP TABLE t; --", "' OR '1'='1", "E'\\x27'", "/*", "\u{FF07}; DROP TABLE t",
-        ]
-    )
-    func injection(text: String) async throws {
+    @Test("A parameter is never read as SQL")
+    func injection() async throws {
+        let texts = ["'; DROP TABLE t; --", "$1", "\\'; DROP TABLE t; --", "' OR '1'='1", "E'\\x27'", "/*", "\u{FF07}; DROP TABLE t"]
         try await withTestConnection { connection in
-            try await connection.executeScript("CREATE TABLE t (v text); INSERT INTO t VALUES ('kept')")
-            try await connection.execute(Statement("insert_v", "INSERT INTO t VALUES ($1)"), [.text(text)])
-            let found = try await connection.query(Statement("find_v", "SELECT v FROM t WHERE v = $1"), [.text(text)])
-            #expect(try found.only().string("v") == text)
-            #expect(try await connection.query(Statement("count_v", "SELECT count(*) FROM t")).only().int64(0) == 2)
+            try await connection.executeScript("CREATE TABLE t (v text)")
+            for text in texts {
+                try await connection.execute(Statement("insert_v", "INSERT INTO t VALUES ($1)"), [.text(text)])
+                let found = try await connection.query(Statement("find_v", "SELECT v FROM t WHERE v = $1"), [.text(text)])
+                #expect(try found.only().string("v") == text)
+            }
+            let count = try await connection.query(Statement("count_v", "SELECT count(*) FROM t")).only().int64(0)
+            #expect(count == Int64(texts.count))
         }
     }
 

@@ -237,7 +237,7 @@ actor ClusterKeeper {
                 ownSession: true
             )
             guard let end = try awaitReady(child, layout) else { return child }
-            guard ContinuousClock.now < deadline else {
+            guard ContinuousClock.now < deadline, Self.mayPass(words: ClusterFiles.tail(of: layout.startLog, bytes: 4000)) else {
                 throw PostgresError(
                     .cluster,
                     "the Postgres server in \(layout.data) does not start (\(end))",
@@ -247,6 +247,12 @@ actor ClusterKeeper {
             logger.warning("The Postgres server did not start, trying again", metadata: ["end": "\(end)"])
             usleep(200_000)
         }
+    }
+
+    /// Whether the server failed for a reason that passes: processes of the last one that hold its lock file, memory or socket. The words
+    /// are English, because the cluster's locale is C.
+    private static func mayPass(words: String) -> Bool {
+        ["lock file", "still in use", "already in use"].contains { words.contains($0) }
     }
 
     /// Waits until the server takes connections (nil) or ends.
@@ -381,28 +387,24 @@ actor ClusterKeeper {
         return postmaster.isGone(from: layout.data)
     }
 
-    /// Stops whatever runs in the directory and removes all of it, data included.
-    func destroy(directory: String, roots: ClusterLayout.Roots) throws(PostgresError) {
-        try Self.destroy(directory: directory, roots: roots, log: logger)
+    // MARK: Removal
+
+    /// Stops whatever runs in the directory and removes all of it, data included, and `folder`.
+    func destroy(directory: String, folder: String) throws(PostgresError) {
+        try Self.destroy(directory: directory, folder: folder, log: logger)
     }
 
     /// The same on the calling thread.
-    static func destroy(directory: String, roots: ClusterLayout.Roots, log: Logger) throws(PostgresError) {
-        guard let layout = try ClusterLayout.existing(directory: directory, roots: roots) else { return }
-        if ClusterFiles.isDirectory(layout.home) {
+    static func destroy(directory: String, folder: String, log: Logger) throws(PostgresError) {
+        if let layout = try ClusterLayout.existing(directory: directory), ClusterFiles.isDirectory(layout.home) {
             let lock = try locked(layout)
             defer { lock.release() }
-            if let file = PostmasterFile.live(data: layout.data) {
-                end(.adopted(file.pid), layout, .immediate)
-                if let socketDirectory = file.socketDirectory { rmdir(socketDirectory) }
-            }
+            if let file = PostmasterFile.live(data: layout.data) { end(.adopted(file.pid), layout, .immediate) }
             try clearRemains(layout, log)
-            for path in [layout.data, layout.making] { try ClusterFiles.removeTree(path) }
-            for path in [layout.startLog, layout.usersPath, layout.lockPath, layout.home + "/socket-directory"] { unlink(path) }
+            // A server that was killed leaves its socket there.
+            if let sockets = layout.madeSocketDirectory() { try ClusterFiles.removeTree(sockets) }
+            if layout.home != layout.directory { try ClusterFiles.removeTree(layout.home) }
         }
-        if layout.home != layout.directory {
-            rmdir(layout.home)
-            unlink(layout.pointer)
-        }
+        try ClusterFiles.removeTree(folder)
     }
 }

@@ -143,12 +143,7 @@ struct ClusterLayout: Hashable, Sendable {
             }
             return fixed
         }
-        if let recorded = ClusterFiles.text(at: socketRecord)?.trimmingTrailingNewlines,
-            Self.fits(recorded),
-            ClusterFiles.isPrivateDirectory(recorded, of: account)
-        {
-            return recorded
-        }
+        if let made = madeSocketDirectory() { return made }
         var parent = "/tmp"
         if let runtime = getenv("XDG_RUNTIME_DIR").map({ String(cString: $0) }), runtime.hasPrefix("/"),
             Self.fits(runtime + "/wattle-XXXXXX"), ClusterFiles.isPrivateDirectory(runtime, of: account)
@@ -161,6 +156,15 @@ struct ClusterLayout: Hashable, Sendable {
         let made = String(cString: pattern)
         try ClusterFiles.write(made + "\n", to: socketRecord, mode: 0o600)
         return made
+    }
+
+    /// The directory that `makeSocketDirectory` made earlier, nil when it is gone or does not look like it.
+    func madeSocketDirectory() -> String? {
+        guard let path = fixedSocketDirectory ?? ClusterFiles.text(at: socketRecord)?.trimmingTrailingNewlines,
+            Self.fits(path),
+            ClusterFiles.isPrivateDirectory(path, of: account)
+        else { return nil }
+        return path
     }
 
     /// Whether a socket in this directory has a path that the kernel takes, and one that needs no quoting in the server's settings.

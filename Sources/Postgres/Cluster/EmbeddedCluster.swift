@@ -69,15 +69,15 @@ public final class EmbeddedCluster: Sendable {
         return ClusterLayout.connectionString(socketDirectory: socketDirectory)
     }
 
-    /// Ends the server in `directory` and removes the cluster with all its data. Blocks: for the end of a process, when no task runs any more.
-    package static func destroyNow(directory: String) throws(PostgresError) {
+    /// Ends the server in `directory`, removes the cluster with all its data, and the folder around it. For tests.
+    package static func destroy(directory: String, andFolder folder: String) async throws(PostgresError) {
         let log = Logger(label: "postgres", factory: { _ in SwiftLogNoOpLogHandler() })
-        try ClusterKeeper.destroy(directory: directory, roots: ClusterLayout.Roots(), log: log)
+        try await ClusterKeeper(logger: log).destroy(directory: directory, folder: folder)
     }
 
-    /// Ends the server in `directory` and removes the cluster with all its data. For tests.
-    package static func destroy(directory: String) async throws(PostgresError) {
+    /// The same on the calling thread: for the end of a process, when no task runs any more.
+    package static func destroyNow(directory: String, andFolder folder: String) throws(PostgresError) {
         let log = Logger(label: "postgres", factory: { _ in SwiftLogNoOpLogHandler() })
-        try await ClusterKeeper(logger: log).destroy(directory: directory, roots: ClusterLayout.Roots())
+        try ClusterKeeper.destroy(directory: directory, folder: folder, log: log)
     }
 }
