@@ -37,7 +37,7 @@ let package = Package(
         // C shims and module maps.
         .target(name: "CLinux"),
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
-        .systemLibrary(name: "CLibCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CLibCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
 
         // Tables the programs carry.
         .target(
@@ -132,7 +132,7 @@ let package = Package(
         .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport"]),
         .testTarget(name: "MetersTests", dependencies: ["Meters", "Energy", "TestSupport"]),
         .testTarget(name: "AgentTests", dependencies: ["Agent", "Meters", "Wire", "Energy", "HTTPClient", "TestSupport"]),
-        .testTarget(name: "TrackerTests", dependencies: ["Tracker", "Energy", "TestSupport"]),
+        .testTarget(name: "TrackerTests", dependencies: ["Tracker", "Carbon", "HTTPClient", "Energy", "TestSupport"]),
         .testTarget(
             name: "CollectorTests",
             dependencies: [
