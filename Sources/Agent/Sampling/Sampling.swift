@@ -379,7 +379,9 @@ struct Sampling {
     mutating func snapshot(at clock: ClockReading) -> HostSnapshot {
         let now = timeBase.time(of: clock)
         if let lastFull, (now - lastFull) < settings.fastPeriod { return figures(at: lastFull) }
-        return figures(at: sample(.host, at: clock))
+        // Two statements: as one, the figures would be those from before the reading.
+        let time = sample(.host, at: clock)
+        return figures(at: time)
     }
 
     private func figures(at time: Timestamp) -> HostSnapshot {

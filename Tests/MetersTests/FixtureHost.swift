@@ -1,0 +1,59 @@
+import FoundationEssentials
+import Meters
+
+/// A machine's kernel files in a temporary directory, removed with the object.
+final class FixtureHost {
+    let root: String
+
+    init() throws {
+        root = FileManager.default.temporaryDirectory.path + "/wattle-host-\(UInt64.random(in: 0 ... .max))"
+        try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
+    }
+
+    deinit {
+        do { try FileManager.default.removeItem(atPath: root) } catch { print("left behind: \(root): \(error)") }
+    }
+
+    var roots: HostRoots { HostRoots(root: root, proc: root + "/proc") }
+
+    func write(_ path: String, _ text: String) throws {
+        let full = root + path
+        let directory = full[..<(full.lastIndex(of: "/") ?? full.endIndex)]
+        try FileManager.default.createDirectory(atPath: String(directory), withIntermediateDirectories: true)
+        try Data(text.utf8).write(to: URL(filePath: full))
+    }
+
+    func link(_ path: String, to target: String) throws {
+        try FileManager.default.createSymbolicLink(atPath: root + path, withDestinationPath: target)
+    }
+
+    /// A zone as the kernel lays it out: the directory below /sys/devices, and a link to it in /sys/class/powercap.
+    func addZone(
+        _ name: String, label: String, energy: Int64? = 1_000, range: Int64 = 262_143_328_850, maximumPower: Int64? = nil
+    ) throws {
+        let type = name.split(separator: ":")[0]
+        let device = "/sys/devices/virtual/powercap/\(type)/\(name)"
+        try write("\(device)/name", label + "\n")
+        try write("\(device)/max_energy_range_uj", "\(range)\n")
+        if let energy { try write("\(device)/energy_uj", "\(energy)\n") }
+        if let maximumPower { try write("\(device)/constraint_0_max_power_uw", "\(maximumPower)\n") }
+        try FileManager.default.createDirectory(atPath: root + "/sys/class/powercap", withIntermediateDirectories: true)
+        try link("/sys/class/powercap/\(name)", to: "../../devices/virtual/powercap/\(type)/\(name)")
+    }
+
+    func setEnergy(_ name: String, _ energy: Int64) throws {
+        try write("/sys/devices/virtual/powercap/\(name.split(separator: ":")[0])/\(name)/energy_uj", "\(energy)\n")
+    }
+
+    /// One package of an AMD processor that the table knows, or another model.
+    func addProcessor(model: String = "AMD EPYC 7763 64-Core Processor", vendor: String = "AuthenticAMD", cpus: Int = 2, busyTicks: Int64 = 0) throws {
+        let blocks = (0..<cpus).map { "processor\t: \($0)\nvendor_id\t: \(vendor)\nmodel name\t: \(model)\nphysical id\t: 0\n" }
+        try write("/proc/cpuinfo", blocks.joined(separator: "\n"))
+        try setBusy(ticks: busyTicks, cpus: cpus)
+    }
+
+    func setBusy(ticks: Int64, cpus: Int = 2) throws {
+        let lines = (0..<cpus).map { "cpu\($0) 1 0 0 9 0 0 0 0 0 0\n" }.joined()
+        try write("/proc/stat", "cpu  \(ticks) 0 0 99999 7 0 0 0 0 0\n\(lines)intr 12345 0 0\nctxt 1\n")
+    }
+}
