@@ -126,9 +126,12 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["Energy", "Postgres", .product(name: "Logging", package: "swift-log")]),
         .testTarget(name: "EnergyTests", dependencies: ["Energy", "TestSupport"]),
         .testTarget(name: "AccountingTests", dependencies: ["Accounting", "Carbon", "Energy", "TestSupport"]),
-        .testTarget(name: "CarbonTests", dependencies: ["Carbon", "Factors", "Energy", "TestSupport"]),
+        .testTarget(name: "CarbonTests", dependencies: ["Carbon", "Factors"]),
         .testTarget(name: "FactorsTests", dependencies: ["Factors"]),
-        .testTarget(name: "WireTests", dependencies: ["Wire", "Energy", "TestSupport"]),
+        .testTarget(
+            name: "WireTests",
+            dependencies: ["Wire", "Energy", "TestSupport", .product(name: "SwiftProtobuf", package: "swift-protobuf")]
+        ),
         .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport"]),
         .testTarget(name: "MetersTests", dependencies: ["Meters", "Energy", "TestSupport"]),
         .testTarget(name: "AgentTests", dependencies: ["Agent", "Meters", "Wire", "Energy", "HTTPClient", "TestSupport"]),
@@ -142,7 +145,14 @@ let package = Package(
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]
         ),
-        .testTarget(name: "SystemTests", dependencies: ["Wire", "Energy", "HTTPClient", "Postgres", "TestSupport"]),
+        .testTarget(
+            name: "SystemTests",
+            dependencies: [
+                "Wire", "HTTPClient", "Postgres", "wattle", "wattle-agent", "wattle-collector",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            exclude: ["Support/recorder.py"]
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

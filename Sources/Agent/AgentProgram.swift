@@ -38,10 +38,14 @@ public enum AgentProgram {
         if abs(drift) > 2_000_000 {
             log.notice("this boot's times are \(drift / 1_000_000) s ahead of the wall clock, which was stepped; the collector's clock decides")
         }
+        // In a tree of files this process does not run: there its own time is nobody's.
+        let isVisible = access("\(settings.roots.proc)/self", F_OK) == 0
+        let ownCPUTime: @Sendable () -> Microseconds = { isVisible ? ClockReading.processCPUTime() : .zero }
         let sampling = SharedSampling(
             try Sampling(
                 sensors: sensors, roots: settings.roots, hierarchies: try CgroupHierarchy.find(roots: settings.roots),
-                settings: settings.sampling, timeBase: timeBase, resumed: state))
+                settings: settings.sampling, timeBase: timeBase, resumed: state,
+                processCPUTime: ownCPUTime))
         let token = try settings.token ?? settings.tokenFile.map { try readToken($0, log) }
 
         let sealNow = Doorbell()

@@ -28,6 +28,8 @@ public enum StreamTable {
         now: Timestamp,
         _ connection: PostgresConnection
     ) async throws -> ReadingsOutcome {
+        // Only a batch that is accepted makes a host: one out of order must not.
+        if record.sequence != 1, try await HostTable.find(name: record.hostName, connection) == nil { return .expected(sequence: 1) }
         let host = try await HostTable.makeAndLock(name: record.hostName, connection)
         _ = try await connection.execute(
             Statement(

@@ -29,6 +29,7 @@ import Wire
             let second = reporter.batch(energy: [knot(10, 500)])
             let third = reporter.batch(energy: [knot(20, 900)])
             #expect(try await farm.commit(second, token: token) == .expected(sequence: 1))
+            #expect(try await farm.count("host") == 0)
             #expect(try await farm.commit(first, token: token) == .acknowledged(sequence: 1))
             #expect(try await farm.commit(third, token: token) == .expected(sequence: 2))
             #expect(try await farm.commit(second, token: token) == .acknowledged(sequence: 2))
