@@ -24,6 +24,9 @@ struct BatchSealer: Service {
     func run() async throws {
         let isStopping = Flag()
         var sealing = Sealing()
+        // The first reading goes to the disk at once: whatever kills the agent from here on, the counts go on from it.
+        sampling.withLock { _ = $0.sample(.all, at: .now()) }
+        await seal(&sealing, isLast: false)
         await withTaskCancellationOrGracefulShutdownHandler {
             while !isStopping.isSet {
                 let interval = sampling.withLock { $0.isSpanRunning } ? pace.intervalInSpan : pace.interval
