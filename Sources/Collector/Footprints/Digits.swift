@@ -2,12 +2,13 @@ import Foundation
 
 /// Numbers with no more digits than their bounds allow.
 enum Digits {
-    /// `value` rounded to two digits more than half its interval resolves, and to 9 significant ones at most.
+    /// `value` rounded to two digits more than half its interval resolves, to three significant ones at least and nine at most: a limit
+    /// far below its figure must not become 0.
     static func rounded(_ value: Double, low: Double, high: Double) -> Double {
         guard value.isFinite, value != 0 else { return 0 }
         let half = max(0, (high - low) / 2)
         let finest = abs(value) * 1e-9
-        let exponent = Foundation.floor(Foundation.log10(max(half / 100, finest)))
+        let exponent = Foundation.floor(Foundation.log10(max(min(half / 100, abs(value) / 100), finest)))
         guard exponent.isFinite else { return value }
         // Dividing by a whole power of ten gives the double nearest to the decimal; multiplying by a fraction would not.
         if exponent >= 0 {

@@ -143,7 +143,9 @@ final class FootprintReader {
                 answers.append(HostHourAnswer(hour: hour, isSettled: true, rows: rows, slices: storedSlices[hour] ?? []))
             } else {
                 let accounts = try await accounts(host: host, hour: hour)
-                guard !accounts.rows.isEmpty else { continue }
+                // Hours before a host's first reading are no hours of its ledger.
+                let isBefore = answers.isEmpty && accounts.rows.allSatisfy { $0.accounts.metered == 0 && $0.accounts.slices.isEmpty }
+                guard !accounts.rows.isEmpty, !isBefore else { continue }
                 let slices = accounts.rows.flatMap { row in
                     row.accounts.slices.map { SliceRow(hour: hour, slice: $0, pue: row.pue, intensity: row.intensity) }
                 }
