@@ -244,6 +244,9 @@ CREATE TABLE host_hour (
     hour        timestamptz NOT NULL CHECK (extract(epoch FROM hour)::bigint % 3600 = 0),
     component   text NOT NULL CHECK (component IN ('cpu', 'dram', 'gpu', 'rest')),
     metered_uj  bigint NOT NULL,
+    -- Hard limits of the metered energy: the meters' own. What was not metered comes on top (unmetered_max_uj).
+    metered_low_uj bigint NOT NULL CHECK (metered_low_uj BETWEEN 0 AND metered_uj),
+    metered_high_uj bigint NOT NULL CHECK (metered_high_uj >= metered_uj),
     job_dynamic_uj bigint NOT NULL CHECK (job_dynamic_uj >= 0),
     system_uj   bigint NOT NULL CHECK (system_uj >= 0),
     agent_uj    bigint NOT NULL CHECK (agent_uj >= 0),

@@ -9,6 +9,7 @@ struct ComponentSweep {
     private let floorScale: Double
     private let isFloorUnknown: Bool
     private let meteredTotal: Int64
+    private let meteredLimits: (low: Double, high: Double)
     private let floorRatios: (low: Double, high: Double)
 
     private var parts: [Part]
@@ -44,14 +45,18 @@ struct ComponentSweep {
         var metered: Int64 = 0
         var energy = 0.0
         var floor = 0.0
+        var limits = (low: 0.0, high: 0.0)
         for (meter, track) in zip(meters, tracks) {
             for i in track.isKnown.indices where track.isKnown[i] {
                 metered += Int64(saturating: track.values[i + 1].rounded()) - Int64(saturating: track.values[i].rounded())
                 energy += track.increase(i)
+                limits.low += track.increase(i) * meter.boundRatios.low
+                limits.high += track.increase(i) * meter.boundRatios.high
                 floor += (meter.idle?.best ?? .zero).microjoules(over: times[i + 1] - times[i])
             }
         }
         meteredTotal = metered
+        meteredLimits = limits
         floorScale = floor > energy && floor > 0 ? energy / floor : 1
         isFloorUnknown = meters.contains { $0.idle == nil }
 
@@ -134,6 +139,8 @@ struct ComponentSweep {
     func close(spans: [ActiveSpan], cpuTimes: [Double], flags: AccountFlags, window: Interval) -> ComponentAccounts {
         var accounts = ComponentAccounts(component: component)
         accounts.metered = meteredTotal
+        accounts.meteredLow = min(meteredTotal, Int64(saturating: meteredLimits.low.rounded(.down)))
+        accounts.meteredHigh = max(meteredTotal, Int64(saturating: meteredLimits.high.rounded(.up)))
         accounts.flags = flags
         if floorScale < 1 { accounts.flags.insert(.idleFloorHigh) }
         if isFloorUnknown { accounts.flags.insert(.idleFloorUnknown) }

@@ -124,6 +124,9 @@ public struct Slice: Sendable {
 public struct ComponentAccounts: Sendable {
     public var component: Component
     public var metered: Int64
+    /// Hard limits of what was metered: the meters' own.
+    public var meteredLow: Int64
+    public var meteredHigh: Int64
     public var jobDynamic: Int64
     public var system: Int64
     public var agent: Int64
@@ -144,6 +147,8 @@ public struct ComponentAccounts: Sendable {
     public init(component: Component) {
         self.component = component
         metered = 0
+        meteredLow = 0
+        meteredHigh = 0
         jobDynamic = 0
         system = 0
         agent = 0

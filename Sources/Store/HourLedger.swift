@@ -86,8 +86,10 @@ public enum HourLedger {
                 """
                 INSERT INTO host_hour (host_id, hour, component, metered_uj, job_dynamic_uj, system_uj, agent_uj, idle_uj, unknown_uj,
                     idle_reserved_uj, idle_busy_uj, idle_equal_uj, unmetered_us, unmetered_max_uj, flags, quality, pue, intensity_id,
-                    co2e_ug, co2e_job_dynamic_ug, co2e_system_ug, co2e_agent_ug, co2e_idle_ug, co2e_unknown_ug)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
+                    co2e_ug, co2e_job_dynamic_ug, co2e_system_ug, co2e_agent_ug, co2e_idle_ug, co2e_unknown_ug, metered_low_uj,
+                    metered_high_uj)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
+                    $26)
                 """
             ),
             [
@@ -97,7 +99,7 @@ public enum HourLedger {
                 .int8(accounts.unmeteredMaximum), .int4(accounts.flags.rawValue), .text(accounts.quality.rawValue), .float8(row.pue),
                 row.intensity.map { .int8($0.id) }, emissions.map { .int8($0.total) }, emissions.map { .int8($0.jobDynamic) },
                 emissions.map { .int8($0.system) }, emissions.map { .int8($0.agent) }, emissions.map { .int8($0.idle) },
-                emissions.map { .int8($0.unknown) },
+                emissions.map { .int8($0.unknown) }, .int8(accounts.meteredLow), .int8(accounts.meteredHigh),
             ]
         )
         guard !accounts.slices.isEmpty else { return }
@@ -144,6 +146,8 @@ public enum HourLedger {
         ).map { row in
             var accounts = ComponentAccounts(component: try component(row))
             accounts.metered = try row.int64("metered_uj")
+            accounts.meteredLow = try row.int64("metered_low_uj")
+            accounts.meteredHigh = try row.int64("metered_high_uj")
             accounts.jobDynamic = try row.int64("job_dynamic_uj")
             accounts.system = try row.int64("system_uj")
             accounts.agent = try row.int64("agent_uj")

@@ -122,6 +122,7 @@ extension HostHourAnswer {
         func text(_ value: Int64) -> JSONValue { .string(String(value)) }
         return .object([
             "component": .string(accounts.component.rawValue), "metered_uj": text(accounts.metered),
+            "metered_low_uj": text(accounts.meteredLow), "metered_high_uj": text(accounts.meteredHigh),
             "job_dynamic_uj": text(accounts.jobDynamic),
             "system_uj": text(accounts.system), "agent_uj": text(accounts.agent), "idle_uj": text(accounts.idle),
             "unknown_uj": text(accounts.unknown), "idle_reserved_uj": text(accounts.idleMoved.reserved),

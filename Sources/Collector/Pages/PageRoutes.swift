@@ -101,11 +101,11 @@ struct PageRoutes: Sendable {
         if let start = job.startedAt, let end = job.finishedAt { model["duration"] = "\(Readable.seconds(end - start)) long" }
         if let energy = job.energy {
             model["energy"] = Readable.energy(Double(energy.total.microjoules))
-            model["energy_bounds"] = Readable.energy(low: energy.bounds.low, high: energy.bounds.high)
+            model["energy_bounds"] = Readable.limits(energy.bounds.low / 3.6e9, energy.bounds.high / 3.6e9, "Wh")
         }
         if let grams = job.locationGrams {
             model["co2e"] = "\(Readable.number(grams.best)) g"
-            model["co2e_bounds"] = "\(Readable.number(grams.low)) to \(Readable.number(grams.high)) g"
+            model["co2e_bounds"] = Readable.limits(grams.low, grams.high, "g")
         }
         return model
     }
@@ -136,6 +136,13 @@ struct HomeHost: Sendable {
         let quality = rows.map(\.accounts.quality).max() ?? .unknown
         return [
             "name": host.name, "cpu": "\(host.cpus) CPUs, \(host.cpuModel)", "metered": rows.isEmpty ? "unknown" : Readable.energy(metered),
+            "metered_bounds": rows.isEmpty
+                ? ""
+                : Readable.limits(
+                    rows.reduce(0) { $0 + Double($1.accounts.meteredLow) } / 3.6e9,
+                    rows.reduce(0) { $0 + Double($1.accounts.meteredHigh) } / 3.6e9,
+                    "Wh"
+                ),
             "jobs": rows.isEmpty ? "unknown" : Readable.energy(jobs), "quality": quality.rawValue,
             "co2e": rows.isEmpty ? "unknown" : grams.map { "\(Readable.number($0)) g" } ?? "unknown",
             "zone": host.gridZone ?? "no grid zone",
@@ -151,7 +158,13 @@ enum Readable {
     }
 
     static func energy(_ microjoules: Double) -> String { "\(number(microjoules / 3.6e12)) kWh" }
-    static func energy(low: Double, high: Double) -> String { "\(number(low / 3.6e12)) to \(number(high / 3.6e12)) kWh" }
+
+    /// Limits in the unit that leaves no row of zeros: `0.574 to 58.6 mWh`.
+    static func limits(_ low: Double, _ high: Double, _ unit: String) -> String {
+        let scales: [(Double, String)] = [(1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "µ")]
+        let (scale, prefix) = scales.first { abs(high) >= $0.0 } ?? (1e-6, "µ")
+        return "\(number(low / scale)) to \(number(high / scale)) \(prefix)\(unit)"
+    }
 
     static func seconds(_ duration: Microseconds) -> String {
         let seconds = duration.seconds
