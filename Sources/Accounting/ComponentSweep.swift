@@ -5,6 +5,7 @@ struct ComponentSweep {
     private let component: Component
     private let meters: [MeterInput]
     private let tracks: [Track]
+    private let times: [Timestamp]
     /// Lowers the idle floor where the whole window's energy is below it.
     private let floorScale: Double
     private let isFloorUnknown: Bool
@@ -40,6 +41,7 @@ struct ComponentSweep {
         self.meters = meters
         let tracks = meters.map { Track($0.curve, at: times) }
         self.tracks = tracks
+        self.times = times
         parts = Array(repeating: Part(), count: spanCount)
 
         var metered: Int64 = 0
@@ -82,6 +84,8 @@ struct ComponentSweep {
         var isWhole = true
         for (meter, track) in zip(meters, tracks) {
             guard track.isKnown[i] else {
+                // A meter that was replaced by another, or came after one, is not missing.
+                if hasEnded(meter, track, i) && tracks.contains(where: { $0.isKnown[i] }) { continue }
                 isWhole = false
                 missing += meter.maximumPower.microjoules(over: duration)
                 continue
@@ -133,6 +137,12 @@ struct ComponentSweep {
             if isWhole { part.metered += duration } else { part.unmetered += duration }
             parts[one.span] = part
         }
+    }
+
+    /// Whether a stretch lies before a meter's first knot, or after the last of one that has ended.
+    private func hasEnded(_ meter: MeterInput, _ track: Track, _ i: Int) -> Bool {
+        guard let extent = meter.curve.extent else { return true }
+        return times[i + 1] <= extent.start || (meter.isClosed && times[i] >= extent.end)
     }
 
     /// Rounds the sums into accounts that add up to the metered energy.

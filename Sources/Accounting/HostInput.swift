@@ -15,6 +15,8 @@ public struct MeterInput: Sendable {
     public var idle: UtilisationModel.Point?
     /// Limits of the true energy as ratios of the curve's; 1 and 1 for a sensor.
     public var boundRatios: (low: Double, high: Double)
+    /// The meter has ended: after its last knot it is no part of the cover, rather than missing from it.
+    public var isClosed: Bool
 
     public init(
         name: String,
@@ -25,7 +27,8 @@ public struct MeterInput: Sendable {
         samplePeriod: Microseconds = .zero,
         maximumPower: Power = Power(watts: 1000),
         idle: UtilisationModel.Point? = nil,
-        boundRatios: (low: Double, high: Double) = (1, 1)
+        boundRatios: (low: Double, high: Double) = (1, 1),
+        isClosed: Bool = false
     ) {
         self.name = name
         self.component = component
@@ -36,6 +39,7 @@ public struct MeterInput: Sendable {
         self.maximumPower = maximumPower
         self.idle = idle
         self.boundRatios = boundRatios
+        self.isClosed = isClosed
     }
 }
 

@@ -38,17 +38,18 @@ extension HourInputs {
         let loaded = try await CurveReading.read(hostID: host.id, curveIDs: Array(Set(ids)).sorted(), around: window, connection)
 
         let meters = curves.compactMap { row -> MeterInput? in
-            guard row.kind == "meter", let zone = row.zone, let curve = loaded[row.id]?.curve else { return nil }
+            guard row.kind == "meter", let zone = row.zone, let loaded = loaded[row.id] else { return nil }
             return MeterInput(
                 name: row.name,
                 component: zone.component,
                 quality: row.quality,
-                curve: curve,
+                curve: loaded.curve,
                 epsilonMicrojoules: row.epsilon,
                 samplePeriod: row.samplePeriod,
                 maximumPower: row.maximumPower,
                 idle: row.idle,
-                boundRatios: row.boundRatios
+                boundRatios: row.boundRatios,
+                isClosed: loaded.completeUntil == .max
             )
         }
         func curve(_ kind: String) -> Curve? { curves.first { $0.kind == kind }.flatMap { loaded[$0.id]?.curve } }

@@ -244,4 +244,32 @@ import Testing
         #expect(short.next(-3) == 0)
         #expect(short.rest == 0)
     }
+
+    @Test func aMeterThatReplacesAnotherLeavesNoHole() {
+        func half(_ name: String, _ from: Int64, _ to: Int64, isClosed: Bool) -> MeterInput {
+            let window = Interval(Timestamp(microseconds: from * 1_000_000), Timestamp(microseconds: to * 1_000_000))
+            return MeterInput(
+                name: name,
+                component: .cpu,
+                quality: .measured,
+                curve: Self.line(10_000_000, window),
+                maximumPower: Power(watts: 100),
+                isClosed: isClosed
+            )
+        }
+        func accounts(isClosed: Bool) -> ComponentAccounts {
+            Sweep.accounts(
+                of: HostInput(
+                    window: Self.window,
+                    cpus: 1,
+                    meters: [half("old", 0, 4, isClosed: isClosed), half("new", 4, 10, isClosed: false)]
+                )
+            )[0]
+        }
+        #expect(accounts(isClosed: true).unmetered == .zero)
+        #expect(accounts(isClosed: true).metered == 100_000_000)
+        // One that is only silent is missing.
+        #expect(accounts(isClosed: false).unmetered == .seconds(6))
+        #expect(accounts(isClosed: false).unmeteredMaximum == 600_000_000)
+    }
 }
