@@ -27,8 +27,11 @@ public enum AgentProgram {
 
         let stateFile = StateFile(path: "\(settings.stateDirectory)/state.json")
         let spool = Spool(
-            directory: "\(settings.stateDirectory)/spool", host: settings.host, bootID: bootID,
-            limits: Spool.Limits(unacknowledged: settings.spoolBytes))
+            directory: "\(settings.stateDirectory)/spool",
+            host: settings.host,
+            bootID: bootID,
+            limits: Spool.Limits(unacknowledged: settings.spoolBytes)
+        )
         let state = newest(try await spool.open(), readState(stateFile, log))
         for finding in await spool.findings { log.warning("\(finding)") }
 
@@ -36,16 +39,24 @@ public enum AgentProgram {
         let timeBase = TimeBase(bootID: bootID, clock: clock, resuming: state)
         let drift = (timeBase.time(of: clock) - clock.wall).count
         if abs(drift) > 2_000_000 {
-            log.notice("this boot's times are \(drift / 1_000_000) s ahead of the wall clock, which was stepped; the collector's clock decides")
+            log.notice(
+                "this boot's times are \(drift / 1_000_000) s ahead of the wall clock, which was stepped; the collector's clock decides"
+            )
         }
         // In a tree of files this process does not run: there its own time is nobody's.
         let isVisible = access("\(settings.roots.proc)/self", F_OK) == 0
         let ownCPUTime: @Sendable () -> Microseconds = { isVisible ? ClockReading.processCPUTime() : .zero }
         let sampling = SharedSampling(
             try Sampling(
-                sensors: sensors, roots: settings.roots, hierarchies: try CgroupHierarchy.find(roots: settings.roots),
-                settings: settings.sampling, timeBase: timeBase, resumed: state,
-                processCPUTime: ownCPUTime))
+                sensors: sensors,
+                roots: settings.roots,
+                hierarchies: try CgroupHierarchy.find(roots: settings.roots),
+                settings: settings.sampling,
+                timeBase: timeBase,
+                resumed: state,
+                processCPUTime: ownCPUTime
+            )
+        )
         let token = try settings.token ?? settings.tokenFile.map { try readToken($0, log) }
 
         let sealNow = Doorbell()
@@ -57,30 +68,58 @@ public enum AgentProgram {
             let client = HTTPClient(maximumBodyBytes: 1 << 20, maximumConnections: 1, userAgent: "wattle-agent/\(version)")
             services.append(
                 Uplink(
-                    spool: spool, sampling: sampling, timeBase: timeBase, collector: collector, token: token,
+                    spool: spool,
+                    sampling: sampling,
+                    timeBase: timeBase,
+                    collector: collector,
+                    token: token,
                     transport: { request in
                         do throws(HTTPError) { return .success(try await client.send(request)) } catch { return .failure(error) }
-                    }, clockOffset: clockOffset, batchSpooled: batchSpooled, log: log))
+                    },
+                    clockOffset: clockOffset,
+                    batchSpooled: batchSpooled,
+                    log: log
+                )
+            )
         } else {
             log.notice("no collector is configured: nothing is kept for sending, no connection is made")
         }
         services.append(
             BatchSealer(
-                sampling: sampling, spool: settings.collector == nil ? nil : spool, stateFile: stateFile,
-                pace: SealingPace(interval: settings.batchInterval, intervalInSpan: settings.batchIntervalInSpan), facts: facts,
-                clockOffset: clockOffset, sealNow: sealNow, batchSpooled: batchSpooled, log: log))
+                sampling: sampling,
+                spool: settings.collector == nil ? nil : spool,
+                stateFile: stateFile,
+                pace: SealingPace(interval: settings.batchInterval, intervalInSpan: settings.batchIntervalInSpan),
+                facts: facts,
+                clockOffset: clockOffset,
+                sealNow: sealNow,
+                batchSpooled: batchSpooled,
+                log: log
+            )
+        )
         services.append(Sampler(sampling: sampling, settings: settings.sampling, log: log))
         services.append(
             LocalSocket(
-                path: settings.socket, group: settings.socketGroup, sampling: sampling,
+                path: settings.socket,
+                group: settings.socketGroup,
+                sampling: sampling,
                 context: SocketAnswer.Context(
-                    host: settings.host, bootID: bootID, gridZone: settings.zone, hasCollector: settings.collector != nil),
-                sealNow: sealNow, log: log))
+                    host: settings.host,
+                    bootID: bootID,
+                    gridZone: settings.zone,
+                    hasCollector: settings.collector != nil
+                ),
+                sealNow: sealNow,
+                log: log
+            )
+        )
         var quiet = log
         quiet.logLevel = max(log.logLevel, .warning)
         var configuration = ServiceGroupConfiguration(
             services: services.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0, serviceName: "\(type(of: $0))") },
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+            gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: quiet
+        )
         configuration.maximumGracefulShutdownDuration = .seconds(15)
         try await ServiceGroup(configuration: configuration).run()
         for line in sampling.withLock({ $0.takeNews() }) { log.warning("\(line)") }
@@ -106,7 +145,9 @@ public enum AgentProgram {
         }
         let path = "\(directory)/lock"
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
-        guard descriptor >= 0 else { throw Fault(description: "\(DiskFault(path: path, doing: "open it")); choose another place with --state-dir") }
+        guard descriptor >= 0 else {
+            throw Fault(description: "\(DiskFault(path: path, doing: "open it")); choose another place with --state-dir")
+        }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
             throw Fault(description: "\(directory): expected no other agent, found one that uses this state; stop it or use --state-dir")

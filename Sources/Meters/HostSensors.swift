@@ -34,6 +34,11 @@ public struct HostSensors {
             unused.append(UnusedSensor(name: "model/cpu", reason: "a sensor covers the packages"))
         }
         return HostSensors(
-            meters: meters, cover: Cover.choose(among: meters.map(\.place)), unused: unused, remarks: remarks, cpu: cpu)
+            meters: meters,
+            cover: Cover.choose(among: meters.map(\.place)),
+            unused: unused,
+            remarks: remarks,
+            cpu: cpu
+        )
     }
 }

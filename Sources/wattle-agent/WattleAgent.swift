@@ -28,9 +28,9 @@ struct WattleAgent: AsyncParsableCommand {
             }
         } catch let fault as SettingsFault {
             finish("configuration: \(fault)", 2)
-        } catch where exitCode(for: error) == .success || error is ExitCode {
+        } catch  where exitCode(for: error) == .success || error is ExitCode {
             exit(withError: error)
-        } catch where exitCode(for: error) == .validationFailure {
+        } catch  where exitCode(for: error) == .validationFailure {
             standardError(fullMessage(for: error) + "\n")
             Glibc.exit(2)
         } catch {

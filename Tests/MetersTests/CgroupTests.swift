@@ -17,7 +17,8 @@ struct CgroupTests {
             CgroupHierarchy.parse(mounts: mounts) == [
                 CgroupHierarchy(kind: .unified, mount: "/sys/fs/cgroup/unified"),
                 CgroupHierarchy(kind: .cpuacct, mount: "/sys/fs/cgroup/cpu,cpuacct"),
-            ])
+            ]
+        )
     }
 
     @Test func aMountWithABlankIsUnescaped() {
@@ -46,7 +47,10 @@ struct CgroupTests {
         try host.write("/v1/cpuacct.usage", "0\n")
         try host.write("/v2/cpu.stat", "usage_usec 0\n")
         #expect(try CgroupHierarchy.find(roots: HostRoots(cgroup: host.root + "/v1"))[0].kind == .cpuacct)
-        #expect(try CgroupHierarchy.find(roots: HostRoots(cgroup: host.root + "/v2/"))[0] == CgroupHierarchy(kind: .unified, mount: host.root + "/v2"))
+        #expect(
+            try CgroupHierarchy.find(roots: HostRoots(cgroup: host.root + "/v2/"))[0]
+                == CgroupHierarchy(kind: .unified, mount: host.root + "/v2")
+        )
     }
 
     @Test(arguments: ["", "job", "/a/../b", "/a//b", "/./a", "/a/", "/a\u{0}b"])

@@ -29,7 +29,11 @@ final class FixtureHost {
 
     /// A zone as the kernel lays it out: the directory below /sys/devices, and a link to it in /sys/class/powercap.
     func addZone(
-        _ name: String, label: String, energy: Int64? = 1_000, range: Int64 = 262_143_328_850, maximumPower: Int64? = nil
+        _ name: String,
+        label: String,
+        energy: Int64? = 1_000,
+        range: Int64 = 262_143_328_850,
+        maximumPower: Int64? = nil
     ) throws {
         let type = name.split(separator: ":")[0]
         let device = "/sys/devices/virtual/powercap/\(type)/\(name)"
@@ -46,7 +50,12 @@ final class FixtureHost {
     }
 
     /// One package of an AMD processor that the table knows, or another model.
-    func addProcessor(model: String = "AMD EPYC 7763 64-Core Processor", vendor: String = "AuthenticAMD", cpus: Int = 2, busyTicks: Int64 = 0) throws {
+    func addProcessor(
+        model: String = "AMD EPYC 7763 64-Core Processor",
+        vendor: String = "AuthenticAMD",
+        cpus: Int = 2,
+        busyTicks: Int64 = 0
+    ) throws {
         let blocks = (0..<cpus).map { "processor\t: \($0)\nvendor_id\t: \(vendor)\nmodel name\t: \(model)\nphysical id\t: 0\n" }
         try write("/proc/cpuinfo", blocks.joined(separator: "\n"))
         try setBusy(ticks: busyTicks, cpus: cpus)

@@ -64,7 +64,9 @@ struct UtilisationTests {
         #expect(CPUInfo(parsing: "processor : 0\nvendor_id : GenuineIntel\n").vendor == .intel)
         #expect(CPUInfo(parsing: "processor : 0\nCPU implementer : 0xc0\n").vendor == .ampere)
         #expect(CPUInfo(parsing: "processor : 0\nCPU implementer : 0x41\n").vendor == .other)
-        let board = CPUInfo(parsing: "processor : 0\nmodel name : ARMv7\nCPU implementer : 0x41\n\nModel : Raspberry Pi 4 Model B Rev 1.4\n")
+        let board = CPUInfo(
+            parsing: "processor : 0\nmodel name : ARMv7\nCPU implementer : 0x41\n\nModel : Raspberry Pi 4 Model B Rev 1.4\n"
+        )
         #expect(board.vendor == .raspberryPi)
         #expect(board.model == "Raspberry Pi 4 Model B Rev 1.4")
     }

@@ -17,8 +17,10 @@ public struct ClockReading: Hashable, Sendable {
 
     public static func now() -> ClockReading {
         ClockReading(
-            boottime: Microseconds(microseconds(CLOCK_BOOTTIME)), monotonic: Microseconds(microseconds(CLOCK_MONOTONIC)),
-            wall: Timestamp(microseconds: microseconds(CLOCK_REALTIME)))
+            boottime: Microseconds(microseconds(CLOCK_BOOTTIME)),
+            monotonic: Microseconds(microseconds(CLOCK_MONOTONIC)),
+            wall: Timestamp(microseconds: microseconds(CLOCK_REALTIME))
+        )
     }
 
     /// CPU time of this process, all threads together.

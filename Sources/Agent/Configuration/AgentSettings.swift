@@ -152,13 +152,16 @@ public struct AgentSettings: Sendable {
         sampling = SamplingSettings(
             rate: try reader.number(.rate, 1...1_000, "readings a second"),
             energyEpsilon: .joules(try reader.number(.epsilon, 0...1_000_000, "J")),
-            cpuEpsilon: Microseconds(Int64(saturating: try reader.number(.cpuEpsilon, 0...1e6, "ms") * 1_000)))
+            cpuEpsilon: Microseconds(Int64(saturating: try reader.number(.cpuEpsilon, 0...1e6, "ms") * 1_000))
+        )
         batchInterval = Microseconds(Int64(saturating: try reader.number(.batchInterval, 0.1...3_600, "s") * 1e6))
         batchIntervalInSpan = Microseconds(Int64(saturating: try reader.number(.batchIntervalInSpan, 0.1...3_600, "s") * 1e6))
         idleFloor = reader.text(.idleFloor) == nil ? nil : Power(watts: try reader.number(.idleFloor, 0...10_000, "W a package"))
         roots = HostRoots(
-            root: reader.text(.root) ?? "", proc: try reader.path(.procRoot),
-            cgroup: reader.text(.cgroupRoot) == nil ? nil : try reader.path(.cgroupRoot))
+            root: reader.text(.root) ?? "",
+            proc: try reader.path(.procRoot),
+            cgroup: reader.text(.cgroupRoot) == nil ? nil : try reader.path(.cgroupRoot)
+        )
         spoolBytes = Int(try reader.number(.spoolSize, 1...1_048_576, "MiB")) << 20
         let level = reader.text(.logLevel) ?? "info"
         let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
@@ -221,7 +224,8 @@ public struct AgentSettings: Sendable {
             guard var url = text(key) else { return nil }
             while url.hasSuffix("/") { url.removeLast() }
             let rest = url.hasPrefix("https://") ? url.dropFirst(8) : url.hasPrefix("http://") ? url.dropFirst(7) : ""
-            guard !rest.isEmpty, rest.first != "/", url.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), !url.contains("?"), !url.contains("#") else {
+            guard !rest.isEmpty, rest.first != "/", url.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), !url.contains("?"), !url.contains("#")
+            else {
                 throw fault(key, "a URL such as https://wattle.example.org")
             }
             return url

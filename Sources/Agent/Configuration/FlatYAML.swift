@@ -15,9 +15,9 @@ struct FlatYAML: Hashable, Sendable {
 
     /// - Parameter isShared: other programs keep their settings there too, so that nested ones are no fault.
     init(parsing text: String, isShared: Bool = false) throws(Fault) {
-        for (i, rawLine) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (i, rawLine) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
             var line = rawLine
-            while let last = line.last, last == " " || last == "\t" || last == "\r" { line.removeLast() }
+            while let last = line.last, last == " " || last == "\t" { line.removeLast() }
             guard let first = line.first, first != "#", line != "---" else { continue }
             if first == " " || first == "\t" || first == "-" {
                 if line.drop(while: { $0 == " " || $0 == "\t" }).first == "#" || isShared { continue }

@@ -52,7 +52,11 @@ struct CountedCurve {
         self.resumed = nil
         if let resumed, absence != .counted {
             counter = CounterUnwrapping(
-                modulus: counter.modulus, maximumRate: counter.maximumRate, lastRaw: absence == .nothing ? 0 : raw, lastTime: resumed.time)
+                modulus: counter.modulus,
+                maximumRate: counter.maximumRate,
+                lastRaw: absence == .nothing ? 0 : raw,
+                lastTime: resumed.time
+            )
             if absence == .unknown {
                 let most = Int64(saturating: counter.maximumRate * Double(max(0, (time - resumed.time).count)))
                 recorder.addAfterGap(time: time, low: 0, high: most, cause: resumed.isSameBoot ? .absence : .reboot, flags: flags)
@@ -89,7 +93,13 @@ struct CountedCurve {
     var state: AgentState.Curve? {
         guard let tail = recorder.tail else { return nil }
         return AgentState.Curve(
-            ref: announcement.ref, name: announcement.name, origin: announcement.origin, raw: counter.lastRaw,
-            time: tail.time.microseconds, value: tail.value, isKnot: recorder.isTailAKnot)
+            ref: announcement.ref,
+            name: announcement.name,
+            origin: announcement.origin,
+            raw: counter.lastRaw,
+            time: tail.time.microseconds,
+            value: tail.value,
+            isKnot: recorder.isTailAKnot
+        )
     }
 }

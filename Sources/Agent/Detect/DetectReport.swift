@@ -27,10 +27,17 @@ public struct DetectReport: Sendable {
         lines =
             sensors.meters.map { meter in
                 Line(
-                    meter: meter.place.name, zone: meter.place.zone.rawValue, package: meter.place.package, quality: meter.place.quality.rawValue,
-                    in_cover: sensors.cover.contains(meter.place.name), p_max_w: meter.maximumPower.watts,
-                    p_idle_w: meter.idlePower?.best.watts, bound_low_ratio: meter.boundRatios.low, bound_high_ratio: meter.boundRatios.high,
-                    basis: sensors.cover.contains(meter.place.name) ? meter.basis : "\(Self.whyNotInCover(meter.place)); \(meter.basis)")
+                    meter: meter.place.name,
+                    zone: meter.place.zone.rawValue,
+                    package: meter.place.package,
+                    quality: meter.place.quality.rawValue,
+                    in_cover: sensors.cover.contains(meter.place.name),
+                    p_max_w: meter.maximumPower.watts,
+                    p_idle_w: meter.idlePower?.best.watts,
+                    bound_low_ratio: meter.boundRatios.low,
+                    bound_high_ratio: meter.boundRatios.high,
+                    basis: sensors.cover.contains(meter.place.name) ? meter.basis : "\(Self.whyNotInCover(meter.place)); \(meter.basis)"
+                )
             }
             + sensors.unused.map { Line(meter: $0.name, in_cover: false, basis: "not used: \($0.reason)", remedy: $0.remedy) }
     }

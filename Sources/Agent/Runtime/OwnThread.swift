@@ -24,13 +24,16 @@ enum OwnThread {
             let context = Unmanaged.passRetained(work)
             var thread = pthread_t()
             let number = pthread_create(
-                &thread, nil,
+                &thread,
+                nil,
                 { context in
                     guard let context else { return nil }
                     let work = Unmanaged<Work>.fromOpaque(context).takeRetainedValue()
                     work.body()
                     return nil
-                }, context.toOpaque())
+                },
+                context.toOpaque()
+            )
             if number == 0 {
                 pthread_detach(thread)
             } else {

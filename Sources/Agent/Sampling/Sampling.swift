@@ -42,8 +42,13 @@ struct Sampling {
     ///   - drawOrigin: draws a random number that names a count.
     /// - Throws: `SensorFault` where `/proc/stat` cannot be read.
     init(
-        sensors: HostSensors, roots: HostRoots, hierarchies: [CgroupHierarchy], settings: SamplingSettings, timeBase: TimeBase,
-        resumed: AgentState?, processCPUTime: @escaping @Sendable () -> Microseconds = ClockReading.processCPUTime,
+        sensors: HostSensors,
+        roots: HostRoots,
+        hierarchies: [CgroupHierarchy],
+        settings: SamplingSettings,
+        timeBase: TimeBase,
+        resumed: AgentState?,
+        processCPUTime: @escaping @Sendable () -> Microseconds = ClockReading.processCPUTime,
         drawOrigin: @escaping @Sendable () -> UInt64 = { UInt64.random(in: 1 ... .max) }
     ) throws(SensorFault) {
         self.timeBase = timeBase
@@ -61,11 +66,17 @@ struct Sampling {
         var used: Set<String> = []
 
         busy = CountedCurve(
-            announcement: Self.cpuAnnouncement("cpu/busy", .hostBusy, sensor: "proc", settings), modulus: nil, maximumRate: Double(cpus),
-            absence: .counted)
+            announcement: Self.cpuAnnouncement("cpu/busy", .hostBusy, sensor: "proc", settings),
+            modulus: nil,
+            maximumRate: Double(cpus),
+            absence: .counted
+        )
         agent = CountedCurve(
-            announcement: Self.cpuAnnouncement("agent/cpu", .agentCpu, sensor: "proc", settings), modulus: nil, maximumRate: Double(cpus),
-            absence: .nothing)
+            announcement: Self.cpuAnnouncement("agent/cpu", .agentCpu, sensor: "proc", settings),
+            modulus: nil,
+            maximumRate: Double(cpus),
+            absence: .nothing
+        )
         var curves = [busy, agent] + sensors.meters.map { Self.curve(of: $0, isInCover: sensors.cover.contains($0.place.name), settings) }
         for i in curves.indices {
             let name = curves[i].announcement.name
@@ -128,7 +139,10 @@ struct Sampling {
     }
 
     private static func cpuAnnouncement(
-        _ name: String, _ kind: WireCurveKind, sensor: String, _ settings: SamplingSettings
+        _ name: String,
+        _ kind: WireCurveKind,
+        sensor: String,
+        _ settings: SamplingSettings
     ) -> WireCurveAnnouncement {
         var announcement = WireCurveAnnouncement()
         announcement.name = name
@@ -238,7 +252,8 @@ struct Sampling {
     private mutating func start(_ key: String, _ place: Place?, at clock: ClockReading) throws(SpanFault) -> HostSnapshot {
         guard spans.contains(key) || spans.count < settings.maximumWorkloads else {
             throw SpanFault(
-                description: "expected at most \(settings.maximumWorkloads) spans at a time, found as many running; finish some first")
+                description: "expected at most \(settings.maximumWorkloads) spans at a time, found as many running; finish some first"
+            )
         }
         let isRegistered = place != nil && living(key).map { workloads[$0].directory } == place?.directory
         var source: CgroupCPUTime?
@@ -306,7 +321,9 @@ struct Sampling {
         if let directory = request.directory {
             guard CgroupHierarchy.isPlain(directory), let hierarchy = hierarchies.first(where: { $0.contains(directory: directory) }) else {
                 let mounts = hierarchies.map(\.mount).joined(separator: ", ")
-                throw SpanFault(description: "expected cgroup_dir below a cgroup mount (\(mounts.isEmpty ? "none here" : mounts)), found '\(directory)'")
+                throw SpanFault(
+                    description: "expected cgroup_dir below a cgroup mount (\(mounts.isEmpty ? "none here" : mounts)), found '\(directory)'"
+                )
             }
             let below = String(directory.dropFirst(hierarchy.mount.count))
             let cgroup = request.cgroup ?? (below.isEmpty ? "/" : below)
@@ -333,7 +350,15 @@ struct Sampling {
         let curve = CountedCurve(announcement: announcement, modulus: nil, maximumRate: Double(cpus), absence: .counted)
         workloads.append(
             Workload(
-                curve: curve, cgroup: place.cgroup, directory: place.directory, kind: place.kind, key: key, born: born, source: source))
+                curve: curve,
+                cgroup: place.cgroup,
+                directory: place.directory,
+                kind: place.kind,
+                key: key,
+                born: born,
+                source: source
+            )
+        )
     }
 
     private mutating func resume(_ state: AgentState.Workload, isSameBoot: Bool) {
@@ -343,8 +368,14 @@ struct Sampling {
         curve.resume(state.curve, isSameBoot: isSameBoot)
         let kind: CgroupHierarchy.Kind = state.isUnified ? .unified : .cpuacct
         var workload = Workload(
-            curve: curve, cgroup: state.cgroup, directory: state.directory, kind: kind, key: state.key,
-            born: Timestamp(microseconds: state.born), source: nil)
+            curve: curve,
+            cgroup: state.cgroup,
+            directory: state.directory,
+            kind: kind,
+            key: state.key,
+            born: Timestamp(microseconds: state.born),
+            source: nil
+        )
         let ended = Timestamp(microseconds: state.curve.time)
         if isSameBoot {
             do throws(SensorFault) {
@@ -405,7 +436,10 @@ struct Sampling {
             boundLow: chosen.map(\.curve.announcement.boundLowPpm).min() ?? 0,
             boundHigh: chosen.map(\.curve.announcement.boundHighPpm).max() ?? 0,
             idlePower: idle.filter { !idleUnknown.contains($0.key) },
-            busy: busy.value, agentCPU: agent.value, cpus: cpus, cpuTime: nil
+            busy: busy.value,
+            agentCPU: agent.value,
+            cpus: cpus,
+            cpuTime: nil
         )
     }
 
@@ -453,8 +487,14 @@ struct Sampling {
         generation += 1
         var sealable = Sealable(
             state: AgentState(
-                generation: generation, bootID: timeBase.bootID, wallOffset: timeBase.offset.count, nextRef: nextRef, curves: [],
-                workloads: []))
+                generation: generation,
+                bootID: timeBase.bootID,
+                wallOffset: timeBase.offset.count,
+                nextRef: nextRef,
+                curves: [],
+                workloads: []
+            )
+        )
         for i in meters.indices {
             Self.take(&meters[i].curve, into: &sealable)
             if let state = meters[i].curve.state { sealable.state.curves.append(state) }

@@ -12,7 +12,9 @@ public struct SamplingSettings: Hashable, Sendable {
     public var maximumWorkloads: Int
 
     public init(
-        rate: Double = 10, energyEpsilon: Energy = Energy(microjoules: 1_000_000), cpuEpsilon: Microseconds = .milliseconds(50),
+        rate: Double = 10,
+        energyEpsilon: Energy = Energy(microjoules: 1_000_000),
+        cpuEpsilon: Microseconds = .milliseconds(50),
         maximumWorkloads: Int = 4_096
     ) {
         self.rate = rate

@@ -19,7 +19,13 @@ struct Workload {
     var state: AgentState.Workload? {
         guard died == nil, let curve = curve.state else { return nil }
         return AgentState.Workload(
-            curve: curve, cgroup: cgroup, directory: directory, isUnified: kind == .unified, key: key, born: born.microseconds)
+            curve: curve,
+            cgroup: cgroup,
+            directory: directory,
+            isUnified: kind == .unified,
+            key: key,
+            born: born.microseconds
+        )
     }
 
     var change: WireWorkloadChange {

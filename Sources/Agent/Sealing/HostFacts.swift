@@ -15,7 +15,9 @@ enum HostFacts {
             facts.os = text(&name.sysname)
         }
         do {
-            if let bytes = try Disk.read("/etc/os-release"), let pretty = prettyName(String(decoding: bytes, as: UTF8.self)) { facts.os = pretty }
+            if let bytes = try Disk.read("/etc/os-release"), let pretty = prettyName(String(decoding: bytes, as: UTF8.self)) {
+                facts.os = pretty
+            }
             facts.memoryBytes = try HostIdentity.memoryBytes(roots: settings.roots)
         } catch {
             log.debug("\(error)")

@@ -44,7 +44,7 @@ struct LocalSocket: Service {
 
     // MARK: Listening
 
-    private func listen() throws(DiskFault) -> Int32 {
+    func listen() throws(DiskFault) -> Int32 {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let bytes = Array(path.utf8) + [0]

@@ -108,12 +108,20 @@ actor Spool {
             return []
         }
         var segment = SpoolSegment(
-            name: name, path: path, stream: StreamID(bootID: stream.bootID, incarnation: stream.incarnation), host: stream.host,
-            firstSeq: head.seq, size: headSize, begun: head.sealedAt, lastSealed: head.sealedAt)
+            name: name,
+            path: path,
+            stream: StreamID(bootID: stream.bootID, incarnation: stream.incarnation),
+            host: stream.host,
+            firstSeq: head.seq,
+            size: headSize,
+            begun: head.sealedAt,
+            lastSealed: head.sealedAt
+        )
         segment.replaces = Self.replaces(in: head.state)
         note(Array(head.state.dropFirst(16)), path, &state)
         var offset = headSize
-        while case .record(let record, let size) = SpoolRecord.read(bytes, at: offset), record.kind == .batch, record.seq == segment.endSeq {
+        while case .record(let record, let size) = SpoolRecord.read(bytes, at: offset), record.kind == .batch, record.seq == segment.endSeq
+        {
             segment.offsets.append(UInt32(offset))
             segment.lastSealed = record.sealedAt
             note(record.state, path, &state)
@@ -129,7 +137,14 @@ actor Spool {
             try Disk.replace("\(directory)/dead-letters/\(name.fileName).damaged", with: Array(bytes[offset..<next.offset]))
             let rest = SpoolSegment.Name(order: name.order + 1, revision: name.revision)
             let newHead = try Self.head(
-                segment.stream, host: segment.host, firstSeq: next.seq, live: stream.curves, replaces: nil, state: [], at: next.sealedAt)
+                segment.stream,
+                host: segment.host,
+                firstSeq: next.seq,
+                live: stream.curves,
+                replaces: nil,
+                state: [],
+                at: next.sealedAt
+            )
             try Disk.replace("\(directory)/\(rest.fileName)", with: newHead + Array(bytes[next.offset...]))
             recovered += try recover(rest, &state)
         } else {
@@ -142,7 +157,8 @@ actor Spool {
     private static func soundRecord(in bytes: [UInt8], after start: Int, seq: UInt64) -> (offset: Int, seq: UInt64, sealedAt: Timestamp)? {
         var offset = start + 1
         while offset + SpoolRecord.headerSize <= bytes.count {
-            if SpoolRecord.isMagic(bytes, at: offset), case .record(let record, _) = SpoolRecord.read(bytes, at: offset), record.kind == .batch,
+            if SpoolRecord.isMagic(bytes, at: offset), case .record(let record, _) = SpoolRecord.read(bytes, at: offset),
+                record.kind == .batch,
                 record.seq > seq
             {
                 return (offset, record.seq, record.sealedAt)
@@ -206,7 +222,12 @@ actor Spool {
             batch.seq = segment.endSeq + UInt64(i)
             let body: [UInt8] = try batch.serializedBytes()
             let record = SpoolRecord(
-                kind: .batch, seq: batch.seq, sealedAt: time, body: body, state: i == batches.count - 1 ? state : [])
+                kind: .batch,
+                seq: batch.seq,
+                sealedAt: time,
+                body: body,
+                state: i == batches.count - 1 ? state : []
+            )
             offsets.append(UInt32(segment.size + bytes.count))
             bytes += record.bytes
         }
@@ -253,13 +274,27 @@ actor Spool {
         nextOrder += Self.orderStep
         segments.append(
             SpoolSegment(
-                name: name, path: path, stream: stream, host: host, firstSeq: firstSeq, size: head.count, begun: time, lastSealed: time))
+                name: name,
+                path: path,
+                stream: stream,
+                host: host,
+                firstSeq: firstSeq,
+                size: head.count,
+                begun: time,
+                lastSealed: time
+            )
+        )
         if acknowledged[stream] == nil { acknowledged[stream] = firstSeq - 1 }
     }
 
     private static func head(
-        _ stream: StreamID, host: String, firstSeq: UInt64, live: [WireCurveAnnouncement], replaces: ClosedRange<UInt64>?,
-        state: [UInt8], at time: Timestamp
+        _ stream: StreamID,
+        host: String,
+        firstSeq: UInt64,
+        live: [WireCurveAnnouncement],
+        replaces: ClosedRange<UInt64>?,
+        state: [UInt8],
+        at time: Timestamp
     ) throws -> [UInt8] {
         var head = WireReadingsBatch()
         head.host = host
@@ -294,8 +329,11 @@ actor Spool {
             guard segment.endSeq > done + 1 else { continue }
             let own = segments.filter { $0.stream == segment.stream }
             return Pending(
-                stream: segment.stream, firstHeld: own.first?.firstSeq ?? segment.firstSeq, firstUnacknowledged: done + 1,
-                last: (own.last?.endSeq ?? segment.endSeq) - 1)
+                stream: segment.stream,
+                firstHeld: own.first?.firstSeq ?? segment.firstSeq,
+                firstUnacknowledged: done + 1,
+                last: (own.last?.endSeq ?? segment.endSeq) - 1
+            )
         }
         return nil
     }
@@ -360,7 +398,9 @@ actor Spool {
         for segment in old {
             for seq in segment.firstSeq..<segment.endSeq where seq < first || seq == refused {
                 // A batch that cannot be read announces nothing; the agent announces everything again after a new start of a stream.
-                guard let record = readable(stream, seq: seq), let batch = try? WireReadingsBatch(serializedBytes: record.body) else { continue }
+                guard let record = readable(stream, seq: seq), let batch = try? WireReadingsBatch(serializedBytes: record.body) else {
+                    continue
+                }
                 for curve in batch.curves { announced[curve.ref] = curve }
             }
         }
@@ -368,12 +408,27 @@ actor Spool {
         let name = SpoolSegment.Name(order: head.name.order, revision: (old.map(\.name.revision).max() ?? 0) + 1)
         let replaced = min(head.name.order, head.replaces?.lowerBound ?? .max)...max(tail.name.order, tail.replaces?.upperBound ?? 0)
         var segment = SpoolSegment(
-            name: name, path: "\(directory)/\(name.fileName)", stream: fresh, host: tail.host, firstSeq: 1, size: 0, begun: head.begun,
-            lastSealed: tail.lastSealed, replaces: replaced)
+            name: name,
+            path: "\(directory)/\(name.fileName)",
+            stream: fresh,
+            host: tail.host,
+            firstSeq: 1,
+            size: 0,
+            begun: head.begun,
+            lastSealed: tail.lastSealed,
+            replaces: replaced
+        )
 
         try Disk.replace(segment.path) { (write: ([UInt8]) throws -> Void) in
             let headBytes = try Self.head(
-                fresh, host: tail.host, firstSeq: 1, live: curves, replaces: replaced, state: newestState, at: tail.lastSealed)
+                fresh,
+                host: tail.host,
+                firstSeq: 1,
+                live: curves,
+                replaces: replaced,
+                state: newestState,
+                at: tail.lastSealed
+            )
             try write(headBytes)
             segment.size = headBytes.count
             for part in old {

@@ -93,13 +93,17 @@ struct SpoolRecord: Hashable, Sendable {
 
     /// Reads the record at an offset.
     static func read(_ bytes: [UInt8], at offset: Int) -> Reading {
-        guard offset <= bytes.count, let header = Header(bytes[offset...]), offset + header.recordSize <= bytes.count else { return .damaged }
+        guard offset <= bytes.count, let header = Header(bytes[offset...]), offset + header.recordSize <= bytes.count else {
+            return .damaged
+        }
         let bodyStart = offset + headerSize
         let stateStart = bodyStart + header.bodyCount
         let body = Array(bytes[bodyStart..<stateStart])
         let state = Array(bytes[stateStart..<stateStart + header.stateCount])
         guard CRC32.checksum(body, state) == header.checksum else { return .damaged }
         return .record(
-            SpoolRecord(kind: header.kind, seq: header.seq, sealedAt: header.sealedAt, body: body, state: state), size: header.recordSize)
+            SpoolRecord(kind: header.kind, seq: header.seq, sealedAt: header.sealedAt, body: body, state: state),
+            size: header.recordSize
+        )
     }
 }

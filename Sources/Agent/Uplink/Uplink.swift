@@ -63,13 +63,22 @@ struct Uplink: Service {
         case .open(let stream):
             let query = "boot=\(stream.bootID)&incarnation=\(stream.incarnation)"
             request = HTTPRequest(
-                method: "GET", url: "\(collector)/v1/readings/stream?\(query)", headers: authorisation, body: [], timeout: timeout)
+                method: "GET",
+                url: "\(collector)/v1/readings/stream?\(query)",
+                headers: authorisation,
+                body: [],
+                timeout: timeout
+            )
         case .send(let stream, let seq):
             do {
                 let body = try await spool.body(stream, seq: seq)
                 request = HTTPRequest(
-                    method: "POST", url: "\(collector)/v1/readings",
-                    headers: authorisation + [("Content-Type", "application/x-protobuf")], body: body, timeout: timeout)
+                    method: "POST",
+                    url: "\(collector)/v1/readings",
+                    headers: authorisation + [("Content-Type", "application/x-protobuf")],
+                    body: body,
+                    timeout: timeout
+                )
             } catch {
                 log.error("\(error)")
                 return await apply(machine.unreadable(stream, seq: seq), isStopping)
@@ -80,7 +89,11 @@ struct Uplink: Service {
         let received = ClockReading.now()
         if let now = answer.now {
             clockOffset.note(
-                sent: timeBase.time(of: sent), answered: now, received: timeBase.time(of: received), boottime: received.boottime)
+                sent: timeBase.time(of: sent),
+                answered: now,
+                received: timeBase.time(of: received),
+                boottime: received.boottime
+            )
         }
         let effect = machine.received(answer, to: step, pending, now: Self.now, jitter: Double.random(in: 0...1))
         for remark in machine.takeRemarks() {

@@ -47,7 +47,11 @@ struct UplinkMachine: Sendable {
 
     /// - Parameter jitter: random, from 0 to 1.
     mutating func received(
-        _ answer: UplinkAnswer, to step: Step, _ pending: Spool.Pending, now: Duration, jitter: Double
+        _ answer: UplinkAnswer,
+        to step: Step,
+        _ pending: Spool.Pending,
+        now: Duration,
+        jitter: Double
     ) -> Effect {
         switch (step, answer.status) {
         case (.open(let stream), 200):
@@ -112,9 +116,16 @@ struct UplinkMachine: Sendable {
         if expected > pending.last + 1 {
             opened = nil
             remarks.append(
-                .warning("the collector expects batch \(expected), but the last is \(pending.last): an old copy of the spool? A new stream begins"))
+                .warning(
+                    "the collector expects batch \(expected), but the last is \(pending.last): an old copy of the spool? A new stream begins"
+                )
+            )
             return .reseal(
-                pending.stream, from: pending.firstUnacknowledged, refused: nil, reason: "the collector is ahead of the spool")
+                pending.stream,
+                from: pending.firstUnacknowledged,
+                refused: nil,
+                reason: "the collector is ahead of the spool"
+            )
         }
         if expected > pending.firstUnacknowledged { return .acknowledge(pending.stream, through: expected - 1) }
         if expected >= pending.firstHeld {
@@ -123,12 +134,19 @@ struct UplinkMachine: Sendable {
         }
         opened = nil
         remarks.append(
-            .warning("the collector lost batches before \(pending.firstHeld) that are kept no more; a new stream begins, no energy is lost"))
+            .warning("the collector lost batches before \(pending.firstHeld) that are kept no more; a new stream begins, no energy is lost")
+        )
         return .reseal(pending.stream, from: pending.firstHeld, refused: nil, reason: "the collector lost batches that are kept no more")
     }
 
     private mutating func reseal(
-        _ stream: StreamID, _ seq: UInt64, refused: UInt64?, _ reason: String, _ answer: UplinkAnswer, _ now: Duration, _ jitter: Double
+        _ stream: StreamID,
+        _ seq: UInt64,
+        refused: UInt64?,
+        _ reason: String,
+        _ answer: UplinkAnswer,
+        _ now: Duration,
+        _ jitter: Double
     ) -> Effect {
         // Each rewriting costs; a collector that refuses everything must not keep the agent busy.
         notBefore = now + backoff(jitter, atLeast: .zero)

@@ -23,7 +23,9 @@ public struct CgroupCPUTime {
             let bytes = try file.bytes()
             var line = 0
             while line < bytes.count {
-                if let end = DecimalText.end(of: "usage_usec ", in: bytes, at: line), let (value, _) = DecimalText.number(in: bytes, from: end) {
+                if let end = DecimalText.end(of: "usage_usec ", in: bytes, at: line),
+                    let (value, _) = DecimalText.number(in: bytes, from: end)
+                {
                     return Microseconds(value)
                 }
                 line = DecimalText.nextLine(in: bytes, after: line)

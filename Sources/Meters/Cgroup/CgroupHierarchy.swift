@@ -70,6 +70,7 @@ public struct CgroupHierarchy: Hashable, Sendable {
     /// A path that starts with `/` and has no empty, `.` or `..` part.
     public static func isPlain(_ path: String) -> Bool {
         guard path.hasPrefix("/"), path.utf8.count <= 4_096, !path.utf8.contains(0) else { return false }
-        return path == "/" || path.dropFirst().split(separator: "/", omittingEmptySubsequences: false).allSatisfy { $0 != "" && $0 != "." && $0 != ".." }
+        return path == "/"
+            || path.dropFirst().split(separator: "/", omittingEmptySubsequences: false).allSatisfy { $0 != "" && $0 != "." && $0 != ".." }
     }
 }

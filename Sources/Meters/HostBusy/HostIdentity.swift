@@ -4,7 +4,9 @@ public enum HostIdentity {
     public static func bootID(roots: HostRoots) throws(SensorFault) -> String {
         let path = "\(roots.proc)/sys/kernel/random/boot_id"
         let id = try SensorText.word(path).lowercased()
-        guard !id.isEmpty, id.utf8.count <= 64, id.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x7A).contains($0) || $0 == 0x2D }) else {
+        guard !id.isEmpty, id.utf8.count <= 64,
+            id.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x7A).contains($0) || $0 == 0x2D })
+        else {
             throw SensorFault(path: path, kind: .malformed(expected: "an id of letters, digits and hyphens", found: "'\(id.prefix(40))'"))
         }
         return id

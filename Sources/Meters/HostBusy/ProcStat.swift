@@ -65,7 +65,10 @@ public struct ProcStatReader {
         while true {
             let bytes = try file.bytes()
             guard let (parsed, isWhole) = ProcStat.parse(bytes, ticksPerSecond: ticksPerSecond) else {
-                throw SensorFault(path: file.path, kind: .malformed(expected: "a first line 'cpu' with tick counts", found: "something else"))
+                throw SensorFault(
+                    path: file.path,
+                    kind: .malformed(expected: "a first line 'cpu' with tick counts", found: "something else")
+                )
             }
             if !isWhole, file.isFull(bytes) {
                 file.grow()

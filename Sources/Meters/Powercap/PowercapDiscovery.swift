@@ -61,13 +61,19 @@ struct PowercapDiscovery {
                 unused.append(
                     UnusedSensor(
                         name: "powercap/\(zone.directory)",
-                        reason: "expected package-N, package-N-die-M, psys, core, uncore or dram as its name, found '\(zone.label)'"))
+                        reason: "expected package-N, package-N-die-M, psys, core, uncore or dram as its name, found '\(zone.label)'"
+                    )
+                )
                 return nil
             }
             let parent = zones.first { zone.isInside($0) }
             return Candidate(
-                zone: zone, kind: meaning.zone, package: meaning.package ?? parent?.meaning?.package, die: meaning.die,
-                path: "\(directory)/\(zone.directory)")
+                zone: zone,
+                kind: meaning.zone,
+                package: meaning.package ?? parent?.meaning?.package,
+                die: meaning.die,
+                path: "\(directory)/\(zone.directory)"
+            )
         }
     }
 
@@ -82,7 +88,11 @@ struct PowercapDiscovery {
             }
             if let twin {
                 unused.append(
-                    UnusedSensor(name: "powercap/\(candidate.zone.directory)", reason: "the same counter as \(twin.zone.directory), seen another way"))
+                    UnusedSensor(
+                        name: "powercap/\(candidate.zone.directory)",
+                        reason: "the same counter as \(twin.zone.directory), seen another way"
+                    )
+                )
             } else {
                 kept.append(candidate)
             }
@@ -91,13 +101,19 @@ struct PowercapDiscovery {
             guard candidate.kind == .package, let die = candidate.die else { return true }
             let siblings = kept.filter { $0.kind == .package && $0.package == candidate.package }
             if siblings.contains(where: { $0.die == nil }) {
-                unused.append(UnusedSensor(name: "powercap/\(candidate.zone.directory)", reason: "a part of package \(candidate.package ?? 0)"))
+                unused.append(
+                    UnusedSensor(name: "powercap/\(candidate.zone.directory)", reason: "a part of package \(candidate.package ?? 0)")
+                )
                 return false
             }
             // AMD counts per package and shows the same counter once a die; Intel's dies have counters of their own.
             if vendor == .amd, siblings.contains(where: { ($0.die ?? 0) < die }) {
                 unused.append(
-                    UnusedSensor(name: "powercap/\(candidate.zone.directory)", reason: "mirrors the first die of package \(candidate.package ?? 0)"))
+                    UnusedSensor(
+                        name: "powercap/\(candidate.zone.directory)",
+                        reason: "mirrors the first die of package \(candidate.package ?? 0)"
+                    )
+                )
                 return false
             }
             return true

@@ -52,8 +52,14 @@ public struct CPUPowerTable: Sendable {
             }
             rows.append(
                 Row(
-                    maker: text[0], model: text[1], pattern: text[2], threads: threads, thermalDesignPower: Power(watts: watts[0]),
-                    package: UtilisationModel(idle: point(1), full: point(4))))
+                    maker: text[0],
+                    model: text[1],
+                    pattern: text[2],
+                    threads: threads,
+                    thermalDesignPower: Power(watts: watts[0]),
+                    package: UtilisationModel(idle: point(1), full: point(4))
+                )
+            )
         }
         guard !rows.isEmpty else { throw Fault(description: "cpu_power.csv: expected at least one row, found none") }
         self.rows = rows
@@ -76,7 +82,13 @@ public struct CPUPowerTable: Sendable {
     public func match(_ cpu: CPUInfo) -> Match {
         let pattern = CPUModelName.normalised(cpu.model)
         if !pattern.isEmpty, let row = rows.first(where: { $0.pattern == pattern }) {
-            return Match(row: row, perThread: row.package.scaled(by: 1 / Double(row.threads)), models: 1, maker: row.maker, found: cpu.model)
+            return Match(
+                row: row,
+                perThread: row.package.scaled(by: 1 / Double(row.threads)),
+                models: 1,
+                maker: row.maker,
+                found: cpu.model
+            )
         }
         var candidates = rows.filter { $0.maker == cpu.vendor.makerInTable }
         let maker = candidates.isEmpty ? nil : cpu.vendor.makerInTable
@@ -90,8 +102,10 @@ extension UtilisationModel {
     func scaled(by factor: Double) -> UtilisationModel {
         func scaled(_ point: Point) -> Point {
             Point(
-                low: Power(watts: point.low.watts * factor), best: Power(watts: point.best.watts * factor),
-                high: Power(watts: point.high.watts * factor))
+                low: Power(watts: point.low.watts * factor),
+                best: Power(watts: point.best.watts * factor),
+                high: Power(watts: point.high.watts * factor)
+            )
         }
         return UtilisationModel(idle: scaled(idle), full: scaled(full))
     }
@@ -103,8 +117,10 @@ extension UtilisationModel {
             let middle = best.count / 2
             let median = best.isEmpty ? 0 : best.count % 2 == 1 ? best[middle] : (best[middle - 1] + best[middle]) / 2
             return Point(
-                low: Power(watts: points.map(\.low.watts).min() ?? 0), best: Power(watts: median),
-                high: Power(watts: points.map(\.high.watts).max() ?? 0))
+                low: Power(watts: points.map(\.low.watts).min() ?? 0),
+                best: Power(watts: median),
+                high: Power(watts: points.map(\.high.watts).max() ?? 0)
+            )
         }
         return UtilisationModel(idle: point(\.idle), full: point(\.full))
     }

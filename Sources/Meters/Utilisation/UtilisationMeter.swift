@@ -32,7 +32,8 @@ public struct UtilisationMeter: Meter {
         let scaled = perThread.scaled(by: Double(cpusAtStart))
         let watts = "\(WattText.short(scaled.idle.best)) idle to \(WattText.short(scaled.full.best)) full"
         if let row = match.row {
-            basis = "\(row.maker) \(row.model), TDP \(WattText.short(row.thermalDesignPower)) x \(cpusAtStart) of \(row.threads) threads: \(watts)"
+            basis =
+                "\(row.maker) \(row.model), TDP \(WattText.short(row.thermalDesignPower)) x \(cpusAtStart) of \(row.threads) threads: \(watts)"
         } else {
             let name = match.found.isEmpty ? "a processor without a name" : "'\(match.found)'"
             basis =

@@ -1,0 +1,223 @@
+import Energy
+import FoundationEssentials
+import Glibc
+import Logging
+import Synchronization
+import Testing
+
+@testable import Agent
+
+struct LocalSocketTests {
+    /// Runs the socket of a fixture host while the body speaks to it.
+    private func withSocket(
+        limits: LocalSocket.Limits = .init(),
+        _ body: @escaping @Sendable (_ path: String, _ host: FixtureHost) throws -> Void
+    ) async throws {
+        let host = try FixtureHost()
+        try host.addPackage()
+        try host.setCgroup("/job", usage: 5)
+        let clock = ClockReading.now()
+        let path = host.root + "/agent.sock"
+        let socket = LocalSocket(
+            path: path,
+            group: "no-such-group",
+            limits: limits,
+            sampling: SharedSampling(try host.sampling(clock: clock)),
+            context: SocketAnswer.Context(host: "h", bootID: "boot-a", gridZone: nil, hasCollector: false),
+            sealNow: Doorbell(),
+            log: Logger(label: "test")
+        )
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await socket.run() }
+            group.addTask {
+                // Blocking calls of the test's own client stay off the pool.
+                let outcome = Outcome()
+                try await OwnThread.run("client") {
+                    do { try body(path, host) } catch { outcome.set("\(error)") }
+                }
+                if let failure = outcome.text { Issue.record("\(failure)") }
+            }
+            try await group.next()
+            group.cancelAll()
+        }
+        #expect(access(path, F_OK) != 0)
+    }
+
+    private final class Outcome: Sendable {
+        private let value = Mutex<String?>(nil)
+        var text: String? { value.withLock { $0 } }
+        func set(_ text: String) { value.withLock { $0 = text } }
+    }
+
+    private struct Reply: Decodable {
+        var ok: Bool
+        var error: String?
+        var t_us: Int64?
+        var cpu_time_us: Int64?
+        var cover_uj: Int64?
+        var components_uj: [String: Int64]?
+        var uj: [String: Int64]?
+        var quality: String?
+        var cpus: Int?
+        var boot_id: String?
+    }
+
+    @Test func aSnapshotHasTheFiguresWithTheirUnits() async throws {
+        try await withSocket { path, host in
+            let client = try Client(path)
+            try host.setEnergy(0)
+            _ = try client.ask(#"{"op":"snapshot"}"#)
+            usleep(150_000)
+            try host.setEnergy(77)
+            let reply = try client.ask(#"{"op":"snapshot"}"#)
+            #expect(reply.ok)
+            #expect(reply.uj == [package0: 77])
+            #expect(reply.components_uj == ["cpu": 77])
+            #expect(reply.cover_uj == 77)
+            #expect(reply.quality == "measured")
+            #expect(reply.cpus == 2)
+            #expect(reply.boot_id == "boot-a")
+        }
+    }
+
+    @Test func aSpanIsAnsweredAfterItsReading() async throws {
+        try await withSocket { path, host in
+            let client = try Client(path)
+            let start = try client.ask(#"{"op":"span","phase":"start","key":"k","cgroup":"/job","pid":1}"#)
+            try host.setEnergy(1_000)
+            try host.setCgroup("/job", usage: 905)
+            let finish = try client.ask(#"{"op":"span","phase":"finish","key":"k"}"#)
+            #expect((finish.cpu_time_us ?? 0) - (start.cpu_time_us ?? 0) == 900)
+            #expect((finish.cover_uj ?? 0) - (start.cover_uj ?? 0) == 1_000)
+            #expect((finish.t_us ?? 0) > (start.t_us ?? .max))
+        }
+    }
+
+    @Test func malformedLinesAreAnsweredWithWhatWasExpected() async throws {
+        try await withSocket { path, _ in
+            let client = try Client(path)
+            for line in [
+                "", "nonsense", "{", "[]", "{}", #"{"op":1}"#, #"{"op":"explode"}"#, #"{"op":"span"}"#, #"{"op":"span","phase":"start"}"#,
+                #"{"op":"span","phase":"middle","key":"k"}"#, #"{"op":"span","phase":"start","key":"","cgroup":"/job"}"#,
+                #"{"op":"span","phase":"start","key":"k","cgroup":"../etc"}"#, "\u{0}\u{1}\u{7f}",
+            ] {
+                let reply = try client.ask(line)
+                #expect(!reply.ok, "\(line)")
+                #expect(reply.error?.contains("expected") == true, "\(line): \(reply.error ?? "")")
+            }
+            #expect(try client.ask(#"{"op":"snapshot"}"#).ok)
+        }
+    }
+
+    @Test func aLineWithoutEndIsCutOff() async throws {
+        try await withSocket(limits: LocalSocket.Limits(line: 1_000)) { path, _ in
+            let client = try Client(path)
+            try client.send(String(repeating: "x", count: 5_000))
+            #expect(try client.receive()?.ok == false)
+            #expect(try client.receive() == nil)
+            #expect(try Client(path).ask(#"{"op":"snapshot"}"#).ok)
+        }
+    }
+
+    @Test func clientsBeyondTheLimitWaitAndOthersAreServed() async throws {
+        try await withSocket(limits: LocalSocket.Limits(clients: 2)) { path, _ in
+            var clients = try (0..<3).map { _ in try Client(path) }
+            #expect(try clients[0].ask(#"{"op":"snapshot"}"#).ok)
+            #expect(try clients[1].ask(#"{"op":"snapshot"}"#).ok)
+            try clients[2].send(#"{"op":"snapshot"}"# + "\n")
+            clients.removeFirst()
+            #expect(try clients[1].receive()?.ok == true)
+        }
+    }
+
+    @Test func aStaleSocketIsReplacedAndALiveOneIsNot() async throws {
+        try await withSocket { path, host in
+            let second = LocalSocket(
+                path: path,
+                group: "none",
+                sampling: SharedSampling(try host.sampling(clock: .now())),
+                context: SocketAnswer.Context(host: "h", bootID: "b", gridZone: nil, hasCollector: false),
+                sealNow: Doorbell(),
+                log: Logger(label: "test")
+            )
+            #expect(throws: DiskFault.self) { try second.listen() }
+            let stale = host.root + "/stale.sock"
+            let left = LocalSocket(
+                path: stale,
+                group: "none",
+                sampling: second.sampling,
+                context: second.context,
+                sealNow: second.sealNow,
+                log: second.log
+            )
+            close(try left.listen())
+            #expect(access(stale, F_OK) == 0)
+            let descriptor = try left.listen()
+            var status = stat()
+            #expect(stat(stale, &status) == 0 && status.st_mode & 0o777 == 0o660)
+            close(descriptor)
+            try host.write("/plain", "a file")
+            let onFile = LocalSocket(
+                path: host.root + "/plain",
+                group: "none",
+                sampling: second.sampling,
+                context: second.context,
+                sealNow: second.sealNow,
+                log: second.log
+            )
+            #expect(throws: DiskFault.self) { try onFile.listen() }
+        }
+    }
+
+    /// A plain client that blocks.
+    private final class Client {
+        private let descriptor: Int32
+        private var received: [UInt8] = []
+
+        init(_ path: String) throws {
+            descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+            var address = sockaddr_un()
+            address.sun_family = sa_family_t(AF_UNIX)
+            withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+            for _ in 0..<200 {
+                let code = withUnsafePointer(to: &address) {
+                    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+                    }
+                }
+                if code == 0 { return }
+                usleep(10_000)
+            }
+            throw DiskFault(path: path, doing: "connect")
+        }
+
+        deinit { close(descriptor) }
+
+        func send(_ text: String) throws {
+            let bytes = Array(text.utf8)
+            guard Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else {
+                throw DiskFault(path: "socket", doing: "send")
+            }
+        }
+
+        /// Nil when the other side hung up.
+        func receive() throws -> Reply? {
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            while true {
+                if let end = received.firstIndex(of: 0x0A) {
+                    defer { received.removeSubrange(...end) }
+                    return try JSONDecoder().decode(Reply.self, from: Data(received[..<end]))
+                }
+                let count = recv(descriptor, &buffer, buffer.count, 0)
+                guard count > 0 else { return nil }
+                received += buffer[..<count]
+            }
+        }
+
+        func ask(_ line: String) throws -> Reply {
+            try send(line + "\n")
+            guard let reply = try receive() else { throw DiskFault(path: "socket", reason: "hung up") }
+            return reply
+        }
+    }
+}

@@ -1,0 +1,144 @@
+import Testing
+
+@testable import Agent
+
+struct UplinkMachineTests {
+    let stream = StreamID(bootID: "b", incarnation: String(repeating: "a", count: 32))
+    func pending(_ next: UInt64, last: UInt64 = 9, held: UInt64 = 1) -> Spool.Pending {
+        Spool.Pending(stream: stream, firstHeld: held, firstUnacknowledged: next, last: last)
+    }
+
+    private func answer(_ status: Int?, expected: UInt64? = nil, acknowledged: UInt64? = nil, problem: String = "") -> UplinkAnswer {
+        var answer = UplinkAnswer(status: status, detail: "detail")
+        answer.expectedSeq = expected
+        answer.acknowledgedSeq = acknowledged
+        answer.problem = problem
+        return answer
+    }
+
+    private func opened() -> UplinkMachine {
+        var machine = UplinkMachine()
+        _ = machine.received(answer(200, expected: 1), to: .open(stream), pending(1), now: .zero, jitter: 0)
+        return machine
+    }
+
+    @Test func aStreamIsOpenedBeforeItsFirstBatch() {
+        var machine = UplinkMachine()
+        #expect(machine.next(nil, now: .zero) == .idle)
+        #expect(machine.next(pending(1), now: .zero) == .open(stream))
+        #expect(machine.received(answer(200, expected: 1), to: .open(stream), pending(1), now: .zero, jitter: 0) == .nothing)
+        #expect(machine.next(pending(1), now: .zero) == .send(stream, seq: 1))
+    }
+
+    @Test func whatTheCollectorHasAlreadyIsNotSentAgain() {
+        var machine = UplinkMachine()
+        let effect = machine.received(answer(200, expected: 6), to: .open(stream), pending(1), now: .zero, jitter: 0)
+        #expect(effect == .acknowledge(stream, through: 5))
+    }
+
+    @Test func anAcknowledgementTakesAllUpToIt() {
+        var machine = opened()
+        let effect = machine.received(answer(200, acknowledged: 3), to: .send(stream, seq: 2), pending(2), now: .zero, jitter: 0)
+        #expect(effect == .acknowledge(stream, through: 3))
+    }
+
+    @Test(arguments: [1, 99, nil] as [UInt64?])
+    func anOldOrImpossibleAcknowledgementAcknowledgesNothing(acknowledged: UInt64?) {
+        var machine = opened()
+        let effect = machine.received(answer(200, acknowledged: acknowledged), to: .send(stream, seq: 2), pending(2), now: .zero, jitter: 0)
+        #expect(effect == .nothing)
+        #expect(machine.next(pending(2), now: .zero) == .wait(.seconds(1)))
+        #expect(machine.next(pending(2), now: .seconds(1)) == .send(stream, seq: 2))
+    }
+
+    @Test func aConflictOfNumbersRewindsOrSkips() {
+        var machine = opened()
+        #expect(
+            machine.received(answer(409, expected: 3), to: .send(stream, seq: 6), pending(6), now: .zero, jitter: 0)
+                == .rewind(stream, to: 3)
+        )
+        #expect(
+            machine.received(answer(409, expected: 8), to: .send(stream, seq: 6), pending(6), now: .zero, jitter: 0)
+                == .acknowledge(stream, through: 7)
+        )
+        // At once: this is no failure.
+        #expect(machine.next(pending(3), now: .zero) == .send(stream, seq: 3))
+    }
+
+    @Test func aRewindBeyondWhatIsKeptBeginsANewStream() {
+        var machine = opened()
+        let effect = machine.received(answer(409, expected: 2), to: .send(stream, seq: 7), pending(7, held: 5), now: .zero, jitter: 0)
+        guard case .reseal(stream, from: 5, refused: nil, _) = effect else { return #expect(Bool(false), "\(effect)") }
+        #expect(machine.next(pending(1), now: .zero) == .open(stream))
+    }
+
+    @Test func aCollectorAheadOfTheSpoolBeginsANewStream() {
+        var machine = UplinkMachine()
+        let effect = machine.received(answer(200, expected: 42), to: .open(stream), pending(3), now: .zero, jitter: 0)
+        guard case .reseal(stream, from: 3, refused: nil, _) = effect else { return #expect(Bool(false), "\(effect)") }
+    }
+
+    @Test func aStreamConflictBeginsANewStreamWithTheSameBatch() {
+        var machine = opened()
+        let conflict = answer(409, expected: 5, problem: "https://example.org/problems/stream-conflict")
+        let effect = machine.received(conflict, to: .send(stream, seq: 4), pending(4), now: .zero, jitter: 0)
+        guard case .reseal(stream, from: 4, refused: nil, _) = effect else { return #expect(Bool(false), "\(effect)") }
+    }
+
+    @Test(arguments: [400, 413, 422])
+    func aRefusalForGoodLeavesTheBatchOut(status: Int) {
+        var machine = opened()
+        let effect = machine.received(answer(status), to: .send(stream, seq: 4), pending(4), now: .zero, jitter: 0)
+        guard case .reseal(stream, from: 4, refused: 4, _) = effect else { return #expect(Bool(false), "\(effect)") }
+        // A collector that refuses everything does not keep the agent busy.
+        guard case .wait = machine.next(pending(1), now: .zero) else { return #expect(Bool(false)) }
+    }
+
+    @Test(arguments: [401, 403])
+    func aRefusedTokenIsSaidOnceAndTriedSlowly(status: Int) {
+        var machine = opened()
+        var now = Duration.zero
+        for _ in 0..<5 {
+            #expect(machine.received(answer(status), to: .send(stream, seq: 1), pending(1), now: now, jitter: 1) == .nothing)
+            #expect(machine.next(pending(1), now: now) == .wait(.seconds(60)))
+            now += .seconds(60)
+        }
+        #expect(machine.takeRemarks().count == 1)
+        _ = machine.received(answer(200, acknowledged: 1), to: .send(stream, seq: 1), pending(1), now: now, jitter: 0)
+        #expect(machine.takeRemarks() == [.notice("the collector takes batches again")])
+    }
+
+    @Test(arguments: [nil, 429, 500, 502, 503] as [Int?])
+    func backoffDoublesUpToAMinute(status: Int?) {
+        var machine = opened()
+        var waits: [Duration] = []
+        for _ in 0..<9 {
+            _ = machine.received(answer(status), to: .send(stream, seq: 1), pending(1), now: .zero, jitter: 0)
+            guard case .wait(let duration) = machine.next(pending(1), now: .zero) else { return #expect(Bool(false)) }
+            waits.append(duration)
+        }
+        #expect(waits == [1, 2, 4, 8, 16, 32, 60, 60, 60].map { .seconds($0) })
+    }
+
+    @Test func jitterTakesUpToHalfAway() {
+        var machine = opened()
+        _ = machine.received(answer(503), to: .send(stream, seq: 1), pending(1), now: .zero, jitter: 1)
+        #expect(machine.next(pending(1), now: .zero) == .wait(.milliseconds(500)))
+    }
+
+    @Test func retryAfterIsHonoured() {
+        var machine = opened()
+        var busy = answer(429)
+        busy.retryAfter = .seconds(120)
+        _ = machine.received(busy, to: .send(stream, seq: 1), pending(1), now: .zero, jitter: 0)
+        #expect(machine.next(pending(1), now: .seconds(119)) == .wait(.seconds(1)))
+        #expect(machine.next(pending(1), now: .seconds(120)) == .send(stream, seq: 1))
+    }
+
+    @Test func theNextStreamIsOpenedAfterTheOldOneEnded() {
+        var machine = opened()
+        let other = StreamID(bootID: "c", incarnation: String(repeating: "b", count: 32))
+        let next = Spool.Pending(stream: other, firstHeld: 1, firstUnacknowledged: 1, last: 1)
+        #expect(machine.next(next, now: .zero) == .open(other))
+    }
+}

@@ -1,0 +1,137 @@
+import Energy
+import FoundationEssentials
+import HTTPClient
+import Logging
+import ServiceLifecycle
+import SwiftProtobuf
+import Synchronization
+import Testing
+import Wire
+
+@testable import Agent
+
+/// A collector in memory that keeps the rules of the protocol and can misbehave on demand.
+private final class MemoryCollector: Sendable {
+    struct State {
+        var taken: [String: [[UInt8]]] = [:]
+        var order: [Int64] = []
+        var requests = 0
+        /// What happens to the first requests: a status; 0: no connection; 200: taken, but the answer is lost; -1: nothing unusual.
+        var faults: [Int] = []
+        var authorisation: Set<String> = []
+    }
+    let state = Mutex(State())
+
+    func answer(_ request: HTTPRequest) -> Result<HTTPResponse, HTTPError> {
+        state.withLock { state in
+            state.requests += 1
+            for (name, value) in request.headers where name == "Authorization" { state.authorisation.insert(value) }
+            let fault = state.faults.isEmpty ? -1 : state.faults.removeFirst()
+            if fault != -1 {
+                if fault == 0 { return .failure(HTTPError(kind: .connect, url: request.url, message: "nobody there")) }
+                if fault != 200 { return respond(fault, "{\"title\":\"fault\"}") }
+                _ = take(request, &state)
+                return .failure(HTTPError(kind: .timeout, url: request.url, message: "lost"))
+            }
+            if request.method == "GET" {
+                let incarnation = String(request.url.split(separator: "incarnation=").last ?? "")
+                return respond(
+                    200,
+                    "{\"host\":\"h\",\"expected_seq\":\((state.taken[incarnation]?.count ?? 0) + 1),\"now_us\":\(1_000_000)}"
+                )
+            }
+            return take(request, &state)
+        }
+    }
+
+    private func take(_ request: HTTPRequest, _ state: inout State) -> Result<HTTPResponse, HTTPError> {
+        guard request.method == "POST" else { return respond(405, "{}") }
+        do {
+            let batch = try WireReadingsBatch(serializedBytes: request.body)
+            let cursor = UInt64(state.taken[batch.incarnation]?.count ?? 0)
+            if batch.seq == cursor + 1 {
+                if batch.tails[0].value == 13 { return respond(422, "{\"title\":\"unlucky\"}") }
+                state.taken[batch.incarnation, default: []].append(request.body)
+                state.order.append(batch.tails[0].value)
+            } else if batch.seq > cursor + 1 {
+                return respond(409, "{\"expected_seq\":\(cursor + 1),\"type\":\"seq-gap\"}")
+            } else if state.taken[batch.incarnation]?[Int(batch.seq) - 1] != request.body {
+                return respond(409, "{\"expected_seq\":\(cursor + 1),\"type\":\"stream-conflict\"}")
+            }
+            return respond(200, "{\"acknowledged_seq\":\(batch.seq),\"received_at_us\":1000000}")
+        } catch {
+            return respond(400, "{}")
+        }
+    }
+
+    private func respond(_ status: Int, _ body: String) -> Result<HTTPResponse, HTTPError> {
+        .success(HTTPResponse(status: status, headers: [("Retry-After", "0")], body: Array(body.utf8)))
+    }
+}
+
+struct UplinkTests {
+    /// Sends `values` through a real spool and returns what the collector has, in order.
+    private func send(_ values: [Int64], faults: [Int] = []) async throws -> MemoryCollector.State {
+        let host = try FixtureHost()
+        try host.addPackage()
+        let clock = ClockReading.now()
+        let spool = Spool(directory: host.root + "/spool", host: "h", bootID: "boot-a")
+        _ = try await spool.open()
+        for value in values {
+            var batch = WireReadingsBatch()
+            var tail = WireTail()
+            tail.value = value
+            batch.tails = [tail]
+            try await spool.append([batch], live: [], state: [], at: Timestamp(microseconds: value))
+        }
+        let collector = MemoryCollector()
+        collector.state.withLock { $0.faults = faults }
+        let uplink = Uplink(
+            spool: spool,
+            sampling: SharedSampling(try host.sampling(clock: clock)),
+            timeBase: TimeBase(bootID: "boot-a", clock: clock, resuming: nil),
+            collector: "http://collector",
+            token: "wtl_1",
+            transport: { collector.answer($0) },
+            clockOffset: ClockOffset(),
+            batchSpooled: Doorbell(),
+            log: Logger(label: "test")
+        )
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                do { try await uplink.run() } catch { Issue.record(error) }
+            }
+            let deadline = ContinuousClock.now + .seconds(20)
+            while await spool.pending != nil, ContinuousClock.now < deadline {
+                do { try await Task.sleep(for: .milliseconds(10)) } catch { Issue.record(error) }
+            }
+            group.cancelAll()
+        }
+        #expect(await spool.pending == nil)
+        return collector.state.withLock { $0 }
+    }
+
+    @Test func everythingArrivesOnceAndInOrder() async throws {
+        let state = try await send(Array(1...12))
+        #expect(state.order == Array(1...12))
+        #expect(state.requests == 13)
+        #expect(state.authorisation == ["Bearer wtl_1"])
+    }
+
+    @Test func aLostAcknowledgementIsNoSecondBatch() async throws {
+        let state = try await send([1, 2, 3], faults: [-1, -1, 200])
+        #expect(state.order == [1, 2, 3])
+        #expect(state.requests == 5)
+    }
+
+    @Test func aCollectorThatIsAwayOrBusyIsTriedAgain() async throws {
+        let state = try await send([1, 2, 3], faults: [0, 503, -1, 500])
+        #expect(state.order == [1, 2, 3])
+    }
+
+    @Test func aPoisonousBatchIsLeftOutAndTheRestArrives() async throws {
+        let state = try await send([11, 12, 13, 14, 15])
+        #expect(state.order == [11, 12, 14, 15])
+        #expect(state.taken.count == 2)
+    }
+}
