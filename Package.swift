@@ -158,9 +158,10 @@ let package = Package(
 )
 
 for target in package.targets where [.regular, .executable, .test].contains(target.type) && target.name != "CLinux" {
-    target.swiftSettings = (target.swiftSettings ?? []) + [
-        .enableUpcomingFeature("ExistentialAny"),
-        .enableUpcomingFeature("MemberImportVisibility"),
-        .enableUpcomingFeature("InternalImportsByDefault"),
-    ] + (strict ? [.treatAllWarnings(as: .error)] : [])
+    target.swiftSettings =
+        (target.swiftSettings ?? []) + [
+            .enableUpcomingFeature("ExistentialAny"),
+            .enableUpcomingFeature("MemberImportVisibility"),
+            .enableUpcomingFeature("InternalImportsByDefault"),
+        ] + (strict ? [.treatAllWarnings(as: .error)] : [])
 }

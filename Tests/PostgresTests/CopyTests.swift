@@ -110,7 +110,7 @@ struct CopyTests {
             let connection = try await PostgresConnection.connect(to: connectionString)
             let other = try await PostgresConnection.connect(to: connectionString)
             try await connection.executeScript(Self.table)
-            let buffer = rows(50_000)
+            let buffer = rows(1000)
             try await other.executeScript("BEGIN; LOCK TABLE t")
             let error = try await withThrowingTaskGroup(of: PostgresError.self) { group in
                 group.addTask { try await postgresError { try await connection.copyIn(Self.copyIn, rows: buffer) } }
@@ -126,20 +126,17 @@ struct CopyTests {
         }
     }
 
-    @Test("copyOut stops when its reader throws, and text formats come too")
+    @Test("copyOut stops when its reader throws, and text formats come too", .timeLimit(.minutes(5)))
     func readerThrows() async throws {
         struct Enough: Error {}
         try await withTestConnection { connection in
-            let endless = Statement("endless", "COPY (SELECT generate_series(1, 100000000)) TO STDOUT (FORMAT csv)")
-            let time = await duration {
-                await #expect(throws: Enough.self) {
-                    try await connection.copyOut(endless) { chunk in
-                        #expect(chunk.starts(with: Array("1\n2\n3\n".utf8)))
-                        throw Enough()
-                    }
+            let endless = Statement("endless", "COPY (SELECT generate_series(1, 10000000000)) TO STDOUT (FORMAT csv)")
+            await #expect(throws: Enough.self) {
+                try await connection.copyOut(endless) { chunk in
+                    #expect(chunk.starts(with: Array("1\n2\n3\n".utf8)))
+                    throw Enough()
                 }
             }
-            #expect(time < .seconds(5))
             #expect(connection.isUsable)
             var text: [UInt8] = []
             try await connection.copyOut(Statement("csv", "COPY (SELECT 1, 'a,b') TO STDOUT (FORMAT csv, HEADER false)")) { text += $0 }

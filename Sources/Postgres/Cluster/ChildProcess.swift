@@ -1,6 +1,5 @@
 import Dispatch
 import Glibc
-import Synchronization
 
 /// A program started by this one.
 ///
@@ -35,7 +34,7 @@ final class ChildProcess: Sendable {
     }
 
     let pid: pid_t
-    private let finished = Mutex<End?>(nil)
+    private let finished = Locked<End?>(nil)
 
     private init(pid: pid_t) {
         self.pid = pid

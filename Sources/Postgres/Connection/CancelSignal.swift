@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 
 /// How a cancelled task wakes the thread that waits for the server on its behalf.
 ///
@@ -20,7 +19,7 @@ final class CancelSignal: Sendable {
     /// Readable when a cancellation may have been requested.
     let readEnd: Int32
     private let writeEnd: Int32
-    private let numbers = Mutex(Numbers())
+    private let numbers = Locked(Numbers())
 
     init() throws(PostgresError) {
         var ends: [Int32] = [-1, -1]

@@ -1,5 +1,4 @@
 public import Logging
-import Synchronization
 
 /// A connection to a Postgres server.
 ///
@@ -25,7 +24,7 @@ public actor PostgresConnection {
     private let signal: CancelSignal
     private var session: ServerSession?
     private var activity = Activity.idle
-    private nonisolated let status = Mutex(Status())
+    private nonisolated let status = Locked(Status())
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 

@@ -38,7 +38,7 @@ struct PoolState<Connection> {
         var isDrained = false
     }
 
-    private struct Idle {
+    fileprivate struct Idle {
         var connection: Connection
         var since: ContinuousClock.Instant
     }
@@ -136,5 +136,7 @@ struct PoolState<Connection> {
     }
 }
 
+extension PoolState: Sendable where Connection: Sendable {}
+extension PoolState.Idle: Sendable where Connection: Sendable {}
 extension PoolState.Grant: Sendable where Connection: Sendable {}
 extension PoolState.FollowUp: Sendable where Connection: Sendable {}

@@ -1,5 +1,4 @@
 public import Logging
-import Synchronization
 
 /// A bounded number of connections to one database, lent to one task each.
 ///
@@ -27,7 +26,7 @@ public final class PostgresPool: Sendable {
     private let connectTimeout: Duration
     private let applicationName: String
     private let logger: Logger
-    private let inside: Mutex<Inside>
+    private let inside: Locked<Inside>
 
     /// - Parameters:
     ///   - connectionString: as in `PostgresConnection.connect`.
@@ -53,7 +52,7 @@ public final class PostgresPool: Sendable {
         self.connectTimeout = connectTimeout
         self.applicationName = applicationName
         self.logger = logger
-        inside = Mutex(
+        inside = Locked(
             Inside(state: State(maximumConnections: maximumConnections, maximumWaiters: maximumWaiters, idleLimit: idleLimit))
         )
     }
