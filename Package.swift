@@ -62,9 +62,10 @@ let package = Package(
             name: "Agent",
             dependencies: [
                 "Energy", "Meters", "Wire", "HTTPClient", "CLinux",
-                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]
         ),
         .target(name: "Postgres", dependencies: ["CLibPQ", .product(name: "Logging", package: "swift-log")]),
@@ -132,9 +133,17 @@ let package = Package(
             name: "WireTests",
             dependencies: ["Wire", "Energy", "TestSupport", .product(name: "SwiftProtobuf", package: "swift-protobuf")]
         ),
-        .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport"]),
+        .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport", .product(name: "Logging", package: "swift-log")]),
         .testTarget(name: "MetersTests", dependencies: ["Meters", "Energy", "TestSupport"]),
-        .testTarget(name: "AgentTests", dependencies: ["Agent", "Meters", "Wire", "Energy", "HTTPClient", "TestSupport"]),
+        .testTarget(
+            name: "AgentTests",
+            dependencies: [
+                "Agent", "Meters", "Wire", "Energy", "HTTPClient", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ]
+        ),
         .testTarget(name: "TrackerTests", dependencies: ["Tracker", "Carbon", "HTTPClient", "Energy", "TestSupport"]),
         .testTarget(
             name: "CollectorTests",
