@@ -22,7 +22,8 @@ final class Locked<Value: Sendable>: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Runs `body` alone. It must be short and must not suspend, block or take this lock again.
+    /// Runs `body` alone. It must be short and must not block, take this lock again, or resume a continuation: the runtime holds a task's
+    /// own lock while it runs that task's cancellation handlers, and resuming takes it.
     func withLock<Outcome, Failure: Error>(_ body: (inout Value) throws(Failure) -> Outcome) throws(Failure) -> Outcome {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }

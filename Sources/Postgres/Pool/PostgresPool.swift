@@ -92,11 +92,11 @@ public final class PostgresPool: Sendable {
 
     /// Refuses new requests and those that wait, closes idle connections, and returns when all that are lent out have come back.
     public func shutDown() async {
-        let close = inside.withLock { inside in
+        let (close, sleepers) = inside.withLock { inside in
             let (close, refused) = inside.state.shutDown()
-            for ticket in refused { Self.wake(ticket, .failure(Self.shutDownError), &inside) }
-            return close
+            return (close, refused.compactMap { Self.rouse($0, .failure(Self.shutDownError), &inside) })
         }
+        for sleeper in sleepers { sleeper.resume(throwing: Self.shutDownError) }
         for connection in close { await connection.close() }
         await withCheckedContinuation { continuation in
             let isDrained = inside.withLock { inside in
@@ -162,7 +162,7 @@ public final class PostgresPool: Sendable {
 
     private func follow(_ followUp: State.FollowUp) async {
         if let (ticket, grant) = followUp.wake {
-            inside.withLock { Self.wake(ticket, .success(grant), &$0) }
+            inside.withLock { Self.rouse(ticket, .success(grant), &$0) }?.resume(returning: grant)
         }
         for connection in followUp.close { await connection.close() }
         if followUp.isDrained {
@@ -208,19 +208,26 @@ public final class PostgresPool: Sendable {
 
     /// Takes a request out of the queue and fails it, unless it was served already.
     private func withdraw(_ ticket: State.Ticket, _ error: ((inUse: Int, waiting: Int)) -> PostgresError) {
-        inside.withLock { inside in
-            guard inside.state.withdraw(ticket) else { return }
-            Self.wake(ticket, .failure(error((inside.state.inUse, inside.state.waiting))), &inside)
+        let roused = inside.withLock { inside -> (sleeper: Wakeup, error: PostgresError)? in
+            guard inside.state.withdraw(ticket) else { return nil }
+            let error = error((inside.state.inUse, inside.state.waiting))
+            return Self.rouse(ticket, .failure(error), &inside).map { ($0, error) }
         }
+        if let roused { roused.sleeper.resume(throwing: roused.error) }
     }
 
-    /// Resumes a sleeper, or leaves it a note when it has not yet fallen asleep. Resuming only enqueues a job, so the lock may be held.
-    private static func wake(_ ticket: State.Ticket, _ outcome: Result<State.Grant, PostgresError>, _ inside: inout Inside) {
-        if let sleeper = inside.sleepers.removeValue(forKey: ticket) {
-            sleeper.resume(with: outcome)
-        } else {
-            inside.early[ticket] = outcome
-        }
+    /// Takes out the sleeper, for the caller to resume; leaves a note when there is none yet.
+    ///
+    /// It must be resumed outside the lock. Resuming takes the lock of the sleeper's task, which the runtime holds while it runs a
+    /// cancellation handler, which takes ours: the other way round the two would wait for each other.
+    private static func rouse(
+        _ ticket: State.Ticket,
+        _ outcome: Result<State.Grant, PostgresError>,
+        _ inside: inout Inside
+    ) -> Wakeup? {
+        let sleeper = inside.sleepers.removeValue(forKey: ticket)
+        if sleeper == nil { inside.early[ticket] = outcome }
+        return sleeper
     }
 
     private static var shutDownError: PostgresError {
