@@ -47,6 +47,8 @@ CREATE TABLE stream (
     cursor_seq  bigint NOT NULL DEFAULT 0,
     -- SHA-256 of the uncompressed body of batch cursor_seq.
     cursor_sha256 bytea,
+    -- Added to every time of the stream: the agent's clock was off when it fixed its times.
+    time_shift_us bigint NOT NULL DEFAULT 0,
     created_at  timestamptz NOT NULL DEFAULT now(),
     acknowledged_at timestamptz,
     UNIQUE (token_id, boot_id, incarnation)

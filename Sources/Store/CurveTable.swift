@@ -23,6 +23,9 @@ enum CurveTable {
         now: Timestamp,
         _ connection: PostgresConnection
     ) async throws {
+        guard Set(record.announcements.map(\.ref)).count == record.announcements.count,
+            Set(record.announcements.map(\.name)).count == record.announcements.count
+        else { throw ReadingsFault(field: "curves", expected: "each ref and each name once", found: "one of them twice") }
         for announcement in record.announcements {
             try await announce(announcement, record: record, host: host, streamID: streamID, connection)
         }
@@ -30,6 +33,10 @@ enum CurveTable {
         let heads = try await readHeads(refs: refs.sorted(), streamID: streamID, connection)
         if let missing = refs.first(where: { heads[$0] == nil }) {
             throw ReadingsFault(field: "ref", expected: "a curve that this stream has announced", found: "\(missing)")
+        }
+
+        guard Set(heads.values.map(\.curveID)).count == heads.count else {
+            throw ReadingsFault(field: "ref", expected: "one ref for each curve in a batch", found: "two for one")
         }
 
         var writtenKnots: [Int32: [Knot]] = [:]

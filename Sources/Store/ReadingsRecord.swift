@@ -122,6 +122,47 @@ public struct ReadingsRecord: Sendable {
     }
 }
 
+extension ReadingsRecord {
+    /// The latest time of any knot, tail or gap.
+    var latestTime: Timestamp? {
+        (columns.compactMap { $0.knots.last?.time } + tails.map(\.knot.time) + gaps.map { $0.gap.interval.end }).max()
+    }
+
+    /// The same with another clock.
+    func shifted(by shift: Microseconds) -> ReadingsRecord {
+        guard shift != .zero else { return self }
+        var record = self
+        record.columns = columns.map { column in
+            (
+                column.ref,
+                column.knots.map { knot in
+                    var knot = knot
+                    knot.time = knot.time + shift
+                    return knot
+                }
+            )
+        }
+        record.tails = tails.map { tail in
+            var tail = tail
+            tail.knot.time = tail.knot.time + shift
+            tail.completeUntil = tail.completeUntil + shift
+            return tail
+        }
+        record.gaps = gaps.map { ref, gap in
+            var gap = gap
+            gap.interval = Interval(gap.interval.start + shift, gap.interval.end + shift)
+            return (ref, gap)
+        }
+        record.workloads = workloads.map { workload in
+            var workload = workload
+            workload.bornAt = workload.bornAt + shift
+            workload.diedAt = workload.diedAt.map { $0 + shift }
+            return workload
+        }
+        return record
+    }
+}
+
 /// What became of a batch.
 public enum ReadingsOutcome: Sendable, Hashable {
     /// Committed, now or before.

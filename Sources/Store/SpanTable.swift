@@ -62,8 +62,11 @@ public struct SpanRow: Sendable {
         self.documentJSON = documentJSON
     }
 
-    /// From the start to the end; an open span goes on for ever.
-    public var interval: Interval { Interval(startedAt, finishedAt ?? Timestamp(microseconds: .max)) }
+    /// How long a span without an end counts as running: its finish may have been lost, and must not take a share for ever.
+    public static let longestOpen = Microseconds(7 * Microseconds.day.count)
+
+    /// From the start to the end, or as long as an open span counts as running.
+    public var interval: Interval { Interval(startedAt, finishedAt ?? startedAt + Self.longestOpen) }
 }
 
 /// What the directory knows of a span, whether or not its host is known.
@@ -229,7 +232,8 @@ public enum SpanTable {
                 "overlapping_spans",
                 """
                 SELECT \(columns) FROM span
-                WHERE host_id = $1 AND started_at < $3 AND coalesce(finished_at, 'infinity') > $2 ORDER BY span_id
+                WHERE host_id = $1 AND started_at < $3 AND coalesce(finished_at, started_at + interval '7 days') > $2
+                ORDER BY span_id
                 """
             ),
             [.int4(hostID), .timestamptz(microseconds: interval.start.microseconds), .timestamptz(microseconds: interval.end.microseconds)]

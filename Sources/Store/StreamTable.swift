@@ -30,6 +30,16 @@ public enum StreamTable {
     ) async throws -> ReadingsOutcome {
         // Only a batch that is accepted makes a host: one out of order must not.
         if record.sequence != 1, try await HostTable.find(name: record.hostName, connection) == nil { return .expected(sequence: 1) }
+        let streamsHost = try await connection.query(
+            Statement(
+                "host_of_stream",
+                """
+                SELECT h.name FROM stream s JOIN host h USING (host_id) WHERE s.token_id = $1 AND s.boot_id = $2 AND s.incarnation = $3
+                """
+            ),
+            [.int4(tokenID), .text(record.bootID), .text(record.incarnation)]
+        ).first.map { try $0.string("name") }
+        if let streamsHost, streamsHost != record.hostName { return .conflict }
         let host = try await HostTable.makeAndLock(name: record.hostName, connection)
         _ = try await connection.execute(
             Statement(
@@ -45,7 +55,7 @@ public enum StreamTable {
             Statement(
                 "lock_stream",
                 """
-                SELECT stream_id, host_id, cursor_seq, cursor_sha256 FROM stream
+                SELECT stream_id, host_id, cursor_seq, cursor_sha256, time_shift_us FROM stream
                 WHERE token_id = $1 AND boot_id = $2 AND incarnation = $3 FOR UPDATE
                 """
             ),
@@ -53,23 +63,39 @@ public enum StreamTable {
         ).only()
         let streamID = try stream.int32("stream_id")
         let cursor = try stream.int64("cursor_seq")
-        guard try stream.int32("host_id") == host.id else { return .conflict }
         if record.sequence == cursor {
             return try stream.bytesIfPresent("cursor_sha256") == record.sha256 ? .acknowledged(sequence: cursor) : .conflict
         }
         guard record.sequence > cursor else { return .conflict }
         guard record.sequence == cursor + 1 else { return .expected(sequence: cursor + 1) }
 
+        let shift =
+            record.sequence == 1 ? Self.timeShift(for: record, now: now) : Microseconds(try stream.int64("time_shift_us"))
+        let record = record.shifted(by: shift)
+        if let latest = record.latestTime, latest > now + .hour {
+            throw ReadingsFault(field: "t_us", expected: "times at most an hour from now", found: "\(latest.microseconds)")
+        }
         if let facts = record.facts { try await HostTable.update(host.id, facts: facts, connection) }
         try await HostTable.seen(host.id, clockOffset: record.clockOffset?.count, connection)
         try await CurveTable.write(record, host: host, streamID: streamID, now: now, connection)
         _ = try await connection.execute(
             Statement(
                 "advance_stream",
-                "UPDATE stream SET cursor_seq = $2, cursor_sha256 = $3, acknowledged_at = now() WHERE stream_id = $1"
+                "UPDATE stream SET cursor_seq = $2, cursor_sha256 = $3, time_shift_us = $4, acknowledged_at = now() WHERE stream_id = $1"
             ),
-            [.int4(streamID), .int8(record.sequence), .bytea(record.sha256)]
+            [.int4(streamID), .int8(record.sequence), .bytea(record.sha256), .int8(shift.count)]
         )
         return .acknowledged(sequence: record.sequence)
+    }
+
+    /// What to add to a stream's times, decided with its first batch: nothing, unless the agent's clock is off by more than a minute.
+    ///
+    /// An agent's times are those of one clock reading for a whole boot. One whose clock was years off at that moment would put its
+    /// curves out of everybody's reach; readings are not refused for their clock.
+    static func timeShift(for record: ReadingsRecord, now: Timestamp) -> Microseconds {
+        let tolerated = Microseconds.seconds(60)
+        if let offset = record.clockOffset { return offset > tolerated || offset < .zero - tolerated ? offset : .zero }
+        guard let latest = record.latestTime, latest > now + tolerated else { return .zero }
+        return now - latest
     }
 }

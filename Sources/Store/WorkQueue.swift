@@ -102,7 +102,7 @@ public enum WorkQueue {
                         OR EXISTS (
                             SELECT FROM span s
                             WHERE s.host_id = h.host_id AND s.started_at < g.hour + interval '1 hour'
-                                AND coalesce(s.finished_at, 'infinity') > g.hour))
+                                AND coalesce(s.finished_at, s.started_at + interval '7 days') > g.hour))
                 """
             ),
             [

@@ -284,4 +284,19 @@ import Wire
             #expect(try sums.bool("adds_up"))
         }
     }
+
+    @Test func aSpanWhoseEndWasLostStopsTakingAShare() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(3_700)
+            let token = try await farm.token("a", host: "bremusa")
+            var reporter = Reporter(host: "bremusa")
+            _ = try await farm.commit(Self.hour(&reporter), token: token)
+            let lost = try await farm.post(#"{"id": "lost", "host": "bremusa", "started_at": "2026-08-01T00:00:00Z"}"#)
+            let open = try await farm.post(#"{"id": "open", "host": "bremusa", "started_at": "2026-09-01T08:00:00Z", "cpu_share": 0.25}"#)
+            try await farm.account()
+            let ledger = try await farm.ledger()
+            #expect(!ledger.contains { $0.contains(lost.jobID) })
+            #expect(ledger.contains { $0.contains(open.jobID) })
+        }
+    }
 }

@@ -136,4 +136,43 @@ import Wire
         #expect(fromJSON.columns.map { $0.knots } == fromBinary.columns.map { $0.knots })
         #expect(fromJSON.announcements.map { $0.name } == fromBinary.announcements.map { $0.name })
     }
+
+    @Test func aCurveAnnouncedTwiceIsRefusedAndNotTriedForEver() async throws {
+        try await Farm.with { farm in
+            let token = try await farm.token("a", host: "bremusa")
+            var reporter = Reporter(host: "bremusa")
+            var batch = reporter.batch(energy: [knot(0, 0)])
+            batch.curves.append(Reporter.meter(ref: 9, idleWatts: nil, origin: 1))
+            await #expect(throws: ReadingsFault.self) { try await farm.commit(batch, token: token) }
+            #expect(try await farm.count("host") == 0)
+        }
+    }
+
+    @Test func aClockThatIsYearsOffMovesTheCurvesToWhereTheyBelong() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(100)
+            let years = 5 * 365 * 86_400.0
+            for (name, off) in [("future", years), ("past", -years)] {
+                let token = try await farm.token(name, host: name)
+                var reporter = Reporter(host: name)
+                var first = reporter.batch(energy: [knot(off, 0), knot(off + 10, 500)])
+                first.clockOffsetUs = Int64(-off * 1e6)
+                #expect(try await farm.commit(first, token: token) == .acknowledged(sequence: 1))
+                // The offset is better known by now; the stream's times still move as its first batch did.
+                var second = reporter.batch(energy: [knot(off + 20, 900)])
+                second.clockOffsetUs = Int64(-off * 1e6) + 3_000
+                #expect(try await farm.commit(second, token: token) == .acknowledged(sequence: 2))
+                let host = try #require(try await HostTable.find(name: name, farm.connection))
+                let curve = try await CurveReading.read(hostID: host.id, curveIDs: [1], around: Interval(at(0), at(20)), farm.connection)[
+                    1
+                ]!.curve
+                #expect(curve.knots.map(\.time) == [at(0), at(10), at(20)])
+            }
+            // A later batch that runs away is refused: it would put the curve's head out of reach.
+            let token = try await farm.token("c", host: "runaway")
+            var reporter = Reporter(host: "runaway")
+            _ = try await farm.commit(reporter.batch(energy: [knot(0, 0)]), token: token)
+            await #expect(throws: ReadingsFault.self) { try await farm.commit(reporter.batch(energy: [knot(1e9, 5)]), token: token) }
+        }
+    }
 }

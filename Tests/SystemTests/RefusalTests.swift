@@ -60,6 +60,20 @@ import Wire
                 refused(try await collector.get("/v1/jobs?policy=generous"), 400, "bad-parameter", "reserved", "generous")
                 refused(try await collector.get("/v1/jobs?from=yesterday"), 400, "bad-parameter", "yesterday")
                 refused(try await collector.get("/v1/jobs?limit=0"), 400, "bad-parameter", "limit")
+                refused(try await collector.get("/v1/jobs?service=%00"), 400, "bad-parameter", "service")
+                refused(try await collector.get("/v1/hosts/%6Eobody/hours"), 404, "not-found", "nobody")
+                refused(
+                    try await post("/v1/spans", ci, Self.span.replacing("\"id\"", with: #""labels": ["a\u0000b"], "id""#)),
+                    422,
+                    "invalid-span",
+                    "labels"
+                )
+                let nested = String(repeating: "[", count: 500) + String(repeating: "]", count: 500)
+                refused(
+                    try await post("/v1/spans", ci, Self.span.replacing("\"id\"", with: "\"x\": \(nested), \"id\"")),
+                    400,
+                    "malformed-json"
+                )
                 refused(try await collector.get("/nowhere"), 404, "not-found", "/nowhere")
 
                 refused(try await post("/v1/readings", ci, "x", type: "application/x-protobuf"), 403, "scope")

@@ -19,7 +19,7 @@ struct JobRoutes: Sendable {
 
     private func job(_ request: Request, _ context: WattleContext) async throws -> Response {
         let grant = try context.requireGrant(.read, .ci)
-        let id = try context.parameters.require("id")
+        let id = try context.pathPart("id")
         guard SpanKey.isJobID(id) else { throw Problem.notFound("expected a job id of 26 characters, found \(id.prefix(60))") }
         let policy = try policy(request)
         let found = try await site.snapshot { connection in
@@ -35,19 +35,19 @@ struct JobRoutes: Sendable {
         _ = try context.requireGrant(.read)
         let policy = try policy(request)
         let query = request.uri.queryParameters
-        func text(_ name: String) -> String? { query[name[...]].map(String.init) }
+        func text(_ name: String) throws -> String? { try request.query(name) }
         var filter = SpanTable.Filter()
-        filter.service = text("service")
-        filter.repository = text("repository")
+        filter.service = try text("service")
+        filter.repository = try text("repository")
         filter.from = try time(request, "from")
         filter.to = try time(request, "to")
-        if let limit = text("limit") {
+        if let limit = try text("limit") {
             guard let limit = Int(limit), (1...1_000).contains(limit) else {
                 throw Problem.badRequest("bad-parameter", "A parameter cannot be read", "limit: expected 1 to 1000, found \(limit)")
             }
             filter.limit = limit
         }
-        if let cursor = text("cursor") {
+        if let cursor = try text("cursor") {
             let parts = cursor.split(separator: "-")
             guard parts.count == 2, let t = Int64(parts[0]), SpanKey.isJobID(String(parts[1])) else {
                 throw Problem.badRequest(
@@ -58,8 +58,8 @@ struct JobRoutes: Sendable {
             }
             filter.after = (Timestamp(microseconds: t), String(parts[1]))
         }
-        let key = text("key")
-        let hostName = text("host")
+        let key = try text("key")
+        let hostName = try text("host")
         let answer: (spans: [SpanRow], footprints: [Footprint]) = try await site.snapshot { [filter] connection in
             var filter = filter
             let reader = FootprintReader(connection, now: site.now(), policy: policy)
@@ -113,7 +113,7 @@ struct JobRoutes: Sendable {
 
     private func hours(_ request: Request, _ context: WattleContext) async throws -> Response {
         _ = try context.requireGrant(.read)
-        let name = try context.parameters.require("name")
+        let name = try context.pathPart("name")
         let now = site.now()
         let to = try time(request, "to") ?? now
         let from = try time(request, "from") ?? to - .day
@@ -194,7 +194,7 @@ struct JobRoutes: Sendable {
     }
 
     private func policy(_ request: Request) throws -> Policy {
-        guard let text = request.uri.queryParameters["policy"].map(String.init) else { return .reserved }
+        guard let text = try request.query("policy") else { return .reserved }
         guard let policy = Policy(rawValue: text) else {
             let expected = Policy.allCases.map(\.rawValue).joined(separator: ", ")
             throw Problem.badRequest("bad-parameter", "A parameter cannot be read", "policy: expected \(expected), found \(text)")
@@ -203,7 +203,7 @@ struct JobRoutes: Sendable {
     }
 
     private func time(_ request: Request, _ name: String) throws -> Timestamp? {
-        guard let text = request.uri.queryParameters[name[...]].map(String.init) else { return nil }
+        guard let text = try request.query(name) else { return nil }
         guard let time = RFC3339.parse(text) else {
             throw Problem.badRequest(
                 "bad-parameter",

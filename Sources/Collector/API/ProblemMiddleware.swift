@@ -1,3 +1,4 @@
+import Foundation
 import HTTPTypes
 import Hummingbird
 import Logging
@@ -56,17 +57,28 @@ struct ProblemMiddleware: RouterMiddleware {
 }
 
 extension Request {
+    private static let mostDiscardedBytes = 256 << 20
+
     /// The whole body, at most `limit` bytes of it.
     ///
     /// - Throws: `Problem` 413.
     func body(limit: Int) async throws -> [UInt8] {
-        if let length = headers[.contentLength].flatMap({ Int($0) }), length > limit { throw Problem.tooLarge(limitBytes: limit) }
-        do {
-            let buffer = try await body.collect(upTo: limit)
-            return Array(buffer.readableBytesView)
-        } catch is NIOTooManyBytesError {
-            throw Problem.tooLarge(limitBytes: limit)
+        var bytes: [UInt8] = []
+        var isTooLong = headers[.contentLength].flatMap { Int($0) }.map { $0 > limit } ?? false
+        var discarded = 0
+        for try await var buffer in body {
+            isTooLong = isTooLong || bytes.count + buffer.readableBytes > limit
+            if isTooLong {
+                // Read on for a while: a client that writes all before it reads would never see the answer.
+                bytes = []
+                discarded += buffer.readableBytes
+                if discarded > Self.mostDiscardedBytes { break }
+            } else {
+                bytes += buffer.readBytes(length: buffer.readableBytes) ?? []
+            }
         }
+        if isTooLong { throw Problem.tooLarge(limitBytes: limit) }
+        return bytes
     }
 }
 
@@ -77,5 +89,31 @@ extension JSONValue {
         headers[.contentType] = "application/json"
         headers[.cacheControl] = "no-store"
         return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: try text + "\n")))
+    }
+}
+
+extension Request {
+    /// A parameter of the query.
+    ///
+    /// - Throws: `Problem` 400 for U+0000, which no name holds.
+    func query(_ name: String) throws -> String? {
+        guard let value = uri.queryParameters[name[...]].map({ String($0) }) else { return nil }
+        guard !value.utf8.contains(0) else {
+            throw Problem.badRequest("bad-parameter", "A parameter cannot be read", "\(name): expected a text without U+0000")
+        }
+        return value
+    }
+}
+
+extension WattleContext {
+    /// A part of the path, percent-decoded.
+    ///
+    /// - Throws: `Problem` 404 for one that no resource can have.
+    func pathPart(_ name: String) throws -> String {
+        let raw = try parameters.require(name)
+        guard let decoded = raw.removingPercentEncoding, !decoded.utf8.contains(0) else {
+            throw Problem.notFound("the path cannot be decoded: \(raw.prefix(60))")
+        }
+        return decoded
     }
 }

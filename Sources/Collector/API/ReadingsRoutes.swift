@@ -17,8 +17,7 @@ struct ReadingsRoutes: Sendable {
     /// Opens a stream: which sequence number is expected, and the collector's clock.
     private func stream(_ request: Request, _ context: WattleContext) async throws -> Response {
         let grant = try context.requireGrant(.agent)
-        let query = request.uri.queryParameters
-        guard let boot = query["boot"].map(String.init), let incarnation = query["incarnation"].map(String.init), !boot.isEmpty,
+        guard let boot = try request.query("boot"), let incarnation = try request.query("incarnation"), !boot.isEmpty,
             !incarnation.isEmpty
         else {
             throw Problem.badRequest("missing-parameter", "A parameter is missing", "expected ?boot=BOOT_ID&incarnation=HEX")
@@ -76,6 +75,9 @@ struct ReadingsRoutes: Sendable {
                     try await StreamTable.commit(record, tokenID: grant.id, now: site.now(), tx)
                 }
             }
+        } catch let error as PostgresError where error.isContentFault {
+            // Content that no check foresaw: it would fail again, and the agent must not try for ever.
+            throw Problem.unprocessable("invalid-batch", "The batch cannot be stored", "\(error.message) (\(error.sqlState ?? "")))")
         } catch let fault as ReadingsFault {
             throw Problem.unprocessable("invalid-batch", "The batch contradicts what came before", fault.description)
         }
@@ -102,4 +104,9 @@ struct ReadingsRoutes: Sendable {
             )
         }
     }
+}
+
+extension PostgresError {
+    /// The server refused the data themselves (SQLSTATE classes 21, 22 and 23), which no repetition mends.
+    var isContentFault: Bool { ["21", "22", "23"].contains { sqlState?.hasPrefix($0) == true } }
 }

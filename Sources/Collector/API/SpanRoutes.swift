@@ -118,7 +118,7 @@ struct SpanRoutes: Sendable {
 
     private func delete(_ request: Request, _ context: WattleContext) async throws -> Response {
         let grant = try context.requireGrant(.ci)
-        let id = try context.parameters.require("id")
+        let id = try context.pathPart("id")
         guard SpanKey.isJobID(id) else { throw Problem.notFound("expected a job id of 26 characters, found \(id.prefix(60))") }
         let source = grant.scope == .admin ? nil : grant.name
         let isDeleted = try await site.pool.withConnection { connection in

@@ -66,6 +66,14 @@ enum ReadingsDecoding {
             sequence: Int64(batch.seq),
             sha256: sha256
         )
+        if batch.hasClockOffsetUs {
+            try require(
+                batch.clockOffsetUs.magnitude <= UInt64(WireLimits.times.upperBound),
+                "clock_offset_us",
+                "at most 230 years",
+                "\(batch.clockOffsetUs)"
+            )
+        }
         if batch.hasClockOffsetUs { record.clockOffset = Microseconds(batch.clockOffsetUs) }
         if batch.hasFacts { record.facts = try facts(batch.facts) }
         for curve in batch.curves { record.announcements.append(try announcement(curve)) }

@@ -10,7 +10,54 @@ enum JSONValue: Sendable, Hashable {
     case array([JSONValue])
     case object([String: JSONValue])
 
-    init(parsing bytes: [UInt8]) throws { self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes)) }
+    /// How deep arrays and objects may lie within one another: decoding costs the square of it.
+    static let deepest = 32
+
+    struct TooDeep: Error {}
+
+    /// - Throws: `TooDeep`, or a `DecodingError` for what is no JSON.
+    init(parsing bytes: [UInt8]) throws {
+        guard Self.depth(of: bytes) <= Self.deepest else { throw TooDeep() }
+        self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
+    }
+
+    private static func depth(of bytes: [UInt8]) -> Int {
+        var depth = 0
+        var deepest = 0
+        var isInString = false
+        var isEscaped = false
+        for byte in bytes {
+            if isInString {
+                if isEscaped {
+                    isEscaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    isEscaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    isInString = false
+                }
+                continue
+            }
+            switch byte {
+            case UInt8(ascii: "\""): isInString = true
+            case UInt8(ascii: "["), UInt8(ascii: "{"):
+                depth += 1
+                deepest = max(deepest, depth)
+            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+            default: break
+            }
+        }
+        return deepest
+    }
+
+    /// Whether any text or name in it holds U+0000, which Postgres cannot store.
+    var holdsZero: Bool {
+        switch self {
+        case .string(let text): text.utf8.contains(0)
+        case .array(let values): values.contains { $0.holdsZero }
+        case .object(let fields): fields.contains { $0.key.utf8.contains(0) || $0.value.holdsZero }
+        default: false
+        }
+    }
 
     var string: String? { if case .string(let value) = self { value } else { nil } }
     var bool: Bool? { if case .bool(let value) = self { value } else { nil } }

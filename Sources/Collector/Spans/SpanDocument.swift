@@ -31,6 +31,13 @@ struct SpanDocument: Sendable {
         }
         if let share = posted.removeValue(forKey: "capacity_share"), posted["cpu_share"] == nil { posted["cpu_share"] = share }
         posted = posted.filter { !$0.value.isNull }
+        if let (name, _) = posted.first(where: { $0.key.utf8.contains(0) || $0.value.holdsZero }) {
+            throw Problem.unprocessable(
+                "invalid-span",
+                "The span cannot be read",
+                "field \(name.prefix(60)): expected texts without U+0000, found one with it"
+            )
+        }
 
         func text(_ name: String, limit: Int = 2_000) throws -> String? {
             guard let value = posted[name] else { return nil }
