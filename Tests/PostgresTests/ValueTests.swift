@@ -222,8 +222,12 @@ struct ValueTests {
     @Test("A parameter of the wrong kind, size or number is refused before it is sent, without its value in the error")
     func wrongParameters() async throws {
         try await withTestConnection { connection in
-            try await connection.executeScript("CREATE TABLE t (i4 int4, z timestamptz, s text)")
+            try await connection.executeScript("CREATE TABLE t (i4 int4, z timestamptz, s text, y bytea)")
             let insert = Statement("insert_t", "INSERT INTO t VALUES ($1, $2, $3)")
+            let blob = try await postgresError {
+                try await connection.execute(Statement("insert_y", "INSERT INTO t (y) VALUES ($1)"), [.text("\\x00 is text, not a byte")])
+            }
+            #expect(blob.kind == .usage)
             let cases: [([PostgresValue?], String)] = [
                 ([.text("secret"), nil, .int8(123_456)], "$3"), ([.bool(true), nil, nil], "$1"), ([.int8(5_000_000_000), nil, nil], "$1"),
                 ([nil, .int8(123_456), nil], "$2"), ([nil, nil, .text("nul\0secret")], "$3"), ([nil], "3 parameters, 1"),
