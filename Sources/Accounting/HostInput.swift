@@ -51,11 +51,14 @@ public struct SpanInput: Sendable {
         /// The cgroup has ended: after its last knot it used nothing. Else what follows is not known yet.
         public var isClosed: Bool
         public var epsilonMicroseconds: Int64
+        /// Spans whose cgroups lie directly below this one: their CPU time is in this curve too, and is theirs.
+        public var childSpanIDs: [Int64]
 
-        public init(curve: Curve, isClosed: Bool, epsilonMicroseconds: Int64 = 0) {
+        public init(curve: Curve, isClosed: Bool, epsilonMicroseconds: Int64 = 0, childSpanIDs: [Int64] = []) {
             self.curve = curve
             self.isClosed = isClosed
             self.epsilonMicroseconds = epsilonMicroseconds
+            self.childSpanIDs = childSpanIDs
         }
     }
 

@@ -9,6 +9,8 @@ public struct Sweep {
     private let host: HostInput
     private let times: [Timestamp]
     private let spans: [ActiveSpan]
+    /// For each span, the indexes of those nested in it.
+    private let children: [[Int]]
     private let busy: Track?
     private let agent: Track?
 
@@ -26,6 +28,8 @@ public struct Sweep {
         busy = host.busy.map { Track($0, at: times) }
         agent = host.agent.map { Track($0, at: times) }
         spans = clipped.map { ActiveSpan(span: $0.0, clipped: $0.1, times: times) }
+        let indexes = Dictionary(clipped.enumerated().map { ($1.0.id, $0) }) { first, _ in first }
+        children = clipped.map { span, _ in (span.workload?.childSpanIDs ?? []).compactMap { indexes[$0] } }
     }
 
     private static func breakpoints(of curves: [Curve], spans: [Interval], in window: Interval) -> [Timestamp] {
@@ -89,7 +93,9 @@ public struct Sweep {
         var weightSum = 0.0
         var parts: [(span: Int, value: Double, isMeasured: Bool)] = []
         for index in running {
-            if let used = spans[index].cpuTime(i) {
+            if let all = spans[index].cpuTime(i) {
+                // A cgroup counts what those below it used; a span is charged its own.
+                let used = max(0, children[index].reduce(all) { $0 - (spans[$1].isRunning(i) ? spans[$1].cpuTime(i) ?? 0 : 0) })
                 parts.append((index, used / capacity, true))
                 measuredSum += used / capacity
             } else {

@@ -29,6 +29,9 @@ enum CurveTable {
         for announcement in record.announcements {
             try await announce(announcement, record: record, host: host, streamID: streamID, connection)
         }
+        if record.sequence == 1, record.announcements.contains(where: { $0.kind == .meter }) {
+            try await endMeters(notIn: record.announcements.filter { $0.kind == .meter }.map(\.name), hostID: host.id, connection)
+        }
         let refs = Set(record.columns.map(\.ref) + record.tails.map(\.ref) + record.gaps.map(\.ref) + record.workloads.map(\.ref))
         let heads = try await readHeads(refs: refs.sorted(), streamID: streamID, connection)
         if let missing = refs.first(where: { heads[$0] == nil }) {
@@ -227,6 +230,20 @@ enum CurveTable {
                 "UPDATE curve_tail SET knot_t = t, knot_value = value WHERE host_id = $1 AND curve_id = $2"
             ),
             [.int4(hostID), .int4(curveID)]
+        )
+    }
+
+    /// A stream starts with all meters of its host: one that is not among them has ended, and no span waits for it any more.
+    private static func endMeters(notIn names: [String], hostID: Int32, _ connection: PostgresConnection) async throws {
+        _ = try await connection.execute(
+            Statement(
+                "end_meters",
+                """
+                UPDATE curve_tail t SET complete_until = 'infinity' FROM curve c
+                WHERE c.host_id = $1 AND c.kind = 'meter' AND NOT c.name = ANY($2) AND t.host_id = c.host_id AND t.curve_id = c.curve_id
+                """
+            ),
+            [.int4(hostID), .textArray(names)]
         )
     }
 

@@ -63,7 +63,8 @@ extension HourInputs {
                         SpanInput.Workload(
                             curve: $0.curve,
                             isClosed: $0.completeUntil == .max,
-                            epsilonMicroseconds: workload.epsilonMicroseconds
+                            epsilonMicroseconds: workload.epsilonMicroseconds,
+                            childSpanIDs: workload.children(among: workloads)
                         )
                     }
                 },
@@ -134,7 +135,7 @@ extension HourInputs {
         hostID: Int32,
         window: Interval,
         _ connection: PostgresConnection
-    ) async throws -> [Int64: (curveID: Int32, epsilonMicroseconds: Int64)] {
+    ) async throws -> [Int64: OwnedWorkload] {
         guard !spans.isEmpty else { return [:] }
         let rows = try await connection.query(
             Statement(
@@ -152,20 +153,39 @@ extension HourInputs {
                 .timestamptz(microseconds: window.end.microseconds), .timestamptz(microseconds: window.start.microseconds),
             ]
         )
-        var found: [Int64: (curveID: Int32, epsilonMicroseconds: Int64)] = [:]
+        var found: [Int64: OwnedWorkload] = [:]
         for span in spans {
-            let named = try rows.first { try $0.stringIfPresent("span_key") == span.workloadKey }
-            let placed = try rows.first { row in
-                guard try row.string("cgroup") == span.workload else { return false }
+            func lived(_ row: PostgresRow) throws -> Bool {
                 let life = Interval(
                     Timestamp(microseconds: try row.timestampMicroseconds("born_at")),
                     Timestamp(microseconds: try row.timestampMicrosecondsIfPresent("died_at") ?? .max)
                 )
                 return life.intersection(span.interval) != nil
             }
-            if let row = named ?? placed { found[span.spanID] = (try row.int32("curve_id"), try row.int64("epsilon")) }
+            let named = try rows.first { try $0.stringIfPresent("span_key") == span.workloadKey && lived($0) }
+            let placed = try rows.first { try $0.string("cgroup") == span.workload && lived($0) }
+            if let row = named ?? placed {
+                found[span.spanID] = OwnedWorkload(
+                    curveID: try row.int32("curve_id"),
+                    epsilonMicroseconds: try row.int64("epsilon"),
+                    cgroup: try row.string("cgroup")
+                )
+            }
         }
         return found
+    }
+
+    /// A span's workload.
+    struct OwnedWorkload {
+        let curveID: Int32
+        let epsilonMicroseconds: Int64
+        let cgroup: String
+
+        /// Of several nested workloads those directly below this one.
+        func children(among all: [Int64: OwnedWorkload]) -> [Int64] {
+            let below = all.filter { $0.value.cgroup.hasPrefix(cgroup + "/") }
+            return below.filter { one in !below.contains { one.value.cgroup.hasPrefix($0.value.cgroup + "/") } }.keys.sorted()
+        }
     }
 }
 

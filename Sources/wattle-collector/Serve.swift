@@ -42,6 +42,13 @@ struct Serve: AsyncParsableCommand {
         let log = try makeLogger(level: configuration["log_level"])
         let (host, port) = try configuration.listen()
         let connections = try configuration.connections()
+        // Before a cluster is made, which takes longer than to find this out.
+        guard AddressProbe.isFree(host: host, port: port) else {
+            throw Failure(
+                code: 2,
+                message: "expected \(host):\(port) to be free, found that something listens there (another collector?); choose --listen"
+            )
+        }
 
         let opened = try await Database.open(configuration, log: log)
         let embedded: EmbeddedPostgres? =

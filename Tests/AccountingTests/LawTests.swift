@@ -272,4 +272,26 @@ import Testing
         #expect(accounts(isClosed: false).unmetered == .seconds(6))
         #expect(accounts(isClosed: false).unmeteredMaximum == 600_000_000)
     }
+
+    @Test func aSpanWithinAnotherIsChargedOnce() {
+        // The outer cgroup counts the inner one's 0.75 CPU too, and 0.25 of its own.
+        func span(_ id: Int64, _ fraction: Double, children: [Int64] = []) -> SpanInput {
+            SpanInput(
+                id: id,
+                interval: Self.window,
+                workload: .init(curve: Self.line(Int64(fraction * 1e6)), isClosed: true, childSpanIDs: children)
+            )
+        }
+        let accounts = Sweep.accounts(
+            of: HostInput(
+                window: Self.window,
+                cpus: 2,
+                meters: [Self.meter(50, idle: 20)],
+                busy: Self.line(1_200_000),
+                spans: [span(1, 1, children: [2]), span(2, 0.75)]
+            )
+        )[0]
+        #expect(accounts.slices.map(\.dynamic) == [62_500_000, 187_500_000])
+        #expect(accounts.system == 50_000_000)
+    }
 }

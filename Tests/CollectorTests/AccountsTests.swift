@@ -295,8 +295,8 @@ import Wire
             let open = try await farm.post(#"{"id": "open", "host": "bremusa", "started_at": "2026-09-01T08:00:00Z", "cpu_share": 0.25}"#)
             try await farm.account()
             let ledger = try await farm.ledger()
-            #expect(!ledger.contains { $0.contains(lost.jobID) })
-            #expect(ledger.contains { $0.contains(open.jobID) })
+            #expect(!ledger.contains { $0.contains(lost.jobID) && $0.contains("2026-09-01") })
+            #expect(ledger.contains { $0.contains(open.jobID) && $0.contains("2026-09-01 09") })
         }
     }
 }

@@ -1,3 +1,4 @@
+import Accounting
 import Energy
 import HTTPTypes
 import Postgres
@@ -173,6 +174,26 @@ import Wire
             var reporter = Reporter(host: "runaway")
             _ = try await farm.commit(reporter.batch(energy: [knot(0, 0)]), token: token)
             await #expect(throws: ReadingsFault.self) { try await farm.commit(reporter.batch(energy: [knot(1e9, 5)]), token: token) }
+        }
+    }
+
+    @Test func aMeterThatIsAnnouncedNoMoreHasEnded() async throws {
+        try await Farm.with { farm in
+            let token = try await farm.token("a", host: "bremusa")
+            var before = Reporter(host: "bremusa")
+            _ = try await farm.commit(before.batch(energy: [knot(0, 0), knot(10, 500)]), token: token)
+            var after = Reporter(host: "bremusa", incarnation: String(repeating: "f", count: 32))
+            var batch = after.batch(energy: [knot(10, 0), knot(30, 700)])
+            batch.curves[0].name = "model/cpu"
+            _ = try await farm.commit(batch, token: token)
+            #expect(try await CurveReading.coverCompleteUntil(hostIDs: [1], farm.connection)[1] == at(30))
+            let inputs = try await HourInputs.read(
+                host: try #require(try await HostTable.find(id: 1, farm.connection)),
+                hour: at(0).hour,
+                now: at(30),
+                farm.connection
+            )
+            #expect(inputs.input.meters.map(\.isClosed) == [true, false])
         }
     }
 }

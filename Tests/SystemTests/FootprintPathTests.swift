@@ -123,7 +123,6 @@ import Testing
                 let environment = [
                     "WATTLE_URL": proxied, "WATTLE_TOKEN": try await collector.token("ci"), "WATTLE_SOCKET": agent.socketPath,
                 ]
-                var unposted: [String] = []
                 for round in 0..<6 {
                     let job = try Program(
                         "wattle",
@@ -138,16 +137,12 @@ import Testing
                         collector.program.signal(SIGKILL)
                         _ = try await collector.program.wait()
                     }
+                    // In round 1 the job ends while the collector is away; in round 3 it is back in time.
+                    if round == 1 { try await Task.sleep(for: .seconds(1.5)) }
+                    if round == 1 || round == 3 { try await collector.startAgain() }
                     let finished = try await job.wait()
                     #expect(finished.code == 0)
-                    // What could not be posted is printed, to be sent again by hand.
-                    unposted += finished.errors.split(separator: "\n").filter { $0.hasPrefix("{") }.map(String.init)
-                    if round == 2 || round == 4 { try await collector.startAgain() }
-                }
-                for span in unposted {
-                    let file = try scratch.file("unposted-\(UUID().uuidString).json", span)
-                    let sent = try await Program.run("wattle", ["span", "post", file], environment: environment, in: scratch)
-                    #expect(sent.code == 0, "\(sent.errors)")
+                    #expect(!finished.errors.contains("{"), "a span was not posted: \(finished.errors)")
                 }
                 try await agent.program.stop()
                 return try await totals(collector, host: "killed")

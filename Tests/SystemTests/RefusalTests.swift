@@ -173,6 +173,34 @@ import Wire
         }
     }
 
+    @Test func aPortInUseIsSaidBeforeAnythingIsMade() async throws {
+        try await Scratch.with { scratch in
+            try await Collector.with(scratch) { collector in
+                let second = try await Program.run(
+                    "wattle-collector",
+                    ["serve", "--embedded", scratch.path + "/other", "--listen", "127.0.0.1:\(collector.port)"],
+                    in: scratch
+                )
+                #expect(second.code == 2)
+                #expect(second.errors.contains("127.0.0.1:\(collector.port)") && second.errors.contains("--listen"))
+                #expect(!FileManager.default.fileExists(atPath: scratch.path + "/other"))
+            }
+        }
+    }
+
+    @Test func aDeletedSpanThatIsPostedAgainIsSaidToBeDeleted() async throws {
+        try await Scratch.with { scratch in
+            try await Collector.with(scratch) { collector in
+                let id = try await collector.post(Self.span)
+                let ci = try await collector.token("ci")
+                #expect(try await collector.send("DELETE", "/v1/spans/\(id)", token: ci).status == 204)
+                let again = try await collector.send("POST", "/v1/spans", token: ci, body: Array(Self.span.utf8))
+                #expect((again.json["accepted"] as? [[String: Any]])?.first?["state"] as? String == "deleted")
+                #expect(try await collector.get("/v1/jobs/\(id)").status == 404)
+            }
+        }
+    }
+
     @Test func theCollectorAndItsPostgresComeBackAfterAKill() async throws {
         try await Scratch.with { scratch in
             try await Collector.with(scratch) { collector in

@@ -107,9 +107,8 @@ struct BatchSealer: Service {
         if pressure == .none {
             log.notice("the spool has room again (\(percent) % full): curves are as fine as configured")
         } else {
-            log.warning(
-                "the spool is \(percent) % full: curves are \(pressure.coarseness) times coarser\(pressure.isFull ? " and wait in memory" : ""); energy stays exact"
-            )
+            let place = pressure.isFull ? " and wait in memory" : ""
+            log.warning("the spool is \(percent) % full: curves are \(pressure.coarseness) times coarser\(place); energy stays exact")
         }
     }
 

@@ -117,7 +117,7 @@ struct UplinkMachine: Sendable {
             opened = nil
             remarks.append(
                 .warning(
-                    "the collector expects batch \(expected), but the last is \(pending.last): an old copy of the spool? A new stream begins"
+                    "the collector expects batch \(expected), but the last is \(pending.last), an old spool? A new stream begins"
                 )
             )
             return .reseal(

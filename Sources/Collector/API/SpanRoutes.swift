@@ -112,7 +112,7 @@ struct SpanRoutes: Sendable {
 
     private static func json(_ accepted: SpanIntake.Accepted) -> JSONValue {
         .object([
-            "id": .string(accepted.jobID), "key": .string(accepted.key.text), "state": accepted.isOnHost ? "pending" : "unattributed",
+            "id": .string(accepted.jobID), "key": .string(accepted.key.text), "state": .string(accepted.placement.state),
         ])
     }
 

@@ -8,7 +8,25 @@ struct SpanIntake: Sendable {
     struct Accepted: Sendable {
         let jobID: String
         let key: SpanKey
-        let isOnHost: Bool
+        let placement: Placement
+    }
+
+    /// Where a span ended up.
+    enum Placement: Sendable {
+        case onHost
+        /// Its host is not known yet, or was not named.
+        case waiting
+        /// It was deleted before, and stays so.
+        case deleted
+
+        /// The state that the answer tells.
+        var state: String {
+            switch self {
+            case .onHost: "pending"
+            case .waiting: "unattributed"
+            case .deleted: "deleted"
+            }
+        }
     }
 
     let now: @Sendable () -> Timestamp
@@ -16,8 +34,8 @@ struct SpanIntake: Sendable {
     /// Merges a span into its registers and places it; in a transaction of the caller's.
     func accept(_ document: SpanDocument, source: String, _ connection: PostgresConnection) async throws -> Accepted {
         let key = SpanKey(source: source, instance: document.instance, id: document.id, attempt: document.attempt)
-        let isOnHost = try await merge(try SpanRegisters(document), key: key, connection)
-        return Accepted(jobID: key.jobID, key: key, isOnHost: isOnHost)
+        let placement = try await merge(try SpanRegisters(document), key: key, connection)
+        return Accepted(jobID: key.jobID, key: key, placement: placement)
     }
 
     /// Marks a span as deleted for good. False when there is none of that id from that source.
@@ -35,7 +53,7 @@ struct SpanIntake: Sendable {
         _ = try await merge(SpanRegisters(), key: key, connection)
     }
 
-    private func merge(_ registers: SpanRegisters, key: SpanKey, _ connection: PostgresConnection) async throws -> Bool {
+    private func merge(_ registers: SpanRegisters, key: SpanKey, _ connection: PostgresConnection) async throws -> Placement {
         let jobID = key.jobID
         try await SpanTable.makeKey(
             jobID: jobID,
@@ -45,7 +63,7 @@ struct SpanIntake: Sendable {
             attempt: Int32(clamping: key.attempt),
             connection
         )
-        guard let row = try await SpanTable.key(jobID: jobID, forUpdate: true, connection) else { return false }
+        guard let row = try await SpanTable.key(jobID: jobID, forUpdate: true, connection) else { return .waiting }
         let stored = try JSONValue(parsing: Array(row.registersJSON.utf8))
         var merged = SpanRegisters(stored: stored)
         merged.merge(registers)
@@ -83,11 +101,11 @@ struct SpanIntake: Sendable {
             registersJSON: try merged.stored.text,
             connection
         )
-        return spanID != nil
+        return merged.isDeleted ? .deleted : spanID == nil ? .waiting : .onHost
     }
 
     private func mark(_ span: SpanRow, _ connection: PostgresConnection) async throws {
-        let end = min(span.finishedAt ?? now(), now())
+        let end = min(span.interval.end, now())
         // A span never lasts longer than a year; a mistaken one must not mark a century of hours.
         let start = max(span.startedAt, end - Microseconds(Microseconds.day.count * 366))
         try await WorkQueue.mark(

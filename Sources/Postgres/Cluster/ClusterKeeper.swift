@@ -211,6 +211,8 @@ actor ClusterKeeper {
         try ClusterFiles.write(ClusterSettings.identities(owner: owner), to: layout.making + "/pg_ident.conf", mode: 0o600, owner: owner)
         guard rename(layout.making, layout.data) == 0 else { throw ClusterFiles.failure("rename", layout.making) }
         ClusterFiles.syncDirectory(of: layout.data)
+        // From now on data that are not there are lost, not yet to be made.
+        if layout.switchTo != nil { try ClusterFiles.write("", to: layout.madeMarker) }
         logger.info("Made a new Postgres cluster", metadata: ["data": "\(layout.data)", "version": "\(binaries.majorVersion)"])
     }
 
@@ -229,6 +231,7 @@ actor ClusterKeeper {
         }
         while true {
             try Self.clearRemains(layout, logger)
+            clearSocketLock()
             let child = try ChildProcess.start(
                 binaries.postgres,
                 arguments,
@@ -237,7 +240,7 @@ actor ClusterKeeper {
                 ownSession: true
             )
             guard let end = try awaitReady(child, layout) else { return child }
-            guard ContinuousClock.now < deadline, Self.mayPass(words: ClusterFiles.tail(of: layout.startLog, bytes: 4000)) else {
+            guard ContinuousClock.now < deadline, Self.mayPass(words: lastWords(layout)) else {
                 throw PostgresError(
                     .cluster,
                     "the Postgres server in \(layout.data) does not start (\(end))",
@@ -308,6 +311,15 @@ actor ClusterKeeper {
             unlink(file)
             logger.notice("Removed the postmaster.pid of a server that is gone")
         }
+    }
+
+    /// The socket's own lock file names the server too. Postgres takes a zombie for a live one and would not start.
+    private func clearSocketLock() {
+        let lock = "\(socketDirectory)/.s.PGSQL.\(ClusterLayout.port).lock"
+        guard let file = ClusterFiles.text(at: lock).flatMap(PostmasterFile.init), !ProcessTable.isRunning(file.pid) else { return }
+        unlink(lock)
+        unlink("\(socketDirectory)/.s.PGSQL.\(ClusterLayout.port)")
+        logger.notice("Removed the socket of a server that is gone")
     }
 
     /// What the server said last, for an error's hint.

@@ -7,6 +7,7 @@ import Glibc
 /// `/var/lib/wattle/<id>/` and the directory holds the id:
 ///
 ///     DIR/cluster                 root only: the id
+///     DIR/cluster.made            root only: the data had been made, so an absence of them is a loss
 ///     HOME/data/                  the data directory; it appears by a rename once it is complete
 ///     HOME/data.making/           the same while it is being made; left over only when that was interrupted
 ///     HOME/lock, HOME/users       held while starting and stopping; shared by all who use the cluster
@@ -44,6 +45,8 @@ struct ClusterLayout: Hashable, Sendable {
     var startLog: String { home + "/start.log" }
     private var socketRecord: String { home + "/socket-directory" }
     var pointer: String { Self.pointer(in: directory) }
+    /// Beside the pointer, once the data had been made.
+    var madeMarker: String { directory + "/cluster.made" }
 
     private static func pointer(in directory: String) -> String { directory + "/cluster" }
 
@@ -90,6 +93,14 @@ struct ClusterLayout: Hashable, Sendable {
     static func prepare(directory: String, roots: Roots = Roots()) throws(PostgresError) -> ClusterLayout {
         try ClusterFiles.makeDirectory(directory, mode: 0o700)
         if let layout = try existing(directory: directory, roots: roots) {
+            guard layout.switchTo == nil || ClusterFiles.exists(layout.data) || !ClusterFiles.exists(layout.madeMarker) else {
+                throw PostgresError(
+                    .cluster,
+                    "the data of the cluster in \(directory) are gone: expected them in \(layout.data)",
+                    hint:
+                        "Bring them back (is a volume not mounted?), or remove \(layout.pointer) and \(layout.madeMarker) to start with an empty one."
+                )
+            }
             // Root's home belongs to root, so that the server's user cannot put links in the way of what root writes there.
             if layout.switchTo != nil { try ClusterFiles.makeDirectory(layout.home, mode: 0o755) }
             return layout

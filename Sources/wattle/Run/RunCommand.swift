@@ -125,7 +125,7 @@ struct Run: AsyncParsableCommand {
 
     private func post(_ span: SpanPost, to collector: CollectorClient) async -> PostedSpan? {
         do throws(CollectorError) {
-            let accepted = try await collector.post(span)
+            let accepted = try await postUntilHeard(span, by: collector)
             let seconds = wait ?? (StandardError.isTerminal ? 30 : 0)
             let waiting = FootprintWait(collector: collector, id: accepted.id, seconds: seconds)
             return PostedSpan(jobID: accepted.id, state: accepted.state, settled: try await waiting.settled())
@@ -136,6 +136,24 @@ struct Run: AsyncParsableCommand {
                 StandardError.write(String(decoding: span.json, as: UTF8.self) + "\n")
             }
             return nil
+        }
+    }
+
+    /// How long a collector that is away for a moment (a restart, a failover) is tried.
+    private static let patience = Duration.seconds(20)
+
+    /// Posts again after a failure that may pass: without this post the job would stay unfinished for ever.
+    private func postUntilHeard(_ span: SpanPost, by collector: CollectorClient) async throws(CollectorError) -> SpansAccepted.Span {
+        let deadline = ContinuousClock.now + Self.patience
+        var pause = Duration.milliseconds(200)
+        while true {
+            let failure: CollectorError
+            do throws(CollectorError) { return try await collector.post(span) } catch { failure = error }
+            let mayPass = failure.status.map { $0 >= 500 || $0 == 429 } ?? true
+            guard mayPass, ContinuousClock.now + pause < deadline else { throw failure }
+            // Interrupted: then there is no time to wait, and the failure is told.
+            do { try await Task.sleep(for: pause) } catch { throw failure }
+            pause = min(pause * 2, .seconds(3))
         }
     }
 
