@@ -69,8 +69,13 @@ public struct Sweep {
 
         var flags: AccountFlags = []
         var cpuTimes = [Double](repeating: 0, count: spans.count)
+        let starting = Dictionary(grouping: spans.indices.filter { !spans[$0].stretches.isEmpty }) { spans[$0].stretches.lowerBound }
+        // In the order of the accounts, whoever came first.
+        var running: [Int] = []
         for i in 0..<(times.count - 1) {
-            let stretch = stretch(i, flags: &flags)
+            running.removeAll { spans[$0].stretches.upperBound == i }
+            if let new = starting[i] { running = (running + new).sorted() }
+            let stretch = stretch(i, running: running, flags: &flags)
             for part in stretch.running {
                 cpuTimes[part.span] += part.share * stretch.formula.busy * Double(stretch.duration.count)
             }
@@ -83,10 +88,9 @@ public struct Sweep {
         }
     }
 
-    private func stretch(_ i: Int, flags: inout AccountFlags) -> Stretch {
+    private func stretch(_ i: Int, running: [Int], flags: inout AccountFlags) -> Stretch {
         let duration = times[i + 1] - times[i]
         let capacity = Double(duration.count) * Double(host.cpus)
-        let running = spans.indices.filter { spans[$0].isRunning(i) }
         let count = Double(running.count)
 
         var measuredSum = 0.0
@@ -173,7 +177,8 @@ struct Track {
 struct ActiveSpan {
     let span: SpanInput
     let clipped: Interval
-    private let stretches: Range<Int>
+    /// The stretches in which the span runs.
+    let stretches: Range<Int>
     private let workload: Track?
     private let birth: Timestamp
     private let death: Timestamp
@@ -184,7 +189,10 @@ struct ActiveSpan {
         self.clipped = clipped
         self.times = times
         stretches = Self.index(of: clipped.start, in: times)..<Self.index(of: clipped.end, in: times)
-        workload = span.workload.map { Track($0.curve, at: times) }
+        // The curve's values where the span runs, not over the whole window: there may be thousands of spans.
+        workload = span.workload.map { [stretches] in
+            Track($0.curve, at: stretches.isEmpty ? [] : Array(times[stretches.lowerBound...stretches.upperBound]))
+        }
         birth = span.workload?.curve.extent?.start ?? Timestamp(microseconds: .max)
         death = span.workload.flatMap { $0.isClosed ? $0.curve.extent?.end : nil } ?? Timestamp(microseconds: .max)
     }
@@ -194,7 +202,9 @@ struct ActiveSpan {
     /// CPU-µs that the span used in a stretch; nil where nobody measured.
     func cpuTime(_ i: Int) -> Double? {
         guard let workload else { return nil }
-        if workload.isKnown[i] { return workload.increase(i) }
+        guard stretches.contains(i) else { return 0 }
+        let own = i - stretches.lowerBound
+        if workload.isKnown[own] { return workload.increase(own) }
         if times[i + 1] <= birth && birth.microseconds != .max || times[i] >= death { return 0 }
         return nil
     }

@@ -88,12 +88,14 @@ public enum StreamTable {
         return .acknowledged(sequence: record.sequence)
     }
 
-    /// What to add to a stream's times, decided with its first batch: nothing, unless the agent's clock is off by more than a minute.
+    /// What to add to a stream's times, decided with its first batch: nothing, unless the agent's clock is off by more than an hour.
+    ///
+    /// Below that the host's own clock holds, because spans that its `wattle run` posts carry the same one.
     ///
     /// An agent's times are those of one clock reading for a whole boot. One whose clock was years off at that moment would put its
     /// curves out of everybody's reach; readings are not refused for their clock.
     static func timeShift(for record: ReadingsRecord, now: Timestamp) -> Microseconds {
-        let tolerated = Microseconds.seconds(60)
+        let tolerated = Microseconds.hour
         if let offset = record.clockOffset { return offset > tolerated || offset < .zero - tolerated ? offset : .zero }
         guard let latest = record.latestTime, latest > now + tolerated else { return .zero }
         return now - latest

@@ -70,10 +70,13 @@ struct AccountingWorker: Service {
     }
 
     private func account(_ item: WorkQueue.Item) async throws -> Bool {
+        // The marks that the attempt answers for: one made since may come with data that heal the hour, and must stay.
+        var taken: [Int64] = []
         do {
             let isDone = try await pool.withConnection { connection in
                 try await connection.transaction { tx in
                     guard let ids = try await WorkQueue.take(item, tx) else { return false }
+                    taken = ids
                     if let host = try await HostTable.find(id: item.hostID, tx) {
                         let accounts = try await HourAccounts.make(host: host, hour: item.hour, now: now(), tx)
                         try await HourLedger.replace(hostID: host.id, hour: item.hour, rows: accounts.rows, tx)
@@ -97,8 +100,7 @@ struct AccountingWorker: Service {
             metrics.hoursPoisoned.increment()
             return try await pool.withConnection { connection in
                 try await connection.transaction { tx in
-                    guard let ids = try await WorkQueue.take(item, tx) else { return false }
-                    try await WorkQueue.poison(item, ids: ids, error: String(reflecting: error), tx)
+                    try await WorkQueue.poison(item, ids: taken, error: String(reflecting: error), tx)
                     return true
                 }
             }
