@@ -147,8 +147,14 @@ struct SamplingTests {
         #expect(throws: SpanFault.self) {
             try sampling.edge(SpanRequest(phase: .start, key: "k", cgroup: cgroup, directory: nil), at: .at(11))
         }
-        #expect(throws: SpanFault.self) {
-            try sampling.edge(SpanRequest(phase: .start, key: "k", cgroup: nil, directory: host.root + "/proc"), at: .at(11))
+        // Readable and of the right form, but in no cgroup mount.
+        try host.write("/elsewhere/cpu.stat", "usage_usec 5")
+        for directory in ["/elsewhere", "/cgroup/../elsewhere"] {
+            #expect {
+                try sampling.edge(SpanRequest(phase: .start, key: "k", cgroup: nil, directory: host.root + directory), at: .at(11))
+            } throws: {
+                "\($0)".contains("below a cgroup mount")
+            }
         }
     }
 

@@ -169,7 +169,8 @@ struct StateContinuationTests {
         second.sample(.all, at: .at(120))
         let after = second.take()
         let announcement = try #require(after.announcements.first { $0.name == package0 })
-        #expect(!announcement.inCover)
+        // As what it was: what it measured stays in the cover of its time.
+        #expect(announcement.zone == "package" && announcement.inCover && announcement.pMaxUw > 0)
         #expect(after.tails.first { $0.ref == announcement.ref }?.closed == true)
         #expect(after.state.curves.contains { $0.name == package0 && $0.value == 5_000_000 })
     }

@@ -1,5 +1,7 @@
 import Energy
+import FoundationEssentials
 import Meters
+import SwiftProtobuf
 import Wire
 
 /// A curve fed by a raw count: the agent's own count since it first saw the source, continued across restarts.
@@ -90,6 +92,12 @@ struct CountedCurve {
     mutating func take() -> (knots: [Knot], gaps: [Gap]) { recorder.take() }
 
     /// What a later run needs to continue; nil before the first reading.
+    private var announced: Data? {
+        guard announcement.kind == .meter else { return nil }
+        // It has no required field that could be missing; without it the meter would only be ended by the next stream.
+        do { return Data(try announcement.serializedBytes() as [UInt8]) } catch { return nil }
+    }
+
     var state: AgentState.Curve? {
         guard let tail = recorder.tail else { return nil }
         return AgentState.Curve(
@@ -99,7 +107,8 @@ struct CountedCurve {
             raw: counter.lastRaw,
             time: tail.time.microseconds,
             value: tail.value,
-            isKnot: recorder.isTailAKnot
+            isKnot: recorder.isTailAKnot,
+            announced: announced
         )
     }
 }

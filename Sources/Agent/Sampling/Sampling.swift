@@ -1,5 +1,6 @@
 import Energy
 import Meters
+import SwiftProtobuf
 import Wire
 
 /// Everything that is measured on this host: meters, busy time, the agent itself, workloads. Holds no clock and no thread: each
@@ -539,18 +540,13 @@ struct Sampling {
         sealable.tails.append(wireTail(ref, time: tail.time.microseconds, value: tail.value, isClosed: isClosed))
     }
 
-    /// A meter that is not there any more: out of the cover and complete, so that nobody waits for it.
+    /// A meter that is not there any more: complete, so that nobody waits for it. It is announced as what it was, because what it
+    /// measured stays in the cover of its time.
     private static func close(_ state: AgentState.Curve, in sealable: inout Sealable) {
-        var announcement = WireCurveAnnouncement()
+        guard let bytes = state.announced else { return }
+        var announcement: WireCurveAnnouncement
+        do { announcement = try WireCurveAnnouncement(serializedBytes: [UInt8](bytes)) } catch { return }
         announcement.ref = state.ref
-        announcement.name = state.name
-        announcement.kind = .meter
-        announcement.origin = state.origin
-        announcement.inCover = false
-        announcement.quality = Quality.unknown.rawValue
-        announcement.boundLowPpm = 1_000_000
-        announcement.boundHighPpm = 1_000_000
-        announcement.basis = "not there any more"
         sealable.announcements.append(announcement)
         sealable.tails.append(wireTail(state.ref, time: state.time, value: state.value, isClosed: true))
     }

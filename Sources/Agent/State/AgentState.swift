@@ -15,6 +15,8 @@ struct AgentState: Codable, Hashable, Sendable {
         var value: Int64
         /// Whether the latest sample has been given out as a knot.
         var isKnot: Bool
+        /// A meter's announcement as protobuf, so that it can be ended as what it was should it not be there any more.
+        var announced: Data?
     }
 
     struct Workload: Codable, Hashable, Sendable {
