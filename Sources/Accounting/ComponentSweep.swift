@@ -14,6 +14,7 @@ struct ComponentSweep {
     private let floorRatios: (low: Double, high: Double)
 
     private var parts: [Part]
+    private var quality: Quality?
     private var agent = 0.0
     private var system = 0.0
     private var unknown = 0.0
@@ -32,6 +33,8 @@ struct ComponentSweep {
         var bounds = SliceBounds()
         var metered = Microseconds.zero
         var unmetered = Microseconds.zero
+        /// The worst of the meters that contributed.
+        var quality: Quality?
         /// The dearest µs of CPU time seen, µJ.
         var dearest = 0.0
     }
@@ -82,6 +85,7 @@ struct ComponentSweep {
         var floor = 0.0
         var missing = 0.0
         var isWhole = true
+        var worst: Quality?
         for (meter, track) in zip(meters, tracks) {
             guard track.isKnown[i] else {
                 // A meter that was replaced by another, or came after one, is not missing.
@@ -90,6 +94,7 @@ struct ComponentSweep {
                 missing += meter.maximumPower.microjoules(over: duration)
                 continue
             }
+            worst = max(worst ?? meter.quality, meter.quality)
             let increase = track.increase(i)
             energy += increase
             energyLow += increase * meter.boundRatios.low
@@ -100,6 +105,7 @@ struct ComponentSweep {
             unmetered += duration
             unmeteredMaximum += missing
         }
+        if let worst { quality = max(quality ?? worst, worst) }
         let dynamic = energy - floor
         agent += dynamic * formula.agent
         system += dynamic * formula.system
@@ -110,6 +116,7 @@ struct ComponentSweep {
         let count = Double(running.count)
         for one in running {
             var part = parts[one.span]
+            if let worst { part.quality = max(part.quality ?? worst, worst) }
             part.dynamic += dynamic * one.share
             part.reserved += floor * one.claim / max(1, claims)
             part.busy += shares > 0 ? floor * one.share / shares : 0
@@ -172,7 +179,7 @@ struct ComponentSweep {
         var reserved = CumulativeRounding(total: accounts.idle)
         var busy = CumulativeRounding(total: accounts.idle)
         var equal = CumulativeRounding(total: accounts.idle)
-        let meterQuality = meters.map(\.quality).max() ?? .unknown
+        let meterQuality = quality ?? .unknown
         for (index, part) in parts.enumerated() {
             let span = spans[index]
             let idle = IdleMoved(
@@ -193,7 +200,7 @@ struct ComponentSweep {
                     metered: part.metered,
                     meanShare: cpuTimes[index] / length,
                     shareMethod: span.span.shareMethod,
-                    quality: part.unmetered > .zero ? max(.partial, meterQuality) : meterQuality
+                    quality: part.unmetered > .zero ? max(.partial, part.quality ?? .unknown) : part.quality ?? meterQuality
                 )
             )
         }

@@ -388,8 +388,8 @@ enum CurveTable {
             let tail = record.tails.first { $0.ref == ref }
             guard let last = [knots.last?.time, tail?.knot.time].compactMap({ $0 }).max() else { continue }
             let first = head.lastKnot?.time ?? knots.first?.time ?? last
-            if knots.isEmpty, let old = head.tail, old.time.hour == last.hour, tail?.isClosed != true { continue }
-            touch(first, last)
+            // A tail alone moves nothing before the tail it replaces.
+            touch(knots.isEmpty ? head.tail?.time ?? first : first, last)
         }
         for (_, gap) in record.gaps { touch(gap.interval.start, gap.interval.end) }
         return hours

@@ -150,7 +150,9 @@ extension HourInputs {
             ),
             [
                 .int4(hostID), .textArray(spans.map(\.workloadKey)), .textArray(spans.compactMap(\.workload)),
-                .timestamptz(microseconds: window.end.microseconds), .timestamptz(microseconds: window.start.microseconds),
+                .timestamptz(microseconds: window.end.microseconds),
+                // Not the window's start: a workload that died before it still says that its span uses nothing any more.
+                .timestamptz(microseconds: spans.map(\.startedAt.microseconds).min() ?? window.start.microseconds),
             ]
         )
         var found: [Int64: OwnedWorkload] = [:]

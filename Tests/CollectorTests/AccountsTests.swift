@@ -299,4 +299,21 @@ import Wire
             #expect(ledger.contains { $0.contains(open.jobID) && $0.contains("2026-09-01 09") })
         }
     }
+
+    @Test func aLateTailAloneMovesAnHourThatWasSettled() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(4_000)
+            let token = try await farm.token("a", host: "bremusa")
+            var reporter = Reporter(host: "bremusa")
+            _ = try await farm.commit(reporter.batch(energy: [knot(0, 0), knot(500, 50_000)]), token: token)
+            try await farm.account()
+            var late = reporter.batch(energy: [])
+            var tail = WireTail()
+            (tail.ref, tail.tUs, tail.value, tail.completeUntilUs) = (1, at(1_500).microseconds, 150_000_000_000, at(1_500).microseconds)
+            late.tails = [tail]
+            _ = try await farm.commit(late, token: token)
+            try await farm.account()
+            #expect(try await farm.ledger().contains { $0.contains("cpu 150000000000,") })
+        }
+    }
 }

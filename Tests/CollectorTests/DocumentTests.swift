@@ -19,6 +19,7 @@ import Testing
         (#"{"id": "1", "started_at": "2026-02-30T09:00:00Z"}"#, "started_at"),
         (#"{"id": "1", "started_at": "2036-09-01T09:00:00Z"}"#, "started_at"),
         (#"{"id": "1", "started_at": "2026-09-01T09:00:00Z", "finished_at": "2026-09-01T08:59:59Z"}"#, "finished_at"),
+        (#"{"id": "1", "started_at": "1970-01-01T00:00:00Z", "finished_at": "2026-09-01T08:59:59Z"}"#, "366 days"),
         (#"{"id": "1", "started_at": "2026-09-01T09:00:00Z", "cpu_share": 1.7}"#, "cpu_share"),
         (#"{"id": "1", "started_at": "2026-09-01T09:00:00Z", "capacity_share": -0.1}"#, "cpu_share"),
         (#"{"id": "1", "started_at": "2026-09-01T09:00:00Z", "cpus": 0}"#, "cpus"),

@@ -206,6 +206,38 @@ import Testing
         }
     }
 
+    @Test func anAgentThatFindsOtherSensorsAfterARestartEndsTheOldOnes() async throws {
+        try await Scratch.with { scratch in
+            var machine = try FixtureHost(scratch, raw: ["0": 1_000_000, "1": 2_000_000, "0:0": 3_000, "1:0": 4_000])
+            try await Collector.with(scratch) { collector in
+                let modelled = try await Agent(collector, host: "grown", extra: ["--zone", "FR"])
+                try await Task.sleep(for: .seconds(2))
+                try await modelled.program.stop()
+                let measured = try await Agent(
+                    collector,
+                    host: "grown",
+                    extra: ["--root", machine.root, "--proc-root", machine.proc, "--idle-floor", "0"]
+                )
+                let start = try measured.ask(["op": "span", "phase": "start", "key": "j"])
+                for _ in 0..<12 {
+                    try machine.spend(["0": 1_000_000], busyTicks: 9)
+                    try await Task.sleep(for: .milliseconds(110))
+                }
+                let finish = try measured.ask(["op": "span", "phase": "finish", "key": "j"])
+                let id = try await collector.post(
+                    #"{"id": "j", "host": "grown", "started_at": "\#(time(start["t_us"]))", "finished_at": "\#(time(finish["t_us"]))", "cpu_share": 1}"#
+                )
+                let energy = try #require(try await collector.final(id)["energy"] as? [String: Any])
+                #expect(energy["quality"] as? String == "measured")
+                #expect(energy["coverage"] as? Double == 1)
+                #expect(
+                    try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/state-grown").allSatisfy { !$0.contains("dead") }
+                )
+                try await measured.program.stop()
+            }
+        }
+    }
+
     struct Totals: Equatable {
         var jobs: Int
         var hours: [String]

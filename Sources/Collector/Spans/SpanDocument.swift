@@ -81,6 +81,13 @@ struct SpanDocument: Sendable {
                 "expected finished_at at or after started_at (\(RFC3339.format(startedAt))), found \(RFC3339.format(finishedAt))"
             )
         }
+        if let finishedAt, finishedAt - startedAt > Microseconds(366 * Microseconds.day.count) {
+            throw Problem.unprocessable(
+                "invalid-span",
+                "The span is too long",
+                "field finished_at: expected at most 366 days after started_at, found \((finishedAt - startedAt).count / Microseconds.day.count) days"
+            )
+        }
         _ = try time("queued_at")
         for name in [
             "source", "instance", "service", "activity", "team", "repository", "commit", "ref", "pipeline", "job", "host", "pool",
