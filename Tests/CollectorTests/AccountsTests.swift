@@ -316,4 +316,37 @@ import Wire
             #expect(try await farm.ledger().contains { $0.contains("cpu 150000000000,") })
         }
     }
+
+    @Test func aSpanWhoseCgroupHasDiedUsesNothingInTheHoursAfter() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(7_300)
+            let token = try await farm.token("a", host: "bremusa")
+            var reporter = Reporter(host: "bremusa")
+            var batch = reporter.batch(
+                energy: [knot(0, 0), knot(3_600, 360_000), knot(7_200, 720_000)],
+                busy: [knot(0, 0), knot(3_600, 3_600), knot(7_200, 7_200)]
+            )
+            var curve = Reporter.busy(ref: 3, origin: 7)
+            (curve.name, curve.kind) = ("cgroup/job#1", .workloadCpu)
+            batch.curves.append(curve)
+            batch.knots.append(WireKnotColumn(ref: 3, knots: [knot(600, 0), knot(1_800, 600)]))
+            var tail = WireTail()
+            (tail.ref, tail.tUs, tail.value, tail.completeUntilUs, tail.closed) = (
+                3, at(1_800).microseconds, 600_000_000, at(1_800).microseconds, true
+            )
+            batch.tails.append(tail)
+            var workload = WireWorkloadChange()
+            (workload.ref, workload.cgroup, workload.bornUs, workload.diedUs, workload.spanKey) = (
+                3, "/job", at(600).microseconds, at(1_800).microseconds, "w"
+            )
+            batch.workloads = [workload]
+            _ = try await farm.commit(batch, token: token)
+            let span = try await farm.post(#"{"id": "w", "host": "bremusa", "started_at": "2026-09-01T09:10:00Z"}"#)
+            try await farm.account()
+            let slices = try await farm.ledger().filter { $0.contains(span.jobID) }
+            #expect(slices.count == 2 && slices.allSatisfy { $0.hasSuffix("measured") })
+            // 600 s of 3600 s busy: a sixth of 80 W for an hour; then nothing.
+            #expect(slices[0].contains(",48000000000,") && slices[1].contains(",0,"))
+        }
+    }
 }

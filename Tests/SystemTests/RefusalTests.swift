@@ -209,6 +209,12 @@ import Wire
                 _ = try await collector.program.wait()
                 try await collector.startAgain()
                 #expect(try await collector.get("/v1/jobs/\(id)").status == 200)
+                // Both at once, and back before the postmaster's remains are gone.
+                let both = collector.program.errors.matches(of: /pid=(\d+)/).compactMap { Int32($0.1) }.suffix(1)
+                collector.program.signal(SIGKILL)
+                for pid in both { kill(pid, SIGKILL) }
+                try await collector.startAgain()
+                #expect(try await collector.get("/v1/jobs/\(id)").status == 200)
                 // Now the postmaster, under a collector that goes on.
                 let pids = collector.program.errors.matches(of: /pid=(\d+)/).compactMap { Int32($0.1) }.suffix(1)
                 #expect(pids.count == 1)
