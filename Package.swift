@@ -157,7 +157,7 @@ let package = Package(
         .testTarget(
             name: "SystemTests",
             dependencies: [
-                "Wire", "HTTPClient", "Postgres", "wattle", "wattle-agent", "wattle-collector",
+                "Wire", "HTTPClient", "Postgres", "TestSupport", "wattle", "wattle-agent", "wattle-collector",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Support/recorder.py"]

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// From a machine's counters to `GET /v1/jobs/{id}`, with the real programs.
@@ -108,6 +109,8 @@ import Testing
 
     @Test func aCollectorKilledInMidRunLosesNothing() async throws {
         try await Scratch.with { scratch in
+            let rounds = LongRun.rounds(short: 6, long: 40)
+            var random = RandomSource(seed: 1)
             let port = try Collector.freePort()
             let proxyPort = try Collector.freePort()
             let record = scratch.path + "/record"
@@ -123,7 +126,7 @@ import Testing
                 let environment = [
                     "WATTLE_URL": proxied, "WATTLE_TOKEN": try await collector.token("ci"), "WATTLE_SOCKET": agent.socketPath,
                 ]
-                for round in 0..<6 {
+                for round in 0..<rounds {
                     let job = try Program(
                         "wattle",
                         [
@@ -133,13 +136,14 @@ import Testing
                         environment: environment,
                         in: scratch
                     )
-                    if round == 1 || round == 3 {
+                    // At any moment: before the job's start is posted, in its middle, when its end is.
+                    if round == 1 || random.chance(0.4) {
+                        try await Task.sleep(for: .milliseconds(Int.random(in: 0...600, using: &random)))
                         collector.program.signal(SIGKILL)
                         _ = try await collector.program.wait()
+                        try await Task.sleep(for: .milliseconds(Int.random(in: 0...1_500, using: &random)))
+                        try await collector.startAgain()
                     }
-                    // In round 1 the job ends while the collector is away; in round 3 it is back in time.
-                    if round == 1 { try await Task.sleep(for: .seconds(1.5)) }
-                    if round == 1 || round == 3 { try await collector.startAgain() }
                     let finished = try await job.wait()
                     #expect(finished.code == 0)
                     #expect(!finished.errors.contains("{"), "a span was not posted: \(finished.errors)")
@@ -148,7 +152,7 @@ import Testing
                 return try await totals(collector, host: "killed")
             }
             try await proxy.stop()
-            #expect(disturbed.jobs == 6)
+            #expect(disturbed.jobs == rounds)
 
             let undisturbed = try await Scratch.with { other in
                 try await Collector.with(other) { collector in
