@@ -55,11 +55,18 @@ public struct BoundedFigure: Sendable, Hashable {
         let high = high / chosen.size
         let decimals = BoundedFigure.decimals(best: best, width: max(high - best, best - low))
         self.best = DecimalText.fixed(best, decimals)
-        self.low = low == best ? self.best : DecimalText.fixed(low, decimals, .down)
+        self.low = low == best ? self.best : BoundedFigure.lower(low, decimals)
         self.high = high == best ? self.best : DecimalText.fixed(high, decimals, .up)
         unit = chosen.name
         unitSize = chosen.size
         self.decimals = decimals
+    }
+
+    /// A lower limit far below its figure keeps one digit: 0 would say that there may have been nothing.
+    private static func lower(_ low: Double, _ decimals: Int) -> String {
+        let text = DecimalText.fixed(low, decimals, .down)
+        guard low > 0, !text.contains(where: { ("1"..."9").contains($0) }) else { return text }
+        return DecimalText.fixed(low, min(9, -DecimalText.exponent(low)), .down)
     }
 
     /// Decimals that show one digit of the width, two where it begins with 1 or 2, and two to four significant ones of the figure.
