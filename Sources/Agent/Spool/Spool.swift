@@ -374,9 +374,11 @@ actor Spool {
     ///   - refused: a batch that was refused for good, and why; it is kept as a dead letter, the queue goes on without it.
     func reseal(_ stream: StreamID, from first: UInt64, refused: (seq: UInt64, reason: String)?, at time: Timestamp) throws {
         if let refused {
-            // A batch that cannot even be read has nothing to keep.
-            let body = (try? body(stream, seq: refused.seq)) ?? []
-            let letter = SpoolRecord(kind: .deadLetter, seq: refused.seq, sealedAt: time, body: body, state: Array(refused.reason.utf8))
+            // A batch that cannot even be read is no reason to stop the queue; the letter says so.
+            var body: [UInt8] = []
+            var reason = refused.reason
+            do { body = try self.body(stream, seq: refused.seq) } catch { reason += "; the batch itself cannot be read: \(error)" }
+            let letter = SpoolRecord(kind: .deadLetter, seq: refused.seq, sealedAt: time, body: body, state: Array(reason.utf8))
             try Disk.replace("\(directory)/dead-letters/\(time.microseconds)-\(refused.seq).wsp", with: letter.bytes)
             let letters = try Disk.names(in: "\(directory)/dead-letters")
             for old in letters.dropLast(limits.deadLetters) { try Disk.remove("\(directory)/dead-letters/\(old)") }
