@@ -1,5 +1,12 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
+
+/// Each kind of sensor is a folder with a README of its own.
+let sensorReadmes = try FileManager.default.contentsOfDirectory(atPath: "\(Context.packageDirectory)/Sources/Meters")
+    .map { "\($0)/README.md" }
+    .filter { FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Sources/Meters/\($0)") }
+    .sorted()
 
 let strict = Context.environment["WATTLE_STRICT"] == "1"
 
@@ -57,7 +64,8 @@ let package = Package(
 
         // Edges.
         .target(name: "HTTPClient", dependencies: ["CLibCurl"]),
-        .target(name: "Meters", dependencies: ["Energy", "Factors"]),
+        .target(name: "Meters", dependencies: ["Energy", "Factors", "CLinux"], exclude: sensorReadmes, plugins: ["ListSensors"]),
+        .plugin(name: "ListSensors", capability: .buildTool()),
         .target(
             name: "Agent",
             dependencies: [

@@ -20,9 +20,6 @@ public enum AgentProgram {
     public static func run(_ settings: AgentSettings, log: Logger) async throws {
         let lock = try lockState(settings.stateDirectory)
         defer { close(lock) }
-        let sensors = try HostSensors.find(roots: settings.roots, packageIdle: settings.idleFloor, table: try CPUPowerTable.builtIn())
-        say(sensors, log)
-        let facts = HostFacts.gather(settings, sensors.cpu, log)
         let bootID = try HostIdentity.bootID(roots: settings.roots)
 
         let stateFile = StateFile(path: "\(settings.stateDirectory)/state.json")
@@ -43,6 +40,11 @@ public enum AgentProgram {
                 "this boot's times are \(drift / 1_000_000) s ahead of the wall clock, which was stepped; the collector's clock decides"
             )
         }
+        let sensorHost = try settings.sensorHost(clock: { timeBase.time(of: .now()) })
+        let sensors = HostSensors.find(on: sensorHost)
+        say(sensors, log)
+        let facts = HostFacts.gather(settings, sensors.cpu, log)
+        let unused = sensors.unused
         // In a tree of files this process does not run: there its own time is nobody's.
         let isVisible = access("\(settings.roots.proc)/self", F_OK) == 0
         let ownCPUTime: @Sendable () -> Microseconds = { isVisible ? ClockReading.processCPUTime() : .zero }
@@ -98,6 +100,7 @@ public enum AgentProgram {
             )
         )
         services.append(Sampler(sampling: sampling, settings: settings.sampling, log: log))
+        services.append(Rediscovery(sampling: sampling, host: sensorHost, unused: unused, log: log))
         services.append(
             LocalSocket(
                 path: settings.socket,

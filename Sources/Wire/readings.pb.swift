@@ -38,6 +38,9 @@ public nonisolated enum WireCurveKind: SwiftProtobuf.Enum, Swift.CaseIterable {
 
   /// CPU time of a workload (a cgroup), in µs.
   case workloadCpu // = 4
+
+  /// Memory of a workload over time, in byte-seconds.
+  case workloadMemory // = 5
   case UNRECOGNIZED(Int)
 
   public init() {
@@ -51,6 +54,7 @@ public nonisolated enum WireCurveKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 2: self = .hostBusy
     case 3: self = .agentCpu
     case 4: self = .workloadCpu
+    case 5: self = .workloadMemory
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -62,6 +66,7 @@ public nonisolated enum WireCurveKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .hostBusy: return 2
     case .agentCpu: return 3
     case .workloadCpu: return 4
+    case .workloadMemory: return 5
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -73,6 +78,7 @@ public nonisolated enum WireCurveKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     .hostBusy,
     .agentCpu,
     .workloadCpu,
+    .workloadMemory,
   ]
 
 }
@@ -403,6 +409,27 @@ public nonisolated struct WireWorkloadChange: Sendable {
   /// The curve of the parent workload; 0 for none.
   public var parentRef: UInt32 = 0
 
+  /// The curve of its memory; 0 where that is not measured.
+  public var memoryRef: UInt32 = 0
+
+  /// The systemd unit it is, such as actions.runner.ocaml-dune.bremusa.service; empty for none.
+  public var unit: String = String()
+
+  /// The container it is: the runtime's full id; empty for none.
+  public var containerID: String = String()
+
+  /// The Kubernetes pod it is in, as namespace/name; empty for none.
+  public var pod: String = String()
+
+  /// The container's labels that name a job or a runner.
+  public var labels: Dictionary<String,String> = [:]
+
+  /// The largest memory seen in it; 0 where that is not measured.
+  public var memoryMaxBytes: UInt64 = 0
+
+  /// How its last CPU time is known: "read", "settled" (from its parent's count), "last" (from its own last reading).
+  public var ending: String = String()
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -413,7 +440,7 @@ public nonisolated struct WireWorkloadChange: Sendable {
 fileprivate nonisolated let _protobuf_package = "wattle.v1"
 
 nonisolated extension WireCurveKind: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CURVE_KIND_UNSPECIFIED\0\u{1}CURVE_KIND_METER\0\u{1}CURVE_KIND_HOST_BUSY\0\u{1}CURVE_KIND_AGENT_CPU\0\u{1}CURVE_KIND_WORKLOAD_CPU\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0CURVE_KIND_UNSPECIFIED\0\u{1}CURVE_KIND_METER\0\u{1}CURVE_KIND_HOST_BUSY\0\u{1}CURVE_KIND_AGENT_CPU\0\u{1}CURVE_KIND_WORKLOAD_CPU\0\u{1}CURVE_KIND_WORKLOAD_MEMORY\0")
 }
 
 nonisolated extension WireReadingsBatch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -969,7 +996,7 @@ nonisolated extension WireGap: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
 
 nonisolated extension WireWorkloadChange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".WorkloadChange"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ref\0\u{1}cgroup\0\u{3}born_us\0\u{3}died_us\0\u{3}span_key\0\u{3}parent_ref\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ref\0\u{1}cgroup\0\u{3}born_us\0\u{3}died_us\0\u{3}span_key\0\u{3}parent_ref\0\u{3}memory_ref\0\u{1}unit\0\u{3}container_id\0\u{1}pod\0\u{1}labels\0\u{3}memory_max_bytes\0\u{1}ending\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -983,6 +1010,13 @@ nonisolated extension WireWorkloadChange: SwiftProtobuf.Message, SwiftProtobuf._
       case 4: try { try decoder.decodeSingularSInt64Field(value: &self.diedUs) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self.spanKey) }()
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.parentRef) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.memoryRef) }()
+      case 8: try { try decoder.decodeSingularStringField(value: &self.unit) }()
+      case 9: try { try decoder.decodeSingularStringField(value: &self.containerID) }()
+      case 10: try { try decoder.decodeSingularStringField(value: &self.pod) }()
+      case 11: try { try decoder.decodeMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: &self.labels) }()
+      case 12: try { try decoder.decodeSingularUInt64Field(value: &self.memoryMaxBytes) }()
+      case 13: try { try decoder.decodeSingularStringField(value: &self.ending) }()
       default: break
       }
     }
@@ -1007,6 +1041,27 @@ nonisolated extension WireWorkloadChange: SwiftProtobuf.Message, SwiftProtobuf._
     if self.parentRef != 0 {
       try visitor.visitSingularUInt32Field(value: self.parentRef, fieldNumber: 6)
     }
+    if self.memoryRef != 0 {
+      try visitor.visitSingularUInt32Field(value: self.memoryRef, fieldNumber: 7)
+    }
+    if !self.unit.isEmpty {
+      try visitor.visitSingularStringField(value: self.unit, fieldNumber: 8)
+    }
+    if !self.containerID.isEmpty {
+      try visitor.visitSingularStringField(value: self.containerID, fieldNumber: 9)
+    }
+    if !self.pod.isEmpty {
+      try visitor.visitSingularStringField(value: self.pod, fieldNumber: 10)
+    }
+    if !self.labels.isEmpty {
+      try visitor.visitMapField(fieldType: SwiftProtobuf._ProtobufMap<SwiftProtobuf.ProtobufString,SwiftProtobuf.ProtobufString>.self, value: self.labels, fieldNumber: 11)
+    }
+    if self.memoryMaxBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.memoryMaxBytes, fieldNumber: 12)
+    }
+    if !self.ending.isEmpty {
+      try visitor.visitSingularStringField(value: self.ending, fieldNumber: 13)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1017,6 +1072,13 @@ nonisolated extension WireWorkloadChange: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.diedUs != rhs.diedUs {return false}
     if lhs.spanKey != rhs.spanKey {return false}
     if lhs.parentRef != rhs.parentRef {return false}
+    if lhs.memoryRef != rhs.memoryRef {return false}
+    if lhs.unit != rhs.unit {return false}
+    if lhs.containerID != rhs.containerID {return false}
+    if lhs.pod != rhs.pod {return false}
+    if lhs.labels != rhs.labels {return false}
+    if lhs.memoryMaxBytes != rhs.memoryMaxBytes {return false}
+    if lhs.ending != rhs.ending {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -19,7 +19,42 @@ struct ConfigurationOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Idle power of one CPU package.", valueName: "watts"))
     var idleFloor: String?
 
-    var flags: [SettingKey: String?] { [.root: root, .procRoot: procRoot, .cgroupRoot: cgroupRoot, .idleFloor: idleFloor] }
+    @Option(help: ArgumentHelp("The socket of wattle-broker, which opens files for an agent without privileges.", valueName: "path"))
+    var brokerSocket: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Set an option of a sensor, such as msr.cpus=0,1; may be given again. 'wattle-agent detect --options' lists them.",
+            valueName: "sensor.key=value"
+        )
+    )
+    var set: [String] = []
+
+    @Option(help: ArgumentHelp("sysfs (powercap) or msr: where RAPL counters are read.", valueName: "mode"))
+    var raplMode: String?
+
+    @Option(help: ArgumentHelp("CPUs whose MSRs are read, one of each package; with --rapl-mode=msr.", valueName: "list"))
+    var msrCpus: String?
+
+    private var sensorOptions: [String: String] {
+        get throws {
+            var options = try SensorOptions.parse(set)
+            switch raplMode {
+            case nil: break
+            case "msr": options["msr.enabled"] = "yes"
+            case "sysfs", "powercap": options["msr.enabled"] = "no"
+            case let other?: throw ValidationError("--rapl-mode: expected sysfs or msr, found '\(other)'")
+            }
+            if let msrCpus { options["msr.cpus"] = msrCpus }
+            return options
+        }
+    }
+
+    var flags: [SettingKey: String?] {
+        [
+            .brokerSocket: brokerSocket, .root: root, .procRoot: procRoot, .cgroupRoot: cgroupRoot, .idleFloor: idleFloor,
+        ]
+    }
 
     /// Flags, environment, files and defaults, in this order.
     func settings(flags more: [SettingKey: String?] = [:]) throws -> AgentSettings {
@@ -27,7 +62,9 @@ struct ConfigurationOptions: ParsableArguments {
         for (key, value) in flags.merging(more, uniquingKeysWith: { $1 }) {
             if let value { given[key] = value }
         }
-        var layers = [SettingsLayer(name: "flag", values: given), SettingsLayer(environment: environment)]
+        var layers = [
+            SettingsLayer(name: "flag", values: given, sensorOptions: try sensorOptions), SettingsLayer(environment: environment),
+        ]
         if let config {
             guard let text = try read(config) else { throw ValidationError("--config \(config): expected a file, found none") }
             layers.append(try SettingsLayer(file: config, text: text, isShared: false))
@@ -44,6 +81,7 @@ struct ConfigurationOptions: ParsableArguments {
 
     private var environment: [String: String] {
         var names = SettingKey.allCases.map(\.environmentName)
+        names += SensorOptions.all.map(\.environmentName)
         names += ["HOME", "XDG_CONFIG_HOME"]
         var found: [String: String] = [:]
         for name in names {

@@ -25,7 +25,7 @@ struct Detect: ParsableCommand {
 
     func run() throws {
         let settings = try configuration.settings()
-        let sensors = try HostSensors.find(roots: settings.roots, packageIdle: settings.idleFloor, table: try CPUPowerTable.builtIn())
+        let sensors = HostSensors.find(on: try settings.sensorHost(clock: { ClockReading.now().wall }))
         let report = DetectReport(sensors)
         switch format {
         case .table: print(report.table, terminator: "")

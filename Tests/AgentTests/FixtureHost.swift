@@ -56,6 +56,11 @@ final class FixtureHost: Sendable {
 
     var roots: HostRoots { HostRoots(root: root, proc: root + "/proc", cgroup: root + "/cgroup") }
 
+    func findSensors() throws -> HostSensors {
+        let table = try CPUPowerTable.builtIn()
+        return HostSensors.find(on: try SensorHost(roots: roots, clock: { Timestamp(microseconds: 0) }, powerTable: table))
+    }
+
     func sampling(
         boot: String = "boot-a",
         resuming state: AgentState? = nil,
@@ -63,13 +68,13 @@ final class FixtureHost: Sendable {
         settings: SamplingSettings = SamplingSettings(),
         ownCPU: @escaping @Sendable () -> Microseconds = { .zero }
     ) throws -> Sampling {
-        let sensors = try HostSensors.find(roots: roots, table: try CPUPowerTable.builtIn())
+        let base = TimeBase(bootID: boot, clock: clock, resuming: state)
         return try Sampling(
-            sensors: sensors,
+            sensors: try findSensors(),
             roots: roots,
             hierarchies: try CgroupHierarchy.find(roots: roots),
             settings: settings,
-            timeBase: TimeBase(bootID: boot, clock: clock, resuming: state),
+            timeBase: base,
             resumed: state,
             processCPUTime: ownCPU
         )

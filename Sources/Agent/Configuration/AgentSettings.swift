@@ -24,6 +24,15 @@ public enum SettingKey: String, CaseIterable, Sendable {
     case cgroupRoot = "cgroup_root"
     case spoolSize = "spool_mib"
     case logLevel = "log_level"
+    case caFile = "ca_file"
+    case clientCertificate = "client_certificate"
+    case clientKey = "client_key"
+    case proxy, gzip
+    case metricsListen = "metrics_listen"
+    case brokerSocket = "broker_socket"
+    case governorSocket = "governor_socket"
+    case governorGroup = "governor_group"
+    case governorMode = "governor_mode"
 
     /// The environment's variable.
     public var environmentName: String { self == .collector ? "WATTLE_URL" : "WATTLE_\(rawValue.uppercased())" }
@@ -42,7 +51,13 @@ public enum SettingKey: String, CaseIterable, Sendable {
         case .spoolSize: "256"
         case .logLevel: "info"
         case .procRoot: "/proc"
-        case .collector, .token, .tokenFile, .host, .zone, .idleFloor, .root, .cgroupRoot: nil
+        case .gzip: "yes"
+        case .brokerSocket: "/run/wattle/broker.sock"
+        case .governorGroup: "carbon-users"
+        case .governorMode: "660"
+        case .collector, .token, .tokenFile, .host, .zone, .idleFloor, .root, .cgroupRoot, .caFile, .clientCertificate, .clientKey, .proxy,
+            .metricsListen, .governorSocket:
+            nil
         }
     }
 }
@@ -52,18 +67,25 @@ public struct SettingsLayer: Sendable {
     /// `flag`, `environment`, a file's path.
     public var name: String
     public var values: [SettingKey: String]
+    /// Options of sensors, by `<sensor>.<key>`.
+    public var sensorOptions: [String: String]
 
-    public init(name: String, values: [SettingKey: String]) {
+    public init(name: String, values: [SettingKey: String], sensorOptions: [String: String] = [:]) {
         self.name = name
         self.values = values
+        self.sensorOptions = sensorOptions
     }
 
     /// The variables of an environment. An empty one counts as not set.
     public init(environment: [String: String]) {
         name = "environment"
         values = [:]
+        sensorOptions = [:]
         for key in SettingKey.allCases {
             if let value = environment[key.environmentName], !value.isEmpty { values[key] = value }
+        }
+        for option in SensorOptions.all {
+            if let value = environment[option.environmentName], !value.isEmpty { sensorOptions[option.name] = value }
         }
     }
 
@@ -73,13 +95,16 @@ public struct SettingsLayer: Sendable {
     public init(file: String, text: String, isShared: Bool) throws(SettingsFault) {
         name = file
         values = [:]
+        sensorOptions = [:]
         do {
             let yaml = try FlatYAML(parsing: text, isShared: isShared)
             for (name, value) in yaml.values {
                 if let key = SettingKey(rawValue: name) {
                     values[key] = value
+                } else if SensorOptions.isKnown(name) {
+                    sensorOptions[name] = value
                 } else if !isShared {
-                    let known = SettingKey.allCases.map(\.rawValue).joined(separator: ", ")
+                    let known = (SettingKey.allCases.map(\.rawValue) + SensorOptions.all.map(\.name)).joined(separator: ", ")
                     throw SettingsFault(description: "\(file): expected one of the keys \(known), found '\(name)'")
                 }
             }
@@ -95,6 +120,8 @@ public struct SettingsLayer: Sendable {
 public struct AgentSettings: Sendable {
     public struct Resolved: Hashable, Sendable {
         public var key: SettingKey
+        /// The key as it is written.
+        public var name: String { key.rawValue }
         /// Nil where nothing gives it and there is no default.
         public var value: String?
         public var source: String
@@ -119,6 +146,22 @@ public struct AgentSettings: Sendable {
     public let roots: HostRoots
     public let spoolBytes: Int
     public let logLevel: String
+    /// Files of the trusted authorities and of this agent's own certificate, and a proxy's URL; nil for libcurl's defaults.
+    public let caFile: String?
+    public let clientCertificate: String?
+    public let clientKey: String?
+    public let proxy: String?
+    /// Whether batches are sent compressed.
+    public let isCompressing: Bool
+    /// `address:port` of the local metrics; nil for none.
+    public let metricsListen: String?
+    public let brokerSocket: String
+    /// The socket that speaks the carbon-ops governor's protocol; nil for none.
+    public let governorSocket: String?
+    public let governorGroup: String
+    public let governorMode: UInt16
+    /// By `<sensor>.<key>`, each with where it came from.
+    public let sensorOptions: [String: (value: String, source: String)]
 
     /// - Parameters:
     ///   - layers: the first that has a key wins.
@@ -163,6 +206,25 @@ public struct AgentSettings: Sendable {
             cgroup: reader.text(.cgroupRoot) == nil ? nil : try reader.path(.cgroupRoot)
         )
         spoolBytes = Int(try reader.number(.spoolSize, 1...1_048_576, "MiB")) << 20
+        caFile = reader.text(.caFile)
+        clientCertificate = reader.text(.clientCertificate)
+        clientKey = reader.text(.clientKey)
+        if clientKey != nil, clientCertificate == nil { throw reader.fault(.clientCertificate, "a file, because client_key is given") }
+        proxy = reader.text(.proxy)
+        isCompressing = try reader.choice(.gzip)
+        metricsListen = reader.text(.metricsListen)
+        brokerSocket = try reader.path(.brokerSocket)
+        governorSocket = reader.text(.governorSocket) == nil ? nil : try reader.path(.governorSocket)
+        governorGroup = try reader.name(.governorGroup, longest: 64)
+        guard let mode = reader.text(.governorMode).flatMap({ UInt16($0, radix: 8) }), mode <= 0o777 else {
+            throw reader.fault(.governorMode, "an octal file mode such as 660")
+        }
+        governorMode = mode
+        var options: [String: (value: String, source: String)] = [:]
+        for layer in layers.reversed() {
+            for (name, value) in layer.sensorOptions { options[name] = (value, layer.name) }
+        }
+        sensorOptions = options
         let level = reader.text(.logLevel) ?? "info"
         let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
         guard levels.contains(level) else { throw reader.fault(.logLevel, "one of \(levels.joined(separator: ", "))") }
@@ -175,7 +237,13 @@ public struct AgentSettings: Sendable {
             let value = row.value.map { row.key == .token ? Self.masked($0) : $0 } ?? "-"
             return [row.key.rawValue, value, row.source]
         }
-        return TextTable.render(header: ["key", "value", "source"], rows: rows)
+        let options = SensorOptions.all.map { option -> [String] in
+            let given = sensorOptions[option.name]
+            return [option.name, given?.value ?? option.standard ?? "-", given?.source ?? "default"]
+        }
+        let others = sensorOptions.keys.filter { name in !SensorOptions.all.contains { $0.name == name } }.sorted()
+        let further = others.map { [$0, sensorOptions[$0]?.value ?? "-", sensorOptions[$0]?.source ?? "-"] }
+        return TextTable.render(header: ["key", "value", "source"], rows: rows + options + further)
     }
 
     private static func masked(_ token: String) -> String { token.count > 12 ? "\(token.prefix(4))...(masked)" : "(masked)" }
@@ -200,6 +268,14 @@ public struct AgentSettings: Sendable {
         }
 
         private static func short(_ number: Double) -> String { number == number.rounded() ? "\(Int64(saturating: number))" : "\(number)" }
+
+        func choice(_ key: SettingKey) throws(SettingsFault) -> Bool {
+            switch text(key) {
+            case "yes", "true", "on", "1": return true
+            case "no", "false", "off", "0": return false
+            default: throw fault(key, "yes or no")
+            }
+        }
 
         func path(_ key: SettingKey) throws(SettingsFault) -> String {
             guard let path = text(key), !path.utf8.contains(0) else { throw fault(key, "a path") }

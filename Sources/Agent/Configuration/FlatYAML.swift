@@ -23,7 +23,8 @@ struct FlatYAML: Hashable, Sendable {
                 if line.drop(while: { $0 == " " || $0 == "\t" }).first == "#" || isShared { continue }
                 throw Fault(line: i + 1, expected: "key: value at the start of the line", found: "'\(line.prefix(40))'")
             }
-            guard let colon = line.firstIndex(of: ":"), line[..<colon].allSatisfy({ $0.isLetter || $0.isNumber || $0 == "_" || $0 == "-" }),
+            guard let colon = line.firstIndex(of: ":"),
+                line[..<colon].allSatisfy({ $0.isLetter || $0.isNumber || $0 == "_" || $0 == "-" || $0 == "." }),
                 case let rest = line[line.index(after: colon)...], rest.isEmpty || rest.first == " " || rest.first == "\t"
             else {
                 if isShared { continue }

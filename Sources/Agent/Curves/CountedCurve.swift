@@ -23,6 +23,7 @@ struct CountedCurve {
     private let absence: Absence
     private(set) var value: Int64 = 0
     private var resumed: (isSameBoot: Bool, time: Timestamp)?
+    private var pendingGap: Gap.Cause?
 
     /// - Parameter maximumRate: in the curve's unit per µs.
     init(announcement: WireCurveAnnouncement, modulus: Int64?, maximumRate: Double, absence: Absence) {
@@ -46,10 +47,15 @@ struct CountedCurve {
         resumed = (isSameBoot, time)
     }
 
+    /// The source was away and is there again: its driver was loaded anew, so that its count may have begun anew too.
+    mutating func sourceBegunAnew() { pendingGap = .reset }
+
     /// Takes a raw reading.
     ///
-    /// - Parameter isSuspended: the host was suspended since the last reading, and with it what feeds the counter.
-    mutating func read(raw: Int64, at time: Timestamp, flags: KnotFlags = [], isSuspended: Bool = false) {
+    /// - Parameter gap: why nothing is known of the time since the last reading: the host was suspended, the sensor was silent.
+    mutating func read(raw: Int64, at time: Timestamp, flags: KnotFlags = [], gap: Gap.Cause? = nil) {
+        let gap = gap ?? pendingGap
+        pendingGap = nil
         let resumed = self.resumed
         self.resumed = nil
         if let resumed, absence != .counted {
@@ -66,10 +72,10 @@ struct CountedCurve {
                 return
             }
         }
-        if isSuspended, let last = recorder.tail, last.time < time {
+        if let gap, let last = recorder.tail, last.time < time {
             let most = Int64(saturating: counter.maximumRate * Double((time - last.time).count))
             counter = CounterUnwrapping(modulus: counter.modulus, maximumRate: counter.maximumRate, lastRaw: raw, lastTime: time)
-            recorder.addAfterGap(time: time, low: 0, high: most, cause: .suspend, flags: flags)
+            recorder.addAfterGap(time: time, low: 0, high: most, cause: gap, flags: flags)
             return
         }
         // The agent's own count begins anew with each process, whatever the boot.

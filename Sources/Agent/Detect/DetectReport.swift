@@ -47,7 +47,8 @@ public struct DetectReport: Sendable {
         case .core, .uncore: "a part of its package"
         case .psys: "contains the packages, which are measured by themselves"
         case .node: "contains everything; it fixes the amount, the inner meters the shape"
-        case .package, .dram, .gpu: "contained in another meter of the cover"
+        case .module: "contains its package; it fixes the amount, the inner meters the shape"
+        case .package, .dram, .gpu, .io: "contained in another meter of the cover"
         }
     }
 

@@ -18,7 +18,6 @@ struct Sampler: Service {
     }
 
     private func loop(_ wakeUp: WakeUp) {
-        let period = sampling.withLock { $0.hasFastMeters } ? settings.fastPeriod : settings.slowPeriod
         var next = ClockReading.now().monotonic
         var nextFull = next
         while !wakeUp.isStopping {
@@ -26,7 +25,10 @@ struct Sampler: Service {
             let isFull = now >= nextFull
             if isFull { nextFull = Self.deadline(after: now, from: nextFull, every: settings.slowPeriod) }
             // The clock is read again within the lock, which may have been waited for.
-            sampling.withLock { _ = $0.sample(isFull ? .all : .fast, at: .now()) }
+            let period = sampling.withLock { sampling in
+                sampling.sample(isFull ? .all : .fast, at: .now())
+                return sampling.fastPeriod
+            }
             next = Self.deadline(after: now, from: next, every: period)
             wakeUp.wait(untilMonotonic: next)
         }

@@ -6,29 +6,19 @@ import Wire
 /// Everything that is measured on this host: meters, busy time, the agent itself, workloads. Holds no clock and no thread: each
 /// operation is given the time at which it reads.
 struct Sampling {
-    private struct Metered {
-        var meter: any Meter
-        var curve: CountedCurve
-        var isFailing = false
-    }
-
     let timeBase: TimeBase
     let settings: SamplingSettings
     private let hierarchies: [CgroupHierarchy]
     private let processCPUTime: @Sendable () -> Microseconds
-    private let cover: Set<String>
 
-    private var meters: [Metered] = []
+    private(set) var meters: MeterBank
     private var stat: ProcStatReader
     private var busy: CountedCurve
     private var agent: CountedCurve
     private var cpus = 1
     private var workloads: [Workload] = []
     private var spans: Set<String> = []
-    /// Curves of meters that were here in an earlier run and are not now; kept so that their counts can continue.
-    private var dormant: [AgentState.Curve] = []
-    private var dormantToClose: [AgentState.Curve] = []
-    private var nextRef: UInt32
+    private var numbers: CurveNumbers
     private var generation: UInt64
     private var lastReading: ClockReading?
     private var lastFull: Timestamp?
@@ -57,86 +47,54 @@ struct Sampling {
         self.hierarchies = hierarchies
         self.processCPUTime = processCPUTime
         self.drawOrigin = drawOrigin
-        cover = sensors.cover
         stat = try ProcStatReader(roots: roots)
         cpus = try stat.read().cpus
         generation = resumed?.generation ?? 0
         let isSameBoot = resumed?.bootID == timeBase.bootID
-        let known = Dictionary((resumed?.curves ?? []).map { ($0.name, $0) }, uniquingKeysWith: { $1 })
-        var next = isSameBoot ? max(1, resumed?.nextRef ?? 1) : 1
-        var used: Set<String> = []
-
+        numbers = CurveNumbers(next: isSameBoot ? resumed?.nextRef ?? 1 : 1)
+        let own = ["cpu/busy", "agent/cpu"]
         busy = CountedCurve(
-            announcement: Self.cpuAnnouncement("cpu/busy", .hostBusy, sensor: "proc", settings),
+            announcement: Self.cpuAnnouncement(own[0], .hostBusy, sensor: "proc", settings),
             modulus: nil,
             maximumRate: Double(cpus),
             absence: .counted
         )
         agent = CountedCurve(
-            announcement: Self.cpuAnnouncement("agent/cpu", .agentCpu, sensor: "proc", settings),
+            announcement: Self.cpuAnnouncement(own[1], .agentCpu, sensor: "proc", settings),
             modulus: nil,
             maximumRate: Double(cpus),
             absence: .nothing
         )
-        var curves = [busy, agent] + sensors.meters.map { Self.curve(of: $0, isInCover: sensors.cover.contains($0.place.name), settings) }
-        for i in curves.indices {
-            let name = curves[i].announcement.name
-            used.insert(name)
-            curves[i].announcement.ref = Self.number(isSameBoot ? known[name]?.ref : nil, next: &next)
-            if let state = known[name] {
-                curves[i].resume(state, isSameBoot: isSameBoot)
-            } else {
-                curves[i].announcement.origin = drawOrigin()
-            }
-        }
-        busy = curves[0]
-        agent = curves[1]
-        meters = zip(sensors.meters, curves.dropFirst(2)).map { Metered(meter: $0, curve: $1) }
-        for var state in known.values.sorted(by: { $0.name < $1.name }) where !used.contains(state.name) {
-            state.ref = Self.number(isSameBoot ? state.ref : nil, next: &next)
-            dormant.append(state)
-            news.append("\(state.name) was measured before and is not there now; its count waits at \(state.value) µJ")
-        }
-        dormantToClose = dormant
-        nextRef = next
+        let known = Dictionary((resumed?.curves ?? []).map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        meters = MeterBank(
+            settings: settings,
+            resumed: known.values.filter { !own.contains($0.name) }.sorted { $0.name < $1.name },
+            drawOrigin: drawOrigin
+        )
+        Self.begin(&busy, known[own[0]], isSameBoot: isSameBoot, numbers: &numbers, drawOrigin)
+        Self.begin(&agent, known[own[1]], isSameBoot: isSameBoot, numbers: &numbers, drawOrigin)
+        meters.adopt(sensors, at: nil, isSameBoot: isSameBoot, numbers: &numbers)
         for state in resumed?.workloads ?? [] { resume(state, isSameBoot: isSameBoot) }
     }
 
-    private static func number(_ known: UInt32?, next: inout UInt32) -> UInt32 {
-        if let known {
-            next = max(next, known + 1)
-            return known
+    private static func begin(
+        _ curve: inout CountedCurve,
+        _ state: AgentState.Curve?,
+        isSameBoot: Bool,
+        numbers: inout CurveNumbers,
+        _ drawOrigin: () -> UInt64
+    ) {
+        curve.announcement.ref = numbers.take(isSameBoot ? state?.ref : nil)
+        if let state {
+            curve.resume(state, isSameBoot: isSameBoot)
+        } else {
+            curve.announcement.origin = drawOrigin()
         }
-        defer { next += 1 }
-        return next
     }
 
-    private static func curve(of meter: any Meter, isInCover: Bool, _ settings: SamplingSettings) -> CountedCurve {
-        var announcement = WireCurveAnnouncement()
-        announcement.name = meter.place.name
-        announcement.kind = .meter
-        announcement.zone = meter.place.zone.rawValue
-        announcement.sensor = meter.sensor
-        announcement.quality = meter.place.quality.rawValue
-        announcement.inCover = isInCover
-        announcement.epsilon = settings.energyEpsilon.microjoules
-        announcement.samplePeriodUs = UInt64((meter.cadence == .fast ? settings.fastPeriod : settings.slowPeriod).count)
-        announcement.pMaxUw = UInt64(max(0, meter.maximumPower.microwatts))
-        if let idle = meter.idlePower {
-            announcement.pIdleUw = UInt64(max(0, idle.best.microwatts))
-            announcement.pIdleLowUw = UInt64(max(0, idle.low.microwatts))
-            announcement.pIdleHighUw = UInt64(max(0, idle.high.microwatts))
-        }
-        announcement.boundLowPpm = UInt32(clamping: Int64(saturating: (meter.boundRatios.low * 1e6).rounded(.down)))
-        announcement.boundHighPpm = UInt32(clamping: Int64(saturating: (meter.boundRatios.high * 1e6).rounded(.up)))
-        announcement.basis = meter.basis
-        let modulus: Int64?
-        let absence: CountedCurve.Absence
-        switch meter.counting {
-        case .hardware(let value): (modulus, absence) = (value, .counted)
-        case .program: (modulus, absence) = (nil, .unknown)
-        }
-        return CountedCurve(announcement: announcement, modulus: modulus, maximumRate: meter.maximumPower.watts, absence: absence)
+    /// Takes up meters that were found while it runs.
+    mutating func adopt(_ sensors: HostSensors, at clock: ClockReading) {
+        meters.adopt(sensors, at: timeBase.time(of: clock), isSameBoot: true, numbers: &numbers)
     }
 
     private static func cpuAnnouncement(
@@ -159,9 +117,13 @@ struct Sampling {
 
     // MARK: Reading
 
-    /// Whether any meter is worth reading more than once a second.
-    var hasFastMeters: Bool { meters.contains { $0.meter.cadence == .fast } }
     var isSpanRunning: Bool { !spans.isEmpty || workloads.contains { $0.died == nil } }
+
+    /// Time between two readings of the fast meters: as configured, or as often as the quickest of them can wrap.
+    var fastPeriod: Microseconds {
+        let period = meters.hasFastMeters ? settings.fastPeriod : settings.slowPeriod
+        return max(.milliseconds(1), min(period, meters.longestPeriod ?? period))
+    }
 
     enum Depth {
         /// The fast meters.
@@ -179,22 +141,7 @@ struct Sampling {
         let isSuspended = wasSuspended(until: clock)
         // A suspend is seen once, so every meter must be read at it.
         let depth = isSuspended && depth == .fast ? .host : depth
-        for i in meters.indices where depth != .fast || meters[i].meter.cadence == .fast {
-            do throws(SensorFault) {
-                let raw = try meters[i].meter.read(at: time)
-                meters[i].curve.read(raw: raw, at: time, flags: flags, isSuspended: isSuspended)
-                if meters[i].isFailing {
-                    meters[i].isFailing = false
-                    news.append("\(meters[i].meter.place.name) answers again")
-                }
-            } catch {
-                // A counter goes on counting: its next reading has the energy of the time in between.
-                if !meters[i].isFailing {
-                    meters[i].isFailing = true
-                    news.append("\(meters[i].meter.place.name) does not answer: \(error)")
-                }
-            }
-        }
+        meters.read(onlyFast: depth == .fast, at: time, flags: flags, isSuspended: isSuspended)
         guard depth != .fast else { return time }
         do throws(SensorFault) {
             let now = try stat.read()
@@ -233,7 +180,7 @@ struct Sampling {
     /// What happened that an operator should know, since the last call.
     mutating func takeNews() -> [String] {
         defer { news = [] }
-        return news
+        return meters.takeNews() + news
     }
 
     // MARK: Spans and workloads
@@ -345,7 +292,7 @@ struct Sampling {
 
     private mutating func register(_ key: String, _ place: Place, _ source: CgroupCPUTime, born: Timestamp) {
         var announcement = Self.cpuAnnouncement("cgroup\(place.cgroup)#\(born.microseconds)", .workloadCpu, sensor: "cgroup", settings)
-        announcement.ref = Self.number(nil, next: &nextRef)
+        announcement.ref = numbers.take(nil)
         announcement.origin = drawOrigin()
         announcement.epsilon *= factor
         let curve = CountedCurve(announcement: announcement, modulus: nil, maximumRate: Double(cpus), absence: .counted)
@@ -364,7 +311,7 @@ struct Sampling {
 
     private mutating func resume(_ state: AgentState.Workload, isSameBoot: Bool) {
         var announcement = Self.cpuAnnouncement(state.curve.name, .workloadCpu, sensor: "cgroup", settings)
-        announcement.ref = Self.number(isSameBoot ? state.curve.ref : nil, next: &nextRef)
+        announcement.ref = numbers.take(isSameBoot ? state.curve.ref : nil)
         var curve = CountedCurve(announcement: announcement, modulus: nil, maximumRate: Double(cpus), absence: .counted)
         curve.resume(state.curve, isSameBoot: isSameBoot)
         let kind: CgroupHierarchy.Kind = state.isUnified ? .unified : .cpuacct
@@ -417,38 +364,16 @@ struct Sampling {
     }
 
     private func figures(at time: Timestamp) -> HostSnapshot {
-        let chosen = meters.filter { cover.contains($0.meter.place.name) }
-        var components: [Component: Int64] = [:]
-        var idle: [Component: UInt64] = [:]
-        var idleUnknown: Set<Component> = []
-        for metered in chosen {
-            let component = metered.meter.place.zone.component
-            components[component, default: 0] += metered.curve.value
-            idle[component, default: 0] += metered.curve.announcement.pIdleUw
-            if !metered.curve.announcement.hasPIdleUw { idleUnknown.insert(component) }
-        }
-        return HostSnapshot(
-            time: time,
-            meters: meters.map { ($0.meter.place.name, $0.curve.value) },
-            cover: components.values.reduce(0, +),
-            components: components,
-            quality: chosen.map(\.meter.place.quality).max() ?? .unknown,
-            basis: chosen.map(\.curve.announcement.basis).joined(separator: "; "),
-            boundLow: chosen.map(\.curve.announcement.boundLowPpm).min() ?? 0,
-            boundHigh: chosen.map(\.curve.announcement.boundHighPpm).max() ?? 0,
-            idlePower: idle.filter { !idleUnknown.contains($0.key) },
-            busy: busy.value,
-            agentCPU: agent.value,
-            cpus: cpus,
-            cpuTime: nil
-        )
+        var snapshot = HostSnapshot(time: time, busy: busy.value, agentCPU: agent.value, cpus: cpus)
+        meters.figures(into: &snapshot)
+        return snapshot
     }
 
     // MARK: Sealing
 
     /// Makes every curve's latest sample a knot: the agent is about to stop.
     mutating func forceTails() {
-        for i in meters.indices { meters[i].curve.force() }
+        meters.forceTails()
         busy.force()
         agent.force()
         for i in workloads.indices { workloads[i].curve.force() }
@@ -456,7 +381,7 @@ struct Sampling {
 
     /// Announce every live curve again with the next batch.
     mutating func announceAll() {
-        for i in meters.indices { meters[i].curve.isAnnounced = false }
+        meters.announceAll()
         busy.isAnnounced = false
         agent.isAnnounced = false
         for i in workloads.indices { workloads[i].curve.isAnnounced = false }
@@ -466,22 +391,14 @@ struct Sampling {
     mutating func setCoarseness(_ factor: Int64) {
         guard factor != self.factor else { return }
         self.factor = factor
-        func set(_ curve: inout CountedCurve, _ epsilon: Int64) {
-            let (product, overflows) = epsilon.multipliedReportingOverflow(by: factor)
-            let coarse = overflows ? epsilon : product
-            curve.setEpsilon(coarse)
-            // Knots that were settled may be thinned by as much again.
-            curve.announcement.epsilon = factor == 1 ? epsilon : coarse * 2
-            curve.isAnnounced = false
-        }
-        for i in meters.indices { set(&meters[i].curve, settings.energyEpsilon.microjoules) }
-        set(&busy, settings.cpuEpsilon.count)
-        set(&agent, settings.cpuEpsilon.count)
-        for i in workloads.indices { set(&workloads[i].curve, settings.cpuEpsilon.count) }
+        meters.setCoarseness(factor)
+        MeterBank.coarsen(&busy, settings.cpuEpsilon.count, factor)
+        MeterBank.coarsen(&agent, settings.cpuEpsilon.count, factor)
+        for i in workloads.indices { MeterBank.coarsen(&workloads[i].curve, settings.cpuEpsilon.count, factor) }
     }
 
     /// Refs of the curves whose unit is µJ.
-    var energyRefs: Set<UInt32> { Set(meters.map(\.curve.announcement.ref)) }
+    var energyRefs: Set<UInt32> { meters.energyRefs }
 
     /// Takes what was gathered since the last call; workloads that have died are let go.
     mutating func take() -> Sealable {
@@ -491,22 +408,17 @@ struct Sampling {
                 generation: generation,
                 bootID: timeBase.bootID,
                 wallOffset: timeBase.offset.count,
-                nextRef: nextRef,
+                nextRef: numbers.next,
                 curves: [],
                 workloads: []
             )
         )
-        for i in meters.indices {
-            Self.take(&meters[i].curve, into: &sealable)
-            if let state = meters[i].curve.state { sealable.state.curves.append(state) }
-        }
-        Self.take(&busy, into: &sealable)
-        Self.take(&agent, into: &sealable)
-        sealable.state.curves += [busy.state, agent.state].compactMap { $0 } + dormant
-        for state in dormantToClose { Self.close(state, in: &sealable) }
-        dormantToClose = []
+        meters.take(into: &sealable)
+        sealable.take(&busy)
+        sealable.take(&agent)
+        sealable.state.curves += [busy.state, agent.state].compactMap { $0 }
         for i in workloads.indices {
-            Self.take(&workloads[i].curve, isClosed: workloads[i].died != nil, into: &sealable)
+            sealable.take(&workloads[i].curve, isClosed: workloads[i].died != nil)
             if workloads[i].isChanged, workloads[i].curve.tail != nil {
                 sealable.workloads.append(workloads[i].change)
                 workloads[i].isChanged = false
@@ -515,49 +427,5 @@ struct Sampling {
         }
         workloads.removeAll { $0.died != nil }
         return sealable
-    }
-
-    private static func take(_ curve: inout CountedCurve, isClosed: Bool = false, into sealable: inout Sealable) {
-        guard let tail = curve.tail else { return }
-        let ref = curve.announcement.ref
-        if !curve.isAnnounced {
-            curve.isAnnounced = true
-            sealable.announcements.append(curve.announcement)
-        }
-        if isClosed { curve.force() } else { sealable.live.append(curve.announcement) }
-        let (knots, gaps) = curve.take()
-        if !knots.isEmpty { sealable.columns.append(Sealable.Column(ref: ref, knots: knots)) }
-        for gap in gaps {
-            var wire = WireGap()
-            wire.ref = ref
-            wire.fromUs = gap.interval.start.microseconds
-            wire.toUs = gap.interval.end.microseconds
-            wire.low = gap.low
-            wire.high = gap.high
-            wire.cause = gap.cause.rawValue
-            sealable.gaps.append(wire)
-        }
-        sealable.tails.append(wireTail(ref, time: tail.time.microseconds, value: tail.value, isClosed: isClosed))
-    }
-
-    /// A meter that is not there any more: complete, so that nobody waits for it. It is announced as what it was, because what it
-    /// measured stays in the cover of its time.
-    private static func close(_ state: AgentState.Curve, in sealable: inout Sealable) {
-        guard let bytes = state.announced else { return }
-        var announcement: WireCurveAnnouncement
-        do { announcement = try WireCurveAnnouncement(serializedBytes: [UInt8](bytes)) } catch { return }
-        announcement.ref = state.ref
-        sealable.announcements.append(announcement)
-        sealable.tails.append(wireTail(state.ref, time: state.time, value: state.value, isClosed: true))
-    }
-
-    private static func wireTail(_ ref: UInt32, time: Int64, value: Int64, isClosed: Bool) -> WireTail {
-        var tail = WireTail()
-        tail.ref = ref
-        tail.tUs = time
-        tail.value = value
-        tail.completeUntilUs = time
-        tail.closed = isClosed
-        return tail
     }
 }

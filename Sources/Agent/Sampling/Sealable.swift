@@ -17,6 +17,42 @@ struct Sealable {
     var live: [WireCurveAnnouncement] = []
     var state: AgentState
 
+    /// Takes what a curve has gathered since the last batch.
+    ///
+    /// - Parameter isClosed: it has ended, and nobody need wait for it.
+    mutating func take(_ curve: inout CountedCurve, isClosed: Bool = false) {
+        guard let tail = curve.tail else { return }
+        let ref = curve.announcement.ref
+        if !curve.isAnnounced {
+            curve.isAnnounced = true
+            announcements.append(curve.announcement)
+        }
+        if isClosed { curve.force() } else { live.append(curve.announcement) }
+        let (knots, gaps) = curve.take()
+        if !knots.isEmpty { columns.append(Column(ref: ref, knots: knots)) }
+        for gap in gaps {
+            var wire = WireGap()
+            wire.ref = ref
+            wire.fromUs = gap.interval.start.microseconds
+            wire.toUs = gap.interval.end.microseconds
+            wire.low = gap.low
+            wire.high = gap.high
+            wire.cause = gap.cause.rawValue
+            self.gaps.append(wire)
+        }
+        tails.append(Self.tail(ref, time: tail.time.microseconds, value: tail.value, isClosed: isClosed))
+    }
+
+    static func tail(_ ref: UInt32, time: Int64, value: Int64, isClosed: Bool) -> WireTail {
+        var tail = WireTail()
+        tail.ref = ref
+        tail.tUs = time
+        tail.value = value
+        tail.completeUntilUs = time
+        tail.closed = isClosed
+        return tail
+    }
+
     var knotCount: Int { columns.reduce(0) { $0 + $1.knots.count } }
 
     /// Adds what was gathered later.

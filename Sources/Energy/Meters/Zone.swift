@@ -4,10 +4,14 @@ public enum Zone: String, Sendable, CaseIterable {
     case node
     /// The platform as RAPL sees it; contains the packages and usually the memory.
     case psys
+    /// One socket with all that is on its module: Grace with its memory, a superchip with its GPU.
+    case module
     case package
     case core, uncore
     case dram
     case gpu
+    /// What hangs on a socket beside its cores: Altra's I/O power, SysIO.
+    case io
 
     /// The component whose account the energy goes to.
     public var component: Component {
@@ -15,7 +19,7 @@ public enum Zone: String, Sendable, CaseIterable {
         case .package, .core, .uncore: .cpu
         case .dram: .dram
         case .gpu: .gpu
-        case .node, .psys: .rest
+        case .node, .psys, .module, .io: .rest
         }
     }
 }
@@ -36,13 +40,19 @@ public struct MeterPlace: Hashable, Sendable {
     public var zone: Zone
     /// The package (socket) the zone belongs to; nil for the whole host.
     public var package: Int?
+    /// The die of the package, or the device of a zone that a host has several of; nil for all of it.
+    public var die: Int?
     public var quality: Quality
+    /// Name of the meter that this one is a part of, where the sensor itself says so; the zones' own order holds anyway.
+    public var inside: String?
 
-    public init(name: String, zone: Zone, package: Int?, quality: Quality) {
+    public init(name: String, zone: Zone, package: Int?, die: Int? = nil, quality: Quality, inside: String? = nil) {
         self.name = name
         self.zone = zone
         self.package = package
+        self.die = die
         self.quality = quality
+        self.inside = inside
     }
 }
 

@@ -9,11 +9,9 @@ public final class SensorFile {
     private var buffer: UnsafeMutableRawBufferPointer
 
     /// - Throws: `SensorFault` with the `errno` of `open`.
-    public init(_ path: String, capacity: Int = 64) throws(SensorFault) {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw SensorFault(path: path, errno: errno) }
+    public init(_ path: String, capacity: Int = 64, files: any FileOpening = DirectFiles()) throws(SensorFault) {
+        descriptor = try files.open(path)
         self.path = path
-        self.descriptor = descriptor
         buffer = .allocate(byteCount: max(16, capacity), alignment: 16)
     }
 

@@ -9,10 +9,7 @@ struct PowercapDiscovery {
     /// Where no limit is published a package is taken to draw at most this.
     static let defaultMaximumPower = Power(watts: 1_000)
 
-    let roots: HostRoots
-    let vendor: CPUVendor
-    /// Power at idle of a package.
-    let packageIdle: UtilisationModel.Point?
+    let host: SensorHost
 
     private struct Candidate {
         var zone: PowercapZone
@@ -23,7 +20,7 @@ struct PowercapDiscovery {
     }
 
     func find() -> (meters: [PowercapMeter], notFit: [UnusedSensor]) {
-        let directory = roots.path("/sys/class/powercap")
+        let directory = host.roots.path("/sys/class/powercap")
         let names: [String]
         do throws(SensorFault) {
             names = try SensorText.names(in: directory)
@@ -107,7 +104,7 @@ struct PowercapDiscovery {
                 return false
             }
             // AMD counts per package and shows the same counter once a die; Intel's dies have counters of their own.
-            if vendor == .amd, siblings.contains(where: { ($0.die ?? 0) < die }) {
+            if host.cpu.vendor == .amd, siblings.contains(where: { ($0.die ?? 0) < die }) {
                 unused.append(
                     UnusedSensor(
                         name: "powercap/\(candidate.zone.directory)",
@@ -126,14 +123,14 @@ struct PowercapDiscovery {
         guard range > 0, range < 1 << 62 else {
             throw SensorFault(path: rangePath, kind: .malformed(expected: "the largest value in µJ, from 1 to 2^62", found: "\(range)"))
         }
-        let energy = try SensorFile("\(candidate.path)/energy_uj")
+        let energy = try SensorFile("\(candidate.path)/energy_uj", files: host.files)
         let limit = publishedLimit(candidate.path)
         let zone = candidate.kind
         var meter = PowercapMeter(
             place: MeterPlace(name: "powercap/\(candidate.zone.directory)", zone: zone, package: candidate.package, quality: .measured),
             modulus: CounterUnwrapping.powercapModulus(maxEnergyRangeMicrojoules: range),
             maximumPower: limit ?? Self.defaultMaximumPower,
-            idlePower: zone == .package ? packageIdle : nil,
+            idlePower: zone == .package ? host.packageIdle : nil,
             basis: "RAPL counter \(candidate.zone.label)\(zone == .package ? "" : candidate.package.map { " of package \($0)" } ?? ""), "
                 + "wraps at \(range / 1_000_000) J, at most \(Int64(saturating: (limit ?? Self.defaultMaximumPower).watts.rounded())) W "
                 + (limit == nil ? "(assumed)" : "(published)"),

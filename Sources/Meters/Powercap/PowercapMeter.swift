@@ -23,11 +23,11 @@ public struct PowercapMeter: Meter {
         self.energy = energy
     }
 
-    public mutating func read(at time: Timestamp) throws(SensorFault) -> Int64 {
+    public mutating func read(at time: Timestamp) throws(SensorFault) -> MeterReading {
         let raw = try energy.number()
         guard raw < modulus else {
             throw SensorFault(path: energy.path, kind: .malformed(expected: "less than the modulus \(modulus)", found: "\(raw)"))
         }
-        return raw
+        return MeterReading(raw)
     }
 }

@@ -42,7 +42,7 @@ public struct UtilisationMeter: Meter {
         }
     }
 
-    public mutating func read(at time: Timestamp) throws(SensorFault) -> Int64 {
+    public mutating func read(at time: Timestamp) throws(SensorFault) -> MeterReading {
         let now = try stat.read()
         if let last, last.time < time {
             let elapsed = time - last.time
@@ -54,7 +54,7 @@ public struct UtilisationMeter: Meter {
             total += perThread.scaled(by: Double(now.cpus)).microjoules(over: elapsed, busy: counted, cpus: now.cpus)
         }
         if last.map({ $0.time < time }) ?? true { last = (time, now.busy) }
-        return Int64(saturating: total.rounded(.down))
+        return MeterReading(Int64(saturating: total.rounded(.down)))
     }
 }
 

@@ -35,7 +35,13 @@ final class LocalMeters: Sendable {
         var needsModel = true
         do {
             if LocalMeters.hasCounters(roots) {
-                let found = try HostSensors.find(roots: roots, table: try CPUPowerTable(csv: LocalMeters.firstRow(of: Factors.cpuPowerCSV)))
+                let found = HostSensors.find(
+                    on: try SensorHost(
+                        roots: roots,
+                        clock: LocalMeters.monotonicNow,
+                        powerTable: try CPUPowerTable(csv: LocalMeters.firstRow(of: Factors.cpuPowerCSV))
+                    )
+                )
                 for meter in found.meters where found.cover.contains(meter.place.name) && meter.place.quality != .modelled {
                     let modulus: Int64? = if case .hardware(let modulus) = meter.counting { modulus } else { nil }
                     counters.append(
@@ -73,8 +79,9 @@ final class LocalMeters: Sendable {
             var counted: [Component: Energy] = [:]
             for index in state.counters.indices {
                 do throws(SensorFault) {
-                    let raw = try state.counters[index].meter.read(at: monotonic)
-                    switch state.counters[index].unwrapping.read(raw: raw, at: monotonic) {
+                    let reading = try state.counters[index].meter.read(at: monotonic)
+                    if reading.gap != nil { state.isPartial = true }
+                    switch state.counters[index].unwrapping.read(raw: reading.count, at: reading.time ?? monotonic) {
                     case .first: break
                     case .exactly(let increase): state.counters[index].total += increase
                     case .between(let low, _, _):

@@ -19,8 +19,11 @@ public protocol Meter {
     /// What the figures rest on, for people.
     var basis: String { get }
 
-    /// The raw count in µJ. `time` is the instant of the reading, on a clock that goes on while the host is suspended.
-    mutating func read(at time: Timestamp) throws(SensorFault) -> Int64
+    /// Reads now. `time` is the instant of the call, on a clock that goes on while the host is suspended. Allocates nothing and
+    /// does not wait: a sensor that takes more than a millisecond is asked on a thread of its own.
+    ///
+    /// - Throws: `SensorFault`; `isVanished` where the device is gone, and must be found anew should it come back.
+    mutating func read(at time: Timestamp) throws(SensorFault) -> MeterReading
 }
 
 /// What a raw count means beyond the program that reads it.

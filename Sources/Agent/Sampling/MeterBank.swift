@@ -1,0 +1,321 @@
+import Energy
+import Meters
+import SwiftProtobuf
+import Wire
+
+/// The host's meters with their curves: those that answer, those in trouble, those that were here before.
+struct MeterBank {
+    private struct Metered {
+        var meter: any Meter
+        var curve: CountedCurve
+        var trouble: Trouble?
+    }
+
+    /// A meter that does not answer.
+    private struct Trouble {
+        var since: Timestamp
+        /// Its device is gone: it must be found anew.
+        var isGone: Bool
+        /// Nobody waits for it any more.
+        var isClosed = false
+        var mustClose = false
+    }
+
+    /// How long spans wait for a meter that does not answer, before they are accounted without it. Should it answer later, its
+    /// counter has the energy of the time in between, and what was accounted is corrected.
+    static let patience = Microseconds.seconds(30)
+    static let patienceWithGone = Microseconds.seconds(5)
+
+    private let settings: SamplingSettings
+    private let drawOrigin: @Sendable () -> UInt64
+    private var metered: [Metered] = []
+    /// Curves of meters that were here before and are not now; kept so that their counts can continue.
+    private var dormant: [AgentState.Curve] = []
+    private var dormantToClose: [AgentState.Curve] = []
+    private var factor: Int64 = 1
+    private var news: [String] = []
+
+    /// - Parameter resumed: the curves of an earlier run that are not taken by others; those that no meter takes up are dormant.
+    init(settings: SamplingSettings, resumed: [AgentState.Curve], drawOrigin: @escaping @Sendable () -> UInt64) {
+        self.settings = settings
+        self.drawOrigin = drawOrigin
+        dormant = resumed
+    }
+
+    // MARK: Which meters there are
+
+    /// What a meter is called on the wire. A curve is in the cover for ever or never, because hours that have passed are computed
+    /// again: a meter that changes its role goes on under another name.
+    static func curveName(_ place: MeterPlace, isInCover: Bool) -> String { isInCover ? place.name : "beside/\(place.name)" }
+
+    /// Takes up what was found: new meters, and those whose device has come back. Meters that answer are left as they are.
+    ///
+    /// - Parameters:
+    ///   - time: of the finding; nil at the start.
+    ///   - isSameBoot: the resumed curves are of this boot.
+    mutating func adopt(_ sensors: HostSensors, at time: Timestamp?, isSameBoot: Bool, numbers: inout CurveNumbers) {
+        let inCover = sensors.cover
+        func name(_ place: MeterPlace) -> String { Self.curveName(place, isInCover: inCover.contains(place.name)) }
+        let roles = Dictionary(sensors.meters.map { ($0.place.name, name($0.place)) }, uniquingKeysWith: { a, _ in a })
+        // A meter whose role has changed ends as what it was.
+        for i in metered.indices.reversed() {
+            guard let role = roles[metered[i].meter.place.name], role != metered[i].curve.announcement.name else { continue }
+            metered[i].curve.force()
+            if let state = metered[i].curve.state { dormant.append(state) }
+            leftovers.append(metered[i].curve)
+            news.append("\(metered[i].curve.announcement.name) goes on as \(role)")
+            metered.remove(at: i)
+        }
+        for meter in sensors.meters {
+            let curveName = name(meter.place)
+            if let i = metered.firstIndex(where: { $0.curve.announcement.name == curveName }) {
+                guard metered[i].trouble?.isGone == true else { continue }
+                metered[i].meter = meter
+                metered[i].curve.sourceBegunAnew()
+                news.append("\(curveName) is there again")
+                continue
+            }
+            var curve = Self.curve(of: meter, name: curveName, isInCover: inCover.contains(meter.place.name), settings)
+            if factor != 1 { Self.coarsen(&curve, settings.energyEpsilon.microjoules, factor) }
+            if let i = dormant.firstIndex(where: { $0.name == curveName }) {
+                let state = dormant.remove(at: i)
+                dormantToClose.removeAll { $0.name == curveName }
+                curve.announcement.ref = numbers.take(isSameBoot ? state.ref : nil)
+                curve.resume(state, isSameBoot: isSameBoot)
+            } else {
+                curve.announcement.ref = numbers.take(nil)
+                curve.announcement.origin = drawOrigin()
+            }
+            if time != nil { news.append("\(curveName) is measured from now on") }
+            metered.append(Metered(meter: meter, curve: curve))
+        }
+        guard time == nil else { return }
+        for i in dormant.indices {
+            dormant[i].ref = numbers.take(isSameBoot ? dormant[i].ref : nil)
+            news.append("\(dormant[i].name) was measured before and is not there now; its count waits at \(dormant[i].value) µJ")
+        }
+        dormantToClose = dormant
+    }
+
+    /// Curves that ended since the last batch, with what is still to be sent of them.
+    private var leftovers: [CountedCurve] = []
+
+    /// Whether any meter is worth reading more than once a second.
+    var hasFastMeters: Bool { metered.contains { $0.meter.cadence == .fast } }
+    /// Whether a device is gone, so that it is worth looking for it.
+    var isMissingDevice: Bool { metered.contains { $0.trouble?.isGone == true } }
+
+    /// The longest time between two readings of the fast meters: a quarter of the shortest time in which one of them can wrap.
+    var longestPeriod: Microseconds? {
+        metered.compactMap { metered -> Microseconds? in
+            guard case .hardware(let modulus?) = metered.meter.counting, metered.meter.maximumPower.watts > 0 else { return nil }
+            return Microseconds(Int64(saturating: Double(modulus) / metered.meter.maximumPower.watts / 4))
+        }.min()
+    }
+
+    private static func curve(of meter: any Meter, name: String, isInCover: Bool, _ settings: SamplingSettings) -> CountedCurve {
+        var announcement = WireCurveAnnouncement()
+        announcement.name = name
+        announcement.kind = .meter
+        announcement.zone = meter.place.zone.rawValue
+        announcement.sensor = meter.sensor
+        announcement.quality = meter.place.quality.rawValue
+        announcement.inCover = isInCover
+        announcement.epsilon = settings.energyEpsilon.microjoules
+        announcement.samplePeriodUs = UInt64((meter.cadence == .fast ? settings.fastPeriod : settings.slowPeriod).count)
+        announcement.pMaxUw = UInt64(max(0, meter.maximumPower.microwatts))
+        if let idle = meter.idlePower {
+            announcement.pIdleUw = UInt64(max(0, idle.best.microwatts))
+            announcement.pIdleLowUw = UInt64(max(0, idle.low.microwatts))
+            announcement.pIdleHighUw = UInt64(max(0, idle.high.microwatts))
+        }
+        announcement.boundLowPpm = UInt32(clamping: Int64(saturating: (meter.boundRatios.low * 1e6).rounded(.down)))
+        announcement.boundHighPpm = UInt32(clamping: Int64(saturating: (meter.boundRatios.high * 1e6).rounded(.up)))
+        announcement.basis = meter.basis
+        let modulus: Int64?
+        let absence: CountedCurve.Absence
+        switch meter.counting {
+        case .hardware(let value): (modulus, absence) = (value, .counted)
+        case .program: (modulus, absence) = (nil, .unknown)
+        }
+        return CountedCurve(announcement: announcement, modulus: modulus, maximumRate: meter.maximumPower.watts, absence: absence)
+    }
+
+    // MARK: Reading
+
+    /// Reads the meters, all or the fast ones. One that fails stops none of the others.
+    mutating func read(onlyFast: Bool, at time: Timestamp, flags: KnotFlags, isSuspended: Bool) {
+        for i in metered.indices where !onlyFast || metered[i].meter.cadence == .fast {
+            if metered[i].trouble?.isGone == true {
+                wait(i, until: time)
+                continue
+            }
+            do throws(SensorFault) {
+                let reading = try metered[i].meter.read(at: time)
+                let at = reading.time.map { min($0, time) } ?? time
+                metered[i].curve.read(
+                    raw: reading.count,
+                    at: at,
+                    // An older sample is no reading at the edge itself.
+                    flags: at == time ? flags : [],
+                    gap: isSuspended ? .suspend : reading.gap
+                )
+                if metered[i].trouble != nil {
+                    metered[i].trouble = nil
+                    news.append("\(metered[i].meter.place.name) answers again")
+                }
+            } catch {
+                if metered[i].trouble == nil {
+                    metered[i].trouble = Trouble(since: time, isGone: error.isVanished)
+                    failures += 1
+                    news.append("\(metered[i].meter.place.name) does not answer: \(error)\(error.remedy.map { "; \($0)" } ?? "")")
+                } else if error.isVanished {
+                    metered[i].trouble?.isGone = true
+                }
+                wait(i, until: time)
+            }
+        }
+    }
+
+    /// How often a meter ceased to answer.
+    private(set) var failures = 0
+
+    private mutating func wait(_ i: Int, until time: Timestamp) {
+        guard let trouble = metered[i].trouble, !trouble.isClosed else { return }
+        guard time - trouble.since > (trouble.isGone ? Self.patienceWithGone : Self.patience) else { return }
+        metered[i].trouble?.isClosed = true
+        metered[i].trouble?.mustClose = true
+        metered[i].curve.force()
+        news.append("\(metered[i].meter.place.name) has not answered for a while: jobs are accounted without it until it does")
+    }
+
+    // MARK: Looking
+
+    /// The counts of the meters, and what a footprint of the host needs of them.
+    func figures(into snapshot: inout HostSnapshot) {
+        var idle: [Component: UInt64] = [:]
+        var idleUnknown: Set<Component> = []
+        var basis: [String] = []
+        var quality: Quality?
+        var low: UInt32?
+        var high: UInt32?
+        for metered in metered {
+            let announcement = metered.curve.announcement
+            snapshot.meters.append((metered.meter.place.name, metered.curve.value))
+            guard announcement.inCover else { continue }
+            let component = metered.meter.place.zone.component
+            snapshot.components[component, default: 0] += metered.curve.value
+            snapshot.cover += metered.curve.value
+            idle[component, default: 0] += announcement.pIdleUw
+            if !announcement.hasPIdleUw { idleUnknown.insert(component) }
+            basis.append(announcement.basis)
+            quality = max(quality ?? .measured, metered.meter.place.quality)
+            low = min(low ?? .max, announcement.boundLowPpm)
+            high = max(high ?? 0, announcement.boundHighPpm)
+        }
+        snapshot.quality = quality ?? .unknown
+        snapshot.basis = basis.joined(separator: "; ")
+        snapshot.boundLow = low ?? 0
+        snapshot.boundHigh = high ?? 0
+        snapshot.idlePower = idle.filter { !idleUnknown.contains($0.key) }
+    }
+
+    /// What each meter is and has counted, for people.
+    var readings: [MeterStatus] {
+        metered.map {
+            MeterStatus(
+                place: $0.meter.place,
+                sensor: $0.meter.sensor,
+                isInCover: $0.curve.announcement.inCover,
+                microjoules: $0.curve.value,
+                isAnswering: $0.trouble == nil
+            )
+        }
+    }
+
+    // MARK: Sealing
+
+    mutating func forceTails() {
+        for i in metered.indices { metered[i].curve.force() }
+    }
+
+    mutating func announceAll() {
+        for i in metered.indices { metered[i].curve.isAnnounced = false }
+    }
+
+    mutating func setCoarseness(_ factor: Int64) {
+        self.factor = factor
+        for i in metered.indices { Self.coarsen(&metered[i].curve, settings.energyEpsilon.microjoules, factor) }
+    }
+
+    static func coarsen(_ curve: inout CountedCurve, _ epsilon: Int64, _ factor: Int64) {
+        let (product, overflows) = epsilon.multipliedReportingOverflow(by: factor)
+        let coarse = overflows ? epsilon : product
+        curve.setEpsilon(coarse)
+        // Knots that were settled may be thinned by as much again.
+        curve.announcement.epsilon = factor == 1 ? epsilon : coarse * 2
+        curve.isAnnounced = false
+    }
+
+    /// Refs of the curves whose unit is µJ.
+    var energyRefs: Set<UInt32> { Set(metered.map(\.curve.announcement.ref)) }
+
+    mutating func takeNews() -> [String] {
+        defer { news = [] }
+        return news
+    }
+
+    mutating func take(into sealable: inout Sealable) {
+        for var curve in leftovers { sealable.take(&curve, isClosed: true) }
+        leftovers = []
+        for i in metered.indices {
+            switch metered[i].trouble {
+            case .some(let trouble) where trouble.isClosed && !trouble.mustClose: break
+            case let trouble: sealable.take(&metered[i].curve, isClosed: trouble?.mustClose == true)
+            }
+            metered[i].trouble?.mustClose = false
+            if let state = metered[i].curve.state { sealable.state.curves.append(state) }
+        }
+        sealable.state.curves += dormant
+        for state in dormantToClose { Self.close(state, in: &sealable) }
+        dormantToClose = []
+    }
+
+    /// A meter that is not there any more: complete, so that nobody waits for it. It is announced as what it was, because what it
+    /// measured stays in the cover of its time.
+    private static func close(_ state: AgentState.Curve, in sealable: inout Sealable) {
+        guard let bytes = state.announced, !sealable.tails.contains(where: { $0.ref == state.ref }) else { return }
+        var announcement: WireCurveAnnouncement
+        do { announcement = try WireCurveAnnouncement(serializedBytes: [UInt8](bytes)) } catch { return }
+        announcement.ref = state.ref
+        sealable.announcements.append(announcement)
+        sealable.tails.append(Sealable.tail(state.ref, time: state.time, value: state.value, isClosed: true))
+    }
+}
+
+/// Numbers of curves within a stream, from 1.
+struct CurveNumbers {
+    private(set) var next: UInt32
+
+    init(next: UInt32) { self.next = max(1, next) }
+
+    /// The number of a curve that had one in this stream, else the next free one.
+    mutating func take(_ known: UInt32?) -> UInt32 {
+        if let known {
+            next = max(next, known + 1)
+            return known
+        }
+        defer { next += 1 }
+        return next
+    }
+}
+
+/// A meter and its count at an instant.
+struct MeterStatus: Hashable, Sendable {
+    var place: MeterPlace
+    var sensor: String
+    var isInCover: Bool
+    /// Since the agent first saw it.
+    var microjoules: Int64
+    var isAnswering: Bool
+}
