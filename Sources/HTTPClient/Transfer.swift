@@ -6,6 +6,7 @@ import CLibCurl
 final class Transfer: @unchecked Sendable {  // handed to the transfer thread once, touched only there afterwards
     let number: UInt64
     let request: HTTPRequest
+    private let connection: HTTPClient.Connection
     private let maximumBodyBytes: Int
     private var continuation: CheckedContinuation<Result<HTTPResponse, HTTPError>, Never>?
 
@@ -21,11 +22,13 @@ final class Transfer: @unchecked Sendable {  // handed to the transfer thread on
     init(
         number: UInt64,
         request: HTTPRequest,
+        connection: HTTPClient.Connection,
         maximumBodyBytes: Int,
         continuation: CheckedContinuation<Result<HTTPResponse, HTTPError>, Never>
     ) {
         self.number = number
         self.request = request
+        self.connection = connection
         self.maximumBodyBytes = maximumBodyBytes
         self.continuation = continuation
         errorText.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
@@ -53,6 +56,7 @@ final class Transfer: @unchecked Sendable {  // handed to the transfer thread on
         check(wattle_curl_set_long(&functions, easy, CURLOPT_FOLLOWLOCATION, 0))
         check(wattle_curl_set_long(&functions, easy, CURLOPT_SSL_VERIFYPEER, 1))
         check(wattle_curl_set_long(&functions, easy, CURLOPT_SSL_VERIFYHOST, 2))
+        for (option, value) in securityOptions { check(wattle_curl_set_string(&functions, easy, option, value)) }
         check(wattle_curl_set_long(&functions, easy, CURLOPT_TIMEOUT_MS, totalMilliseconds))
         check(wattle_curl_set_long(&functions, easy, CURLOPT_CONNECTTIMEOUT_MS, connectMilliseconds))
         check(wattle_curl_set_string(&functions, easy, CURLOPT_USERAGENT, userAgent))
@@ -99,6 +103,22 @@ final class Transfer: @unchecked Sendable {  // handed to the transfer thread on
         guard failed == CURLE_OK else { throw error(.other, "libcurl refused an option: \(curl.message(of: failed))") }
     }
 
+    /// The options whose defaults would not do, from the connection's settings.
+    private var securityOptions: [(CURLoption, String?)] {
+        var options: [(CURLoption, String?)] = []
+        if let caFile = connection.caFile {
+            // Without the system's directory of authorities, which is consulted beside the file.
+            options += [(CURLOPT_CAINFO, caFile), (CURLOPT_CAPATH, nil)]
+            options += [(CURLOPT_PROXY_CAINFO, caFile), (CURLOPT_PROXY_CAPATH, nil)]
+        }
+        if let certificateFile = connection.certificateFile {
+            // With a passphrase given, even an empty one, OpenSSL does not ask for it on the terminal.
+            options += [(CURLOPT_SSLCERT, certificateFile), (CURLOPT_SSLKEY, connection.keyFile), (CURLOPT_KEYPASSWD, "")]
+        }
+        if let proxy = connection.proxy { options += [(CURLOPT_PROXY, proxy), (CURLOPT_NOPROXY, "")] }
+        return options
+    }
+
     /// Hands the outcome to whoever awaits it, once, and frees the handle, which must have left the multi handle.
     func end(_ curl: LibCurl?, _ result: Result<HTTPResponse, HTTPError>) {
         if let curl {
@@ -118,7 +138,13 @@ final class Transfer: @unchecked Sendable {  // handed to the transfer thread on
         }
         guard code == CURLE_OK else {
             let detail = String(cString: errorText)
-            return .failure(error(Transfer.kind(of: code), detail.isEmpty ? curl.message(of: code) : detail))
+            let failure = TransportFailure(
+                code,
+                detail: detail.isEmpty ? curl.message(of: code) : detail,
+                isEncrypted: request.url.lowercased().hasPrefix("https:"),
+                connection
+            )
+            return .failure(error(failure.kind, failure.message))
         }
         var status = 0
         var functions = curl.functions
@@ -132,6 +158,8 @@ final class Transfer: @unchecked Sendable {  // handed to the transfer thread on
 
     private func refuseMalformed() throws(HTTPError) {
         func isBroken(_ text: String) -> Bool { text.utf8.contains { $0 == 0 || $0 == 10 || $0 == 13 } }
+        let settings = [connection.caFile, connection.certificateFile, connection.keyFile, connection.proxy].compactMap { $0 }
+        if settings.contains(where: isBroken) { throw error(.other, "a file's name or the proxy holds a line break or a zero byte") }
         if isBroken(request.url) { throw error(.other, "the URL holds a line break or a zero byte") }
         if request.method.isEmpty || request.method.utf8.contains(where: { $0 <= 32 || $0 >= 127 }) {
             throw error(.other, "the method holds a character that HTTP does not allow")
@@ -179,18 +207,5 @@ final class Transfer: @unchecked Sendable {  // handed to the transfer thread on
     private static func milliseconds(_ duration: Duration) -> Int {
         let (seconds, attoseconds) = duration.components
         return Int(min(max(0, seconds), 1_000_000)) * 1_000 + Int(attoseconds / 1_000_000_000_000_000)
-    }
-
-    private static func kind(of code: CURLcode) -> HTTPError.Kind {
-        switch code {
-        case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: .resolve
-        case CURLE_COULDNT_CONNECT, CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_GOT_NOTHING: .connect
-        case CURLE_OPERATION_TIMEDOUT: .timeout
-        case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER, CURLE_SSL_CACERT_BADFILE,
-            CURLE_SSL_ISSUER_ERROR, CURLE_SSL_CRL_BADFILE, CURLE_SSL_PINNEDPUBKEYNOTMATCH, CURLE_SSL_INVALIDCERTSTATUS,
-            CURLE_USE_SSL_FAILED, CURLE_SSL_CLIENTCERT, CURLE_SSL_ENGINE_NOTFOUND, CURLE_SSL_ENGINE_SETFAILED:
-            .tls
-        default: .other
-        }
     }
 }
