@@ -48,6 +48,9 @@ final class FixtureHost: Sendable {
 
     func setEnergy(_ energy: Int64, of id: Int = 0) throws { try write("/sys/class/powercap/intel-rapl:\(id)/energy_uj", "\(energy)") }
 
+    /// The device is gone.
+    func vanish(_ id: Int) throws { try FileManager.default.removeItem(atPath: root + "/sys/class/powercap/intel-rapl:\(id)") }
+
     func setBusy(ticks: Int64) throws { try write("/proc/stat", "cpu  \(ticks) 0 0 0 0 0 0\ncpu0 1 0 0\ncpu1 1 0 0\nintr 0 ") }
 
     func setCgroup(_ path: String, usage: Int64) throws { try write("/cgroup\(path)/cpu.stat", "usage_usec \(usage)\nuser_usec 0\n") }
@@ -62,6 +65,7 @@ final class FixtureHost: Sendable {
     }
 
     func sampling(
+        sensors: HostSensors? = nil,
         boot: String = "boot-a",
         resuming state: AgentState? = nil,
         clock: ClockReading,
@@ -70,7 +74,7 @@ final class FixtureHost: Sendable {
     ) throws -> Sampling {
         let base = TimeBase(bootID: boot, clock: clock, resuming: state)
         return try Sampling(
-            sensors: try findSensors(),
+            sensors: try sensors ?? findSensors(),
             roots: roots,
             hierarchies: try CgroupHierarchy.find(roots: roots),
             settings: settings,

@@ -1,3 +1,4 @@
+import CLinux
 import Energy
 import Glibc
 import Synchronization
@@ -34,20 +35,12 @@ final class WakeUp: Sendable {
         _ = write(writeEnd, &byte, 1)
     }
 
-    /// Waits until a monotonic time in µs, or until `stop`.
-    func wait(untilMonotonic deadline: Microseconds) {
-        while !isStopping {
-            let left = (deadline - ClockReading.now().monotonic).count
-            guard left > 0 else { return }
-            if left >= 1_000 {
-                var polled = pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0)
-                _ = poll(&polled, 1, Int32(clamping: left / 1_000))
-            } else {
-                // poll knows whole milliseconds only.
-                var until = timespec(tv_sec: Int(deadline.count / 1_000_000), tv_nsec: Int(deadline.count % 1_000_000) * 1_000)
-                _ = clock_nanosleep(CLOCK_MONOTONIC, Int32(TIMER_ABSTIME), &until, nil)
-                return
-            }
+    /// Waits until a monotonic time, until `stop`, or until a descriptor can be read, which is what it returns.
+    func wait(until deadline: Microseconds, orReadable descriptor: Int32 = -1) -> Bool {
+        let watched = (readEnd, descriptor)
+        let readable = withUnsafeBytes(of: watched) { bytes in
+            wattle_wait_until(deadline.count, bytes.assumingMemoryBound(to: Int32.self).baseAddress, 2)
         }
+        return readable & 2 != 0
     }
 }

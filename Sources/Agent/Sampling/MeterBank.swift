@@ -40,6 +40,7 @@ struct MeterBank {
         self.settings = settings
         self.drawOrigin = drawOrigin
         dormant = resumed
+        period = settings.slowPeriod
     }
 
     // MARK: Which meters there are
@@ -57,22 +58,27 @@ struct MeterBank {
         let inCover = sensors.cover
         func name(_ place: MeterPlace) -> String { Self.curveName(place, isInCover: inCover.contains(place.name)) }
         let roles = Dictionary(sensors.meters.map { ($0.place.name, name($0.place)) }, uniquingKeysWith: { a, _ in a })
-        // A meter whose role has changed ends as what it was.
+        // A meter whose role has changed, or which is not wanted any more, ends as what it was. One that does not answer may come back.
         for i in metered.indices.reversed() {
-            guard let role = roles[metered[i].meter.place.name], role != metered[i].curve.announcement.name else { continue }
+            let old = metered[i].curve.announcement.name
+            let role = roles[metered[i].meter.place.name]
+            guard role != old, role != nil || metered[i].trouble == nil else { continue }
             metered[i].curve.force()
             if let state = metered[i].curve.state { dormant.append(state) }
             leftovers.append(metered[i].curve)
-            news.append("\(metered[i].curve.announcement.name) goes on as \(role)")
+            news.append(role.map { "\(old) goes on as \($0)" } ?? "\(old) ends: other sensors have taken its place")
             metered.remove(at: i)
         }
         for meter in sensors.meters {
             let curveName = name(meter.place)
             if let i = metered.firstIndex(where: { $0.curve.announcement.name == curveName }) {
-                guard metered[i].trouble?.isGone == true else { continue }
+                guard let trouble = metered[i].trouble else { continue }
                 metered[i].meter = meter
-                metered[i].curve.sourceBegunAnew()
-                news.append("\(curveName) is there again")
+                if trouble.isGone {
+                    metered[i].curve.sourceBegunAnew()
+                    metered[i].trouble?.isGone = false
+                    news.append("\(curveName) is there again")
+                }
                 continue
             }
             var curve = Self.curve(of: meter, name: curveName, isInCover: inCover.contains(meter.place.name), settings)
@@ -89,6 +95,7 @@ struct MeterBank {
             if time != nil { news.append("\(curveName) is measured from now on") }
             metered.append(Metered(meter: meter, curve: curve))
         }
+        period = Self.period(of: metered, settings)
         guard time == nil else { return }
         for i in dormant.indices {
             dormant[i].ref = numbers.take(isSameBoot ? dormant[i].ref : nil)
@@ -100,17 +107,20 @@ struct MeterBank {
     /// Curves that ended since the last batch, with what is still to be sent of them.
     private var leftovers: [CountedCurve] = []
 
-    /// Whether any meter is worth reading more than once a second.
-    var hasFastMeters: Bool { metered.contains { $0.meter.cadence == .fast } }
     /// Whether a device is gone, so that it is worth looking for it.
     var isMissingDevice: Bool { metered.contains { $0.trouble?.isGone == true } }
 
-    /// The longest time between two readings of the fast meters: a quarter of the shortest time in which one of them can wrap.
-    var longestPeriod: Microseconds? {
-        metered.compactMap { metered -> Microseconds? in
+    /// Time between two readings of the fast meters: as configured, once a second where there is none, and never more than a quarter
+    /// of the shortest time in which one of them can wrap.
+    private(set) var period: Microseconds
+
+    private static func period(of metered: [Metered], _ settings: SamplingSettings) -> Microseconds {
+        let wanted = metered.contains { $0.meter.cadence == .fast } ? settings.fastPeriod : settings.slowPeriod
+        let quarters = metered.compactMap { metered -> Microseconds? in
             guard case .hardware(let modulus?) = metered.meter.counting, metered.meter.maximumPower.watts > 0 else { return nil }
             return Microseconds(Int64(saturating: Double(modulus) / metered.meter.maximumPower.watts / 4))
-        }.min()
+        }
+        return max(.milliseconds(1), min(wanted, quarters.min() ?? wanted))
     }
 
     private static func curve(of meter: any Meter, name: String, isInCover: Bool, _ settings: SamplingSettings) -> CountedCurve {

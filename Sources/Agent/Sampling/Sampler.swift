@@ -21,16 +21,18 @@ struct Sampler: Service {
         var next = ClockReading.now().monotonic
         var nextFull = next
         while !wakeUp.isStopping {
-            let now = ClockReading.now().monotonic
-            let isFull = now >= nextFull
-            if isFull { nextFull = Self.deadline(after: now, from: nextFull, every: settings.slowPeriod) }
-            // The clock is read again within the lock, which may have been waited for.
-            let period = sampling.withLock { sampling in
-                sampling.sample(isFull ? .all : .fast, at: .now())
-                return sampling.fastPeriod
+            (next, nextFull) = sampling.withLock { sampling in
+                // Read within the lock, which may have been waited for.
+                let clock = ClockReading.now()
+                let isFull = clock.monotonic >= nextFull
+                sampling.sample(isFull ? .all : .fast, at: clock)
+                let period = sampling.fastPeriod
+                return (
+                    Self.deadline(after: clock.monotonic, from: next, every: period),
+                    isFull ? Self.deadline(after: clock.monotonic, from: nextFull, every: settings.slowPeriod) : nextFull
+                )
             }
-            next = Self.deadline(after: now, from: next, every: period)
-            wakeUp.wait(untilMonotonic: next)
+            _ = wakeUp.wait(until: next)
         }
         // Every curve ends in a real reading that is a knot.
         sampling.withLock {

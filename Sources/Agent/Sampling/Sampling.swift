@@ -119,11 +119,8 @@ struct Sampling {
 
     var isSpanRunning: Bool { !spans.isEmpty || workloads.contains { $0.died == nil } }
 
-    /// Time between two readings of the fast meters: as configured, or as often as the quickest of them can wrap.
-    var fastPeriod: Microseconds {
-        let period = meters.hasFastMeters ? settings.fastPeriod : settings.slowPeriod
-        return max(.milliseconds(1), min(period, meters.longestPeriod ?? period))
-    }
+    /// Time between two readings of the fast meters.
+    var fastPeriod: Microseconds { meters.period }
 
     enum Depth {
         /// The fast meters.

@@ -82,4 +82,20 @@ int wattle_open(const char *path, int flags);
 /// open(2) that makes the file; close-on-exec. Returns a descriptor, or the negated errno.
 int wattle_create(const char *path, int flags, unsigned mode);
 
+/// pipe(2), both ends close-on-exec. Returns 0 or the errno.
+int wattle_pipe(int *read_end, int *write_end);
+
+/// Sends a request to the BMC through an opened /dev/ipmi* and waits for its answer, whose first byte is the completion code.
+///
+/// `number` tells answers apart: another one for each request. Returns the size of the answer, or the negated errno.
+int wattle_ipmi_request(
+    int descriptor, uint8_t network_function, uint8_t command, const uint8_t *body, size_t body_size, uint8_t *reply, size_t reply_size,
+    long number, int timeout_milliseconds
+);
+
+/// Waits until a time of CLOCK_MONOTONIC or until one of up to 8 descriptors can be read; -1 among them is passed over.
+///
+/// One wake-up, to the microsecond. Returns the set of readable ones as bits, 0 at the time or after an interruption.
+unsigned wattle_wait_until(int64_t monotonic_microseconds, const int *descriptors, size_t count);
+
 #endif
