@@ -1,9 +1,19 @@
+import Energy
 import FoundationEssentials
+import Glibc
 import Meters
 
 /// A machine's kernel files in a temporary directory, removed with the object.
 final class FixtureHost {
     let root: String
+    /// The `errno` of files that cannot be opened, by whole path; for tests that run as root, to whom every file opens.
+    var faults: [String: Int32] = [:]
+
+    /// A machine of the corpus.
+    convenience init(_ machine: MachineArchive) throws {
+        try self.init()
+        faults = try machine.unpack(below: root)
+    }
 
     init() throws {
         root = FileManager.default.temporaryDirectory.path + "/wattle-host-\(UInt64.random(in: 0 ... .max))"
@@ -15,6 +25,24 @@ final class FixtureHost {
     }
 
     var roots: HostRoots { HostRoots(root: root, proc: root + "/proc") }
+
+    var files: FaultyFiles { FaultyFiles(faults: faults) }
+
+    /// What sensors are given of this machine.
+    func sensorHost(options: [String: String] = [:], packageIdle: Power? = nil) throws -> SensorHost {
+        try SensorHost(
+            roots: roots,
+            files: files,
+            options: options,
+            clock: { Timestamp(microseconds: 0) },
+            powerTable: try CPUPowerTable.builtIn(),
+            packageIdle: packageIdle
+        )
+    }
+
+    func find(options: [String: String] = [:], packageIdle: Power? = nil) throws -> HostSensors {
+        HostSensors.find(on: try sensorHost(options: options, packageIdle: packageIdle))
+    }
 
     func write(_ path: String, _ text: String) throws {
         let full = root + path
@@ -33,7 +61,8 @@ final class FixtureHost {
         label: String,
         energy: Int64? = 1_000,
         range: Int64 = 262_143_328_850,
-        maximumPower: Int64? = nil
+        maximumPower: Int64? = nil,
+        powerLimits: [Int64] = []
     ) throws {
         let type = name.split(separator: ":")[0]
         let device = "/sys/devices/virtual/powercap/\(type)/\(name)"
@@ -41,6 +70,7 @@ final class FixtureHost {
         try write("\(device)/max_energy_range_uj", "\(range)\n")
         if let energy { try write("\(device)/energy_uj", "\(energy)\n") }
         if let maximumPower { try write("\(device)/constraint_0_max_power_uw", "\(maximumPower)\n") }
+        for (i, limit) in powerLimits.enumerated() { try write("\(device)/constraint_\(i)_power_limit_uw", "\(limit)\n") }
         try FileManager.default.createDirectory(atPath: root + "/sys/class/powercap", withIntermediateDirectories: true)
         try link("/sys/class/powercap/\(name)", to: "../../devices/virtual/powercap/\(type)/\(name)")
     }
@@ -64,5 +94,22 @@ final class FixtureHost {
     func setBusy(ticks: Int64, cpus: Int = 2) throws {
         let lines = (0..<cpus).map { "cpu\($0) 1 0 0 9 0 0 0 0 0 0\n" }.joined()
         try write("/proc/stat", "cpu  \(ticks) 0 0 99999 7 0 0 0 0 0\n\(lines)intr 12345 0 0\nctxt 1\n")
+    }
+}
+
+/// Opens files, except for some that answer with an error instead.
+struct FaultyFiles: FileOpening {
+    var faults: [String: Int32]
+
+    func open(_ path: String) throws(SensorFault) -> Int32 {
+        // A link of /sys/class/powercap leads to the file in /sys/devices.
+        let fault =
+            faults[path]
+            ?? realpath(path, nil).flatMap { resolved -> Int32? in
+                defer { free(resolved) }
+                return faults[String(cString: resolved)]
+            }
+        if let fault { throw SensorFault(path: path, errno: fault) }
+        return try DirectFiles().open(path)
     }
 }

@@ -11,8 +11,14 @@ struct PowercapDiscoveryTests {
         try host.addProcessor(model: "Intel(R) Xeon(R) Gold 6248 CPU @ 2.50GHz", vendor: "GenuineIntel")
     }
 
-    private func find(vendor: CPUVendor = .intel) -> (names: [String], cover: Set<String>, unused: [UnusedSensor]) {
-        let found = PowercapDiscovery(roots: host.roots, vendor: vendor, packageIdle: nil).find()
+    private func discover(vendor: CPUVendor = .intel) throws -> (meters: [PowercapMeter], notFit: [UnusedSensor]) {
+        var sensorHost = try host.sensorHost()
+        sensorHost.cpu.vendor = vendor
+        return PowercapDiscovery(host: sensorHost).find()
+    }
+
+    private func find(vendor: CPUVendor = .intel) throws -> (names: [String], cover: Set<String>, unused: [UnusedSensor]) {
+        let found = try discover(vendor: vendor)
         return (found.meters.map(\.place.name), Cover.choose(among: found.meters.map(\.place)), found.notFit)
     }
 
@@ -21,7 +27,7 @@ struct PowercapDiscoveryTests {
             try host.addZone("intel-rapl:\(socket)", label: "package-\(socket)")
             try host.addZone("intel-rapl:\(socket):0", label: "dram", range: 65_712_999_613)
         }
-        let found = PowercapDiscovery(roots: host.roots, vendor: .intel, packageIdle: nil).find()
+        let found = try discover()
         #expect(found.meters.map(\.place.zone) == [.package, .package, .dram, .dram])
         #expect(found.meters.map(\.place.package) == [0, 1, 0, 1])
         #expect(Cover.choose(among: found.meters.map(\.place)).count == 4)
@@ -32,7 +38,7 @@ struct PowercapDiscoveryTests {
         try host.addZone("intel-rapl:0", label: "package-0")
         try host.addZone("intel-rapl:0:0", label: "core")
         try host.addZone("intel-rapl:0:1", label: "uncore")
-        let (names, cover, _) = find()
+        let (names, cover, _) = try find()
         #expect(names.count == 3)
         #expect(cover == ["powercap/intel-rapl:0"])
     }
@@ -40,39 +46,39 @@ struct PowercapDiscoveryTests {
     @Test func thePlatformZoneIsNotAddedToItsPackages() throws {
         try host.addZone("intel-rapl:0", label: "package-0")
         try host.addZone("intel-rapl:1", label: "psys")
-        #expect(find().cover == ["powercap/intel-rapl:0"])
+        #expect(try find().cover == ["powercap/intel-rapl:0"])
     }
 
     @Test func theMemoryMappedTwinOfAPackageIsLeftOut() throws {
         try host.addZone("intel-rapl:0", label: "package-0")
         try host.addZone("intel-rapl-mmio:0", label: "package-0")
-        let (names, _, unused) = find()
+        let (names, _, unused) = try find()
         #expect(names == ["powercap/intel-rapl:0"])
         #expect(unused.map(\.name) == ["powercap/intel-rapl-mmio:0"])
     }
 
     @Test func aMemoryMappedPackageWithoutATwinIsUsed() throws {
         try host.addZone("intel-rapl-mmio:0", label: "package-0")
-        #expect(find().cover == ["powercap/intel-rapl-mmio:0"])
+        #expect(try find().cover == ["powercap/intel-rapl-mmio:0"])
     }
 
     @Test func diesAddUpOnIntelAndMirrorEachOtherOnAMD() throws {
         try host.addZone("intel-rapl:0", label: "package-0-die-0")
         try host.addZone("intel-rapl:1", label: "package-0-die-1")
-        #expect(find(vendor: .intel).cover.count == 2)
-        #expect(find(vendor: .amd).cover == ["powercap/intel-rapl:0"])
+        #expect(try find(vendor: .intel).cover.count == 2)
+        #expect(try find(vendor: .amd).cover == ["powercap/intel-rapl:0"])
     }
 
     @Test func diesBesideTheirPackageAreNotCountedTwice() throws {
         try host.addZone("intel-rapl:0", label: "package-0")
         try host.addZone("intel-rapl:1", label: "package-0-die-0")
         try host.addZone("intel-rapl:2", label: "package-0-die-1")
-        #expect(find().cover == ["powercap/intel-rapl:0"])
+        #expect(try find().cover == ["powercap/intel-rapl:0"])
     }
 
     @Test func idsAreHexadecimal() throws {
         for id in 0..<12 { try host.addZone("intel-rapl:\(String(id, radix: 16))", label: "package-\(id)") }
-        let (names, _, unused) = find()
+        let (names, _, unused) = try find()
         #expect(names.count == 12)
         #expect(names.contains("powercap/intel-rapl:b"))
         #expect(unused.isEmpty)
@@ -82,7 +88,7 @@ struct PowercapDiscoveryTests {
         try host.addZone("intel-rapl:0", label: "package-15-foo")
         try host.addZone("intel-rapl:1", label: "")
         try host.addZone("intel-rapl:2", label: "package-2")
-        let (names, _, unused) = find()
+        let (names, _, unused) = try find()
         #expect(names == ["powercap/intel-rapl:2"])
         #expect(unused.count == 2)
     }
@@ -93,7 +99,7 @@ struct PowercapDiscoveryTests {
         try host.link("/sys/devices/virtual/powercap/intel-rapl/intel-rapl:0/energy_uj", to: "/proc/self/mem")
         try host.addZone("intel-rapl:1", label: "package-1")
         try host.addZone("intel-rapl:2", label: "package-2", energy: nil)
-        let (names, cover, unused) = find()
+        let (names, cover, unused) = try find()
         #expect(names == ["powercap/intel-rapl:1"])
         #expect(cover == ["powercap/intel-rapl:1"])
         #expect(unused.count == 2)
@@ -101,12 +107,11 @@ struct PowercapDiscoveryTests {
     }
 
     @Test func aModelStandsInOnlyWhereNoPackageCanBeRead() throws {
-        let table = try CPUPowerTable.builtIn()
-        #expect(try HostSensors.find(roots: host.roots, table: table).cover == ["model/cpu"])
+        #expect(try host.find().cover == ["model/cpu"])
         try host.addZone("intel-rapl:0", label: "package-0", energy: nil)
-        #expect(try HostSensors.find(roots: host.roots, table: table).cover == ["model/cpu"])
+        #expect(try host.find().cover == ["model/cpu"])
         try host.setEnergy("intel-rapl:0", 5)
-        let sensors = try HostSensors.find(roots: host.roots, table: table)
+        let sensors = try host.find()
         #expect(sensors.cover == ["powercap/intel-rapl:0"])
         #expect(sensors.meters.count == 1)
     }
@@ -114,7 +119,7 @@ struct PowercapDiscoveryTests {
     @Test func thePublishedLimitIsThePowerLimitAndOneKilowattElse() throws {
         try host.addZone("intel-rapl:0", label: "package-0", maximumPower: 150_000_000)
         try host.addZone("intel-rapl:1", label: "package-1", maximumPower: 0)
-        let powers = PowercapDiscovery(roots: host.roots, vendor: .intel, packageIdle: nil).find().meters.map(\.maximumPower.watts)
+        let powers = try discover().meters.map(\.maximumPower.watts)
         #expect(powers == [150, 1_000])
     }
 
@@ -122,15 +127,15 @@ struct PowercapDiscoveryTests {
         try host.addZone("intel-rapl:0", label: "package-0")
         let table = try CPUPowerTable.builtIn()
         let row = try #require(table.rows.first { $0.pattern == "intel xeon gold 6248" })
-        #expect(try HostSensors.find(roots: host.roots, table: table).meters[0].idlePower == row.package.idle)
-        let configured = try HostSensors.find(roots: host.roots, packageIdle: Power(watts: 33), table: table)
+        #expect(try host.find().meters[0].idlePower == row.package.idle)
+        let configured = try host.find(packageIdle: Power(watts: 33))
         #expect(configured.meters[0].idlePower?.best.watts == 33)
     }
 
     @Test(arguments: [(65_712_999_613, 15), (262_143_328_850, 61)] as [(Int64, Int64)])
     func aWrapInMidRunLosesNoMicrojoule(range: Int64, unit: Int64) throws {
         try host.addZone("intel-rapl:0", label: "package-0", energy: range - 500, range: range)
-        var meter = try #require(PowercapDiscovery(roots: host.roots, vendor: .intel, packageIdle: nil).find().meters.first)
+        var meter = try #require(try discover().meters.first)
         guard case .hardware(let modulus) = meter.counting else { throw Unexpected() }
         var counter = CounterUnwrapping(modulus: modulus, maximumRate: meter.maximumPower.watts)
         var total: Int64 = 0
@@ -138,14 +143,14 @@ struct PowercapDiscoveryTests {
         for (second, raw) in [range - 500, 700, 900].enumerated() {
             try host.setEnergy("intel-rapl:0", raw)
             let time = Timestamp(microseconds: Int64(second) * 1_000_000)
-            if case .exactly(let increase) = counter.read(raw: try meter.read(at: time), at: time) { total += increase }
+            if case .exactly(let increase) = counter.read(raw: try meter.read(at: time).count, at: time) { total += increase }
         }
         #expect(total == 500 + unit + 900)
     }
 
     @Test func aValueBeyondTheCounterIsRefused() throws {
         try host.addZone("intel-rapl:0", label: "package-0")
-        var meter = try #require(PowercapDiscovery(roots: host.roots, vendor: .intel, packageIdle: nil).find().meters.first)
+        var meter = try #require(try discover().meters.first)
         for text in ["18446744073709551000", "-5", "", "zero", "262143329999"] {
             try host.write("/sys/devices/virtual/powercap/intel-rapl/intel-rapl:0/energy_uj", text)
             #expect(throws: SensorFault.self) { try meter.read(at: Timestamp(microseconds: 1)) }

@@ -77,13 +77,13 @@ struct UtilisationTests {
         let match = table.match(try CPUInfo(roots: host.roots))
         let row = try #require(match.row)
         var meter = try UtilisationMeter(roots: host.roots, match: match)
-        #expect(try meter.read(at: Timestamp(microseconds: 0)) == 0)
+        #expect(try meter.read(at: Timestamp(microseconds: 0)).count == 0)
         // Ten seconds idle: 4/128 of the package's idle power.
-        let idle = try meter.read(at: Timestamp(microseconds: 10_000_000))
+        let idle = try meter.read(at: Timestamp(microseconds: 10_000_000)).count
         #expect(abs(Double(idle) - row.package.idle.best.watts * 4 / 128 * 1e7) <= 1)
         // Ten seconds with all four busy: 4/128 of its full power.
         try host.setBusy(ticks: 4_000, cpus: 4)
-        let full = try meter.read(at: Timestamp(microseconds: 20_000_000)) - idle
+        let full = try meter.read(at: Timestamp(microseconds: 20_000_000)).count - idle
         #expect(abs(Double(full) - row.package.full.best.watts * 4 / 128 * 1e7) <= 1)
         #expect(meter.basis.contains("EPYC 7763") && meter.basis.contains("4 of 128 threads"))
         #expect(meter.idlePower.map { abs($0.best.watts - row.package.idle.best.watts * 4 / 128) < 1e-9 } == true)
@@ -109,7 +109,7 @@ struct UtilisationTests {
     @Test func anUnknownModelSaysSo() throws {
         let host = try FixtureHost()
         try host.addProcessor(model: "AMD EPYC")
-        let sensors = try HostSensors.find(roots: host.roots, table: table)
+        let sensors = try host.find()
         #expect(sensors.remarks.count == 1)
         #expect(sensors.meters[0].basis.contains("'AMD EPYC' is not in the CPU table"))
         #expect(sensors.meters[0].place.quality == .modelled)

@@ -13,6 +13,23 @@ public enum Zone: String, Sendable, CaseIterable {
     /// What hangs on a socket beside its cores: Altra's I/O power, SysIO.
     case io
 
+    /// Whether the zone, on one socket or host, holds another one.
+    ///
+    /// From the outside in: node, psys, module, package, core and uncore. Memory and I/O stand beside the package. A GPU is a card of
+    /// its own, which psys does not see, or stands beside the package on its module; the graphics of a processor are its uncore.
+    public func holds(_ other: Zone) -> Bool {
+        switch self {
+        case .node: other != .node
+        case .psys: [.module, .package, .core, .uncore, .dram, .io].contains(other)
+        case .module: [.package, .core, .uncore, .dram, .io, .gpu].contains(other)
+        case .package: other == .core || other == .uncore
+        case .core, .uncore, .dram, .gpu, .io: false
+        }
+    }
+
+    /// Whether a meter of the zone fixes an amount whose shape the meters inside give.
+    public var isWhole: Bool { self == .node || self == .psys || self == .module }
+
     /// The component whose account the energy goes to.
     public var component: Component {
         switch self {
@@ -53,29 +70,5 @@ public struct MeterPlace: Hashable, Sendable {
         self.die = die
         self.quality = quality
         self.inside = inside
-    }
-}
-
-/// The outermost meters of a host that do not overlap: those whose sum is the host's energy.
-public enum Cover {
-    /// The names of the meters in the cover.
-    ///
-    /// A measured zone excludes every zone it contains, and a model stands in only for a zone that no sensor covers. A `node` or
-    /// `psys` meter fixes an amount whose shape the inner meters give (`rest`), which is the accounting's work: here the inner
-    /// meters form the cover wherever there are any.
-    public static func choose(among meters: [MeterPlace]) -> Set<String> {
-        let sensors = meters.filter { $0.quality != .modelled }
-        var chosen: [MeterPlace] = []
-        for zone in [Zone.package, .dram, .gpu] {
-            let measured = sensors.filter { $0.zone == zone }
-            chosen += measured.isEmpty ? meters.filter { $0.zone == zone && $0.quality == .modelled } : measured
-        }
-        if !chosen.contains(where: { $0.zone == .package && $0.quality != .modelled }) {
-            // No package sensor. Core and uncore are parts of a package; they never stand for a whole one.
-            let outer =
-                sensors.filter { $0.zone == .psys }.isEmpty ? sensors.filter { $0.zone == .node } : sensors.filter { $0.zone == .psys }
-            if !outer.isEmpty { return Set(outer.map(\.name)) }
-        }
-        return Set(chosen.map(\.name))
     }
 }

@@ -1,157 +1,176 @@
 import Energy
+import Glibc
 
 /// Finds the RAPL zones of a machine.
 ///
-/// Source: `Documentation/power/powercap/powercap.rst` of the kernel. `/sys/class/powercap` holds symbolic links, one for each zone
-/// and subzone. `energy_uj` is readable by root only since kernel 5.10. Quirks handled here: hexadecimal ids, the memory-mapped twin
-/// of a package, dies beside or instead of packages, AMD's mirrored dies, counters that exist but answer EINVAL or ENODATA.
+/// Source: `Documentation/power/powercap/powercap.rst` and `drivers/powercap/intel_rapl_common.c` of the kernel. `/sys/class/powercap`
+/// holds symbolic links, one for each zone and subzone. The README beside this file lists the quirks.
 struct PowercapDiscovery {
-    /// Where no limit is published a package is taken to draw at most this.
-    static let defaultMaximumPower = Power(watts: 1_000)
+    static let directory = "/sys/class/powercap"
 
     let host: SensorHost
 
-    private struct Candidate {
+    struct Candidate {
         var zone: PowercapZone
         var kind: Zone
         var package: Int?
+        /// Nil on AMD, whose counters are of the package whatever the label says.
         var die: Int?
         var path: String
+
+        var name: String { "powercap/\(zone.directory)" }
+
+        func isSamePart(as other: Candidate) -> Bool { kind == other.kind && package == other.package && die == other.die }
     }
 
     func find() -> (meters: [PowercapMeter], notFit: [UnusedSensor]) {
-        let directory = host.roots.path("/sys/class/powercap")
+        let directory = host.roots.path(Self.directory)
         let names: [String]
         do throws(SensorFault) {
             names = try SensorText.names(in: directory)
         } catch {
-            // No powercap at all is the usual state of a virtual machine; anything else is worth saying.
-            return ([], error.isVanished ? [] : [UnusedSensor(name: "powercap", reason: error.description, remedy: error.remedy)])
+            guard error.isVanished else {
+                return ([], [UnusedSensor(name: "powercap", reason: error.description, remedy: error.remedy)])
+            }
+            return ([], noZones("the kernel has no \(Self.directory)"))
         }
         var unused: [UnusedSensor] = []
-        let candidates = withoutTwins(readZones(names, in: directory, &unused), &unused)
+        let zones = readZones(names, in: directory, &unused)
+        if zones.isEmpty && unused.isEmpty { return ([], noZones("\(Self.directory) lists no RAPL zone")) }
+        var used: [Candidate] = []
         var meters: [PowercapMeter] = []
-        for candidate in candidates {
+        let all = candidates(zones, in: directory, &unused)
+        for candidate in all {
+            if let reason = whyNot(candidate, beside: used) {
+                unused.append(UnusedSensor(name: candidate.name, reason: reason))
+                continue
+            }
             do throws(SensorFault) {
-                meters.append(try meter(candidate))
+                let dies = Set(all.filter { $0.kind == .package && $0.package == candidate.package }.map(\.die)).count
+                meters.append(try meter(candidate, dies: candidate.die == nil ? 1 : dies))
+                // Only now: a zone that cannot be read must not keep its readable twin out.
+                used.append(candidate)
             } catch {
-                unused.append(UnusedSensor(name: "powercap/\(candidate.zone.directory)", reason: error.description, remedy: error.remedy))
+                unused.append(UnusedSensor(name: candidate.name, reason: error.description, remedy: error.remedy))
             }
         }
         return (meters, unused)
     }
 
-    private func readZones(_ names: [String], in directory: String, _ unused: inout [UnusedSensor]) -> [Candidate] {
+    /// What to say where a processor that should have RAPL shows none; nothing for other makers' processors.
+    private func noZones(_ reason: String) -> [UnusedSensor] {
+        guard host.cpu.vendor == .intel || host.cpu.vendor == .amd else { return [] }
+        return [
+            UnusedSensor(
+                name: "powercap",
+                reason: reason,
+                remedy: "on hardware: modprobe intel_rapl_msr (AMD's too); in a container: mount \(Self.directory) and "
+                    + "/sys/devices/virtual/powercap of the host, read-only; a virtual machine has no such counters"
+            )
+        ]
+    }
+
+    private func readZones(_ names: [String], in directory: String, _ unused: inout [UnusedSensor]) -> [PowercapZone] {
         var zones: [PowercapZone] = []
+        var hidden: [String] = []
         for name in names {
             guard let (controlType, ids) = PowercapZone.parse(directory: name) else { continue }
             do throws(SensorFault) {
                 let label = try SensorText.word("\(directory)/\(name)/name")
                 zones.append(PowercapZone(controlType: controlType, ids: ids, directory: name, label: label))
             } catch {
-                unused.append(UnusedSensor(name: "powercap/\(name)", reason: error.description, remedy: error.remedy))
+                if error.number == ENOENT && !SensorText.isDirectory("\(directory)/\(name)") {
+                    hidden.append(name)
+                } else {
+                    unused.append(UnusedSensor(name: "powercap/\(name)", reason: error.description, remedy: error.remedy))
+                }
             }
         }
-        zones.sort { ($0.controlType, $0.ids.count, $0.directory) < ($1.controlType, $1.ids.count, $1.directory) }
-        return zones.compactMap { zone in
+        if let first = hidden.first {
+            unused.append(
+                UnusedSensor(
+                    name: "powercap/\(first)",
+                    reason: (hidden.count == 1 ? "is listed" : "and \(hidden.count - 1) more zones are listed")
+                        + " in \(Self.directory), but what the link points to is hidden, as container engines do",
+                    remedy: "run the agent on the host, or mount the host's /sys/devices/virtual/powercap into the container, read-only"
+                )
+            )
+        }
+        // The MSR interface comes before the memory-mapped one, and packages before what is inside them.
+        return zones.sorted {
+            ($0.controlType, $0.ids.count, $0.ids.first ?? 0, $0.directory) < (
+                $1.controlType, $1.ids.count, $1.ids.first ?? 0, $1.directory
+            )
+        }
+    }
+
+    private func candidates(_ zones: [PowercapZone], in directory: String, _ unused: inout [UnusedSensor]) -> [Candidate] {
+        zones.compactMap { zone in
             guard let meaning = zone.meaning else {
                 unused.append(
                     UnusedSensor(
                         name: "powercap/\(zone.directory)",
-                        reason: "expected package-N, package-N-die-M, psys, core, uncore or dram as its name, found '\(zone.label)'"
+                        reason: "expected package-N, package-N-die-M, psys, psys-N, core, uncore or dram as its name, found '\(zone.label)'"
                     )
                 )
                 return nil
             }
-            let parent = zones.first { zone.isInside($0) }
+            let parent = zones.first { zone.isInside($0) }?.meaning
             return Candidate(
                 zone: zone,
                 kind: meaning.zone,
-                package: meaning.package ?? parent?.meaning?.package,
-                die: meaning.die,
+                package: meaning.package ?? parent?.package,
+                die: host.cpu.vendor == .amd ? nil : meaning.die ?? parent?.die,
                 path: "\(directory)/\(zone.directory)"
             )
         }
     }
 
-    /// Leaves one zone for each part of the machine.
-    private func withoutTwins(_ all: [Candidate], _ unused: inout [UnusedSensor]) -> [Candidate] {
-        var kept: [Candidate] = []
-        // The MSR interface comes first in the order, so that it is the memory-mapped one that is left out.
-        for candidate in all {
-            let twin = kept.first {
-                $0.zone.controlType != candidate.zone.controlType && $0.kind == candidate.kind && $0.package == candidate.package
-                    && $0.die == candidate.die
-            }
-            if let twin {
-                unused.append(
-                    UnusedSensor(
-                        name: "powercap/\(candidate.zone.directory)",
-                        reason: "the same counter as \(twin.zone.directory), seen another way"
-                    )
-                )
-            } else {
-                kept.append(candidate)
-            }
+    /// Why a zone must not be used beside those that are; nil where it may be.
+    private func whyNot(_ candidate: Candidate, beside used: [Candidate]) -> String? {
+        if host.cpu.vendor == .amd, candidate.kind == .core {
+            return "AMD's core counter is that of one core, read on the package's first CPU"
         }
-        return kept.filter { candidate in
-            guard candidate.kind == .package, let die = candidate.die else { return true }
-            let siblings = kept.filter { $0.kind == .package && $0.package == candidate.package }
-            if siblings.contains(where: { $0.die == nil }) {
-                unused.append(
-                    UnusedSensor(name: "powercap/\(candidate.zone.directory)", reason: "a part of package \(candidate.package ?? 0)")
-                )
-                return false
-            }
-            // AMD counts per package and shows the same counter once a die; Intel's dies have counters of their own.
-            if host.cpu.vendor == .amd, siblings.contains(where: { ($0.die ?? 0) < die }) {
-                unused.append(
-                    UnusedSensor(
-                        name: "powercap/\(candidate.zone.directory)",
-                        reason: "mirrors the first die of package \(candidate.package ?? 0)"
-                    )
-                )
-                return false
-            }
-            return true
+        let place = MeterPlace(name: "", zone: candidate.kind, package: candidate.package, die: candidate.die, quality: .measured)
+        if let register = host.found.first(where: { $0.name.hasPrefix("\(MSRSensor.name)/") && $0.isSamePart(as: place) }) {
+            return "the same counter as \(register.name), which \(MSRSensor.name).enabled asks for"
         }
+        guard let twin = used.first(where: { candidate.isSamePart(as: $0) }) else { return nil }
+        if twin.zone.controlType != candidate.zone.controlType { return "the same counter as \(twin.zone.directory), seen another way" }
+        return candidate.zone.meaning?.die != nil && host.cpu.vendor == .amd
+            ? "mirrors the counter of \(twin.zone.label), which is the whole package's"
+            : "a second zone for the same part as \(twin.zone.directory); only one of them can be believed"
     }
 
-    private func meter(_ candidate: Candidate) throws(SensorFault) -> PowercapMeter {
+    private func meter(_ candidate: Candidate, dies: Int) throws(SensorFault) -> PowercapMeter {
         let rangePath = "\(candidate.path)/max_energy_range_uj"
         let range = try SensorText.number(rangePath)
         guard range > 0, range < 1 << 62 else {
             throw SensorFault(path: rangePath, kind: .malformed(expected: "the largest value in µJ, from 1 to 2^62", found: "\(range)"))
         }
         let energy = try SensorFile("\(candidate.path)/energy_uj", files: host.files)
-        let limit = publishedLimit(candidate.path)
+        let ceiling = PowerCeiling(constraintsIn: candidate.path)
         let zone = candidate.kind
+        let most = ceiling.power ?? PowerCeiling.unpublished(of: zone, packages: host.cpu.packages)
         var meter = PowercapMeter(
-            place: MeterPlace(name: "powercap/\(candidate.zone.directory)", zone: zone, package: candidate.package, quality: .measured),
+            place: MeterPlace(name: candidate.name, zone: zone, package: candidate.package, die: candidate.die, quality: .measured),
             modulus: CounterUnwrapping.powercapModulus(maxEnergyRangeMicrojoules: range),
-            maximumPower: limit ?? Self.defaultMaximumPower,
-            idlePower: zone == .package ? host.packageIdle : nil,
+            maximumPower: most,
+            idlePower: zone == .package ? host.packageIdle.divided(by: dies) : nil,
             basis: "RAPL counter \(candidate.zone.label)\(zone == .package ? "" : candidate.package.map { " of package \($0)" } ?? ""), "
-                + "wraps at \(range / 1_000_000) J, at most \(Int64(saturating: (limit ?? Self.defaultMaximumPower).watts.rounded())) W "
-                + (limit == nil ? "(assumed)" : "(published)"),
+                + "wraps at \(range / 1_000_000) J, at most \(Int64(saturating: most.watts.rounded())) W (\(ceiling.source))",
             energy: energy
         )
         // The counter must answer now: some kernels offer zones whose reads fail.
         _ = try meter.read(at: Timestamp(microseconds: 0))
         return meter
     }
+}
 
-    /// The largest published power limit of the zone; nil where none is above 0.
-    private func publishedLimit(_ path: String) -> Power? {
-        var largest: Int64 = 0
-        for constraint in 0..<8 {
-            do throws(SensorFault) {
-                largest = max(largest, try SensorText.number("\(path)/constraint_\(constraint)_max_power_uw"))
-            } catch {
-                // Absent for most constraints and on all of AMD's zones; some boards answer ENODATA. It only means "not published".
-                continue
-            }
-        }
-        return largest > 0 ? Power(microwatts: largest) : nil
+extension UtilisationModel.Point {
+    /// The part of one of several equal dies.
+    func divided(by count: Int) -> UtilisationModel.Point {
+        func part(_ power: Power) -> Power { Power(watts: power.watts / Double(max(1, count))) }
+        return UtilisationModel.Point(low: part(low), best: part(best), high: part(high))
     }
 }

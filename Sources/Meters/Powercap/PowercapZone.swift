@@ -8,10 +8,8 @@ struct PowercapZone: Hashable, Sendable {
     var ids: [Int]
     /// `intel-rapl:0:2`.
     var directory: String
-    /// The content of `name`: `package-0`, `package-0-die-1`, `psys`, `core`, `uncore`, `dram`.
+    /// The content of `name`: `package-0`, `package-0-die-1`, `psys`, `psys-1`, `core`, `uncore`, `dram`.
     var label: String
-
-    var isMemoryMapped: Bool { controlType == "intel-rapl-mmio" }
 
     /// Control type and ids of a directory's name; nil for what is no zone: a control type itself, another driver's.
     static func parse(directory: String) -> (controlType: String, ids: [Int])? {
@@ -34,9 +32,12 @@ struct PowercapZone: Hashable, Sendable {
         case "dram": return (.dram, nil, nil)
         default:
             let parts = label.split(separator: "-", omittingEmptySubsequences: false)
-            guard parts.count == 2 || parts.count == 4, parts[0] == "package", let package = Int(parts[1]) else { return nil }
-            guard parts.count == 4 else { return (.package, package, nil) }
-            guard parts[2] == "die", let die = Int(parts[3]) else { return nil }
+            guard parts.count >= 2, let package = Int(parts[1]), package >= 0 else { return nil }
+            // Each further package of some servers has a platform counter of its own.
+            if parts.count == 2, parts[0] == "psys" { return (.psys, package, nil) }
+            guard parts[0] == "package" else { return nil }
+            if parts.count == 2 { return (.package, package, nil) }
+            guard parts.count == 4, parts[2] == "die", let die = Int(parts[3]), die >= 0 else { return nil }
             return (.package, package, die)
         }
     }
