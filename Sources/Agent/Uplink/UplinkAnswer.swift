@@ -22,14 +22,16 @@ struct UplinkAnswer: Hashable, Sendable {
         self.retryAfter = retryAfter
     }
 
-    init(_ result: Result<HTTPResponse, HTTPError>) {
+    /// - Parameter receivedAt: by the agent's clock, for an answer that carries none.
+    init(_ result: Result<HTTPResponse, HTTPError>, receivedAt: Timestamp) {
         switch result {
         case .failure(let error):
             self.init(status: nil, detail: error.description)
         case .success(let response):
-            // Only whole seconds: the other form, a date, would need the collector's clock.
-            let seconds = response.header("Retry-After").flatMap { Int64($0) }.map { min(max($0, 0), 3_600) }
-            self.init(status: response.status, detail: "", retryAfter: seconds.map { .seconds($0) })
+            let retryAfter = response.header("Retry-After").flatMap {
+                RetryAfter.delay($0, date: response.header("Date"), now: receivedAt)
+            }
+            self.init(status: response.status, detail: "", retryAfter: retryAfter)
             do {
                 let body = try JSONDecoder().decode(Body.self, from: Data(response.body))
                 expectedSeq = body.expected_seq?.value

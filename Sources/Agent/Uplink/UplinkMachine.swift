@@ -4,6 +4,11 @@ import Energy
 ///
 /// A stream is opened by asking for the number that the collector expects; then its batches go one by one. A stream is sent to its
 /// end before the next is opened.
+///
+/// A batch leaves the queue only where the collector says of the batch in flight that it has it, or says at the opening what it
+/// expects. Any other number, from an answer that came twice, late or from something that is no collector, is a reason to ask again.
+/// A collector that claims batches which were never sent is answered with a new stream: it leaves out the knots that it has already,
+/// so that nothing is lost and nothing counts twice.
 struct UplinkMachine: Sendable {
     enum Step: Hashable, Sendable {
         /// Nothing to send.
@@ -30,12 +35,26 @@ struct UplinkMachine: Sendable {
 
     static let longestBackoff = Duration.seconds(60)
 
+    /// Whether the collector takes compressed batches, as far as is known.
+    private(set) var mayCompress: Bool
     private var opened: StreamID?
+    /// The last batch that the collector can have of the stream that was opened last.
+    private var sent: (stream: StreamID, through: UInt64)?
+    /// A batch that was refused compressed: it goes plain before it is given up.
+    private var plain: (stream: StreamID, seq: UInt64)?
     private var failures = 0
+    /// Changes of direction since the last acknowledgement; a collector that sends the agent to and fro must not keep it busy.
+    private var turns = 0
     private var notBefore = Duration.zero
     /// The state that was last said, so that it is said once.
     private var saidStatus: String?
     private(set) var remarks: [Remark] = []
+
+    init(mayCompress: Bool = true) { self.mayCompress = mayCompress }
+
+    func compresses(_ stream: StreamID, seq: UInt64) -> Bool {
+        mayCompress && !(plain.map { $0.stream == stream && $0.seq == seq } ?? false)
+    }
 
     /// - Parameter now: on a monotonic clock.
     mutating func next(_ pending: Spool.Pending?, now: Duration) -> Step {
@@ -45,28 +64,36 @@ struct UplinkMachine: Sendable {
         return .send(pending.stream, seq: pending.firstUnacknowledged)
     }
 
-    /// - Parameter jitter: random, from 0 to 1.
+    /// - Parameters:
+    ///   - jitter: random, from 0 to 1.
+    ///   - wasCompressed: the batch went with a `Content-Encoding`.
     mutating func received(
         _ answer: UplinkAnswer,
         to step: Step,
         _ pending: Spool.Pending,
         now: Duration,
-        jitter: Double
+        jitter: Double,
+        wasCompressed: Bool = false
     ) -> Effect {
+        if case .send(let stream, let seq) = step { note(sent: stream, seq) }
         switch (step, answer.status) {
         case (.open(let stream), 200):
             guard let expected = answer.expectedSeq, expected >= 1 else {
                 return retry("expected a body with expected_seq from the collector, found '\(answer.detail)'", answer, now, jitter)
             }
-            succeed()
-            opened = stream
-            return settle(expected, pending)
+            return open(stream, expecting: expected, pending, now, jitter)
         case (.send(let stream, let seq), 200):
-            guard let acknowledged = answer.acknowledgedSeq, acknowledged >= seq, acknowledged <= pending.last else {
-                // An old acknowledgement, or none: the batch counts as not acknowledged, and is sent again.
+            guard let acknowledged = answer.acknowledgedSeq, acknowledged == seq else {
+                // The answer to another batch, or none: this one counts as not acknowledged. What the collector has, it is asked.
+                if let acknowledged = answer.acknowledgedSeq, acknowledged > seq { opened = nil }
                 let found = answer.acknowledgedSeq.map { "\($0)" } ?? "none"
                 return retry("expected batch \(seq) of \(stream.incarnation) to be acknowledged, found \(found)", answer, now, jitter)
             }
+            if !compresses(stream, seq: seq), mayCompress {
+                mayCompress = false
+                remarks.append(.notice("the collector takes batches uncompressed only; they go so from now on"))
+            }
+            plain = nil
             succeed()
             return .acknowledge(stream, through: acknowledged)
         case (.send(let stream, let seq), 409):
@@ -77,19 +104,36 @@ struct UplinkMachine: Sendable {
             guard let expected = answer.expectedSeq, expected >= 1, expected != seq else {
                 return retry("409 without a number to go on from: \(answer.detail)", answer, now, jitter)
             }
-            return settle(expected, pending)
+            turn(now, jitter)
+            guard expected < seq else {
+                // It has more than the batch in flight: only the opening of a stream may skip.
+                opened = nil
+                return .nothing
+            }
+            return settle(expected, pending, now, jitter)
+        case (.send, 415) where wasCompressed:
+            mayCompress = false
+            remarks.append(.notice("the collector takes no compressed batches; they go uncompressed from now on"))
+            return .nothing
+        case (.send(let stream, let seq), .some(let status)) where wasCompressed && [400, 422].contains(status):
+            // The batch, or its compression read as a batch: without it the answer says which.
+            plain = (stream, seq)
+            return .nothing
         case (.send(let stream, let seq), .some(let status)) where [400, 413, 422].contains(status):
             opened = nil
+            plain = nil
             return reseal(stream, seq, refused: seq, "\(status) \(answer.detail)", answer, now, jitter)
         case (_, 401), (_, 403):
-            notBefore = now + backoff(jitter, atLeast: Self.longestBackoff)
-            failures += 1
+            delay(now, jitter, atLeast: max(Self.longestBackoff, answer.retryAfter ?? .zero))
             say("the collector refuses the token (\(answer.status ?? 0) \(answer.detail)); batches are kept; give the agent a valid token")
             return .nothing
         case (_, 404), (_, 405):
-            notBefore = now + backoff(jitter, atLeast: Self.longestBackoff)
-            failures += 1
+            delay(now, jitter, atLeast: max(Self.longestBackoff, answer.retryAfter ?? .zero))
             say("there is no collector at that URL (\(answer.status ?? 0)); batches are kept; check the collector's URL")
+            return .nothing
+        case (_, .some(300...399)):
+            delay(now, jitter, atLeast: max(Self.longestBackoff, answer.retryAfter ?? .zero))
+            say("that URL leads elsewhere (\(answer.status ?? 0)); batches are kept; give the agent the collector's own URL")
             return .nothing
         default:
             return retry(answer.status.map { "the collector answers \($0) \(answer.detail)" } ?? answer.detail, answer, now, jitter)
@@ -110,8 +154,48 @@ struct UplinkMachine: Sendable {
         return remarks
     }
 
+    /// Whatever comes back: the collector may have it from now on.
+    private mutating func note(sent stream: StreamID, _ seq: UInt64) {
+        guard let sent, sent.stream == stream else {
+            sent = (stream, seq)
+            return
+        }
+        self.sent = (stream, max(sent.through, seq))
+    }
+
+    private mutating func open(
+        _ stream: StreamID,
+        expecting expected: UInt64,
+        _ pending: Spool.Pending,
+        _ now: Duration,
+        _ jitter: Double
+    ) -> Effect {
+        if let sent, sent.stream == stream, expected > sent.through + 1, expected <= pending.last + 1 {
+            turn(now, jitter)
+            remarks.append(
+                .warning("the collector has batches up to \(expected - 1), of which \(sent.through) were sent; a new stream begins")
+            )
+            return .reseal(
+                stream,
+                from: pending.firstUnacknowledged,
+                refused: nil,
+                reason: "the collector has batches of this stream that were never sent"
+            )
+        }
+        // Of what an earlier run sent nothing is known here: the first opening says it.
+        sent = (stream, expected - 1)
+        opened = stream
+        let effect = settle(expected, pending, now, jitter)
+        if case .reseal = effect {
+            turn(now, jitter)
+        } else if turns == 0 {
+            succeed()
+        }
+        return effect
+    }
+
     /// The collector's expected number against what the spool holds.
-    private mutating func settle(_ expected: UInt64, _ pending: Spool.Pending) -> Effect {
+    private mutating func settle(_ expected: UInt64, _ pending: Spool.Pending, _ now: Duration, _ jitter: Double) -> Effect {
         if expected == pending.firstUnacknowledged { return .nothing }
         if expected > pending.last + 1 {
             opened = nil
@@ -129,6 +213,7 @@ struct UplinkMachine: Sendable {
         }
         if expected > pending.firstUnacknowledged { return .acknowledge(pending.stream, through: expected - 1) }
         if expected >= pending.firstHeld {
+            sent = (pending.stream, expected - 1)
             remarks.append(.notice("the collector goes back to batch \(expected); sending again from there"))
             return .rewind(pending.stream, to: expected)
         }
@@ -137,6 +222,12 @@ struct UplinkMachine: Sendable {
             .warning("the collector lost batches before \(pending.firstHeld) that are kept no more; a new stream begins, no energy is lost")
         )
         return .reseal(pending.stream, from: pending.firstHeld, refused: nil, reason: "the collector lost batches that are kept no more")
+    }
+
+    /// The first change of direction is followed at once, those after it without an acknowledgement in between ever more slowly.
+    private mutating func turn(_ now: Duration, _ jitter: Double) {
+        if turns > 0 { delay(now, jitter) }
+        turns += 1
     }
 
     private mutating func reseal(
@@ -149,29 +240,34 @@ struct UplinkMachine: Sendable {
         _ jitter: Double
     ) -> Effect {
         // Each rewriting costs; a collector that refuses everything must not keep the agent busy.
-        notBefore = now + backoff(jitter, atLeast: .zero)
-        failures += 1
+        delay(now, jitter)
         remarks.append(.warning("batch \(seq) of \(stream.incarnation) is refused for good: \(reason); the rest goes on as a new stream"))
         return .reseal(stream, from: seq, refused: refused, reason: reason)
     }
 
     private mutating func retry(_ what: String, _ answer: UplinkAnswer, _ now: Duration, _ jitter: Double) -> Effect {
-        notBefore = now + backoff(jitter, atLeast: answer.retryAfter ?? .zero)
-        failures += 1
+        delay(now, jitter, atLeast: answer.retryAfter ?? .zero)
         say("\(what); trying again")
         return .nothing
     }
 
-    /// 1, 2, 4 ... 60 s, less up to half of it at random, so that a farm does not come back all at once.
-    private func backoff(_ jitter: Double, atLeast least: Duration) -> Duration {
-        let base = Duration.seconds(min(60, 1 << min(failures, 6)))
-        return max(least, base * (1 - 0.5 * min(1, max(0, jitter))))
+    /// Nothing is sent for 1, 2, 4 ... 60 s, less up to half of it at random, so that a farm does not come back all at once.
+    ///
+    /// - Parameter least: what the collector asked for. That much is kept in any case; up to a quarter of it, from 1 s to a minute,
+    ///   comes on top at random, since it was perhaps asked of every agent at the same moment.
+    private mutating func delay(_ now: Duration, _ jitter: Double, atLeast least: Duration = .zero) {
+        let random = min(1, max(0, jitter))
+        let base = Duration.seconds(min(60, 1 << min(failures, 6))) * (1 - 0.5 * random)
+        let asked = least == .zero ? .zero : least + min(.seconds(60), max(.seconds(1), least / 4)) * random
+        notBefore = now + max(base, asked)
+        failures += 1
     }
 
     private mutating func succeed() {
         if saidStatus != nil { remarks.append(.notice("the collector takes batches again")) }
         saidStatus = nil
         failures = 0
+        turns = 0
         notBefore = .zero
     }
 

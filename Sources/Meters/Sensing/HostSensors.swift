@@ -10,6 +10,14 @@ public struct HostSensors {
     public var remarks: [String]
     public var cpu: CPUInfo
 
+    public init(meters: [any Meter], cover: Set<String>, unused: [UnusedSensor], remarks: [String], cpu: CPUInfo) {
+        self.meters = meters
+        self.cover = cover
+        self.unused = unused
+        self.remarks = remarks
+        self.cpu = cpu
+    }
+
     /// Asks every kind of sensor.
     public static func find(on host: SensorHost) -> HostSensors {
         var host = host
