@@ -170,21 +170,12 @@ struct MSRDiscovery {
         )
     }
 
-    /// From the package's power limits (0x610) and power information (0x614), whose unit is 1 W / 2^(bits 3:0 of the unit register).
     private func packageCeiling(_ file: MSRFile, _ units: UInt64) -> PowerCeiling {
-        let unit = 1 / Double(UInt64(1) << (units & 0xF))
-        func field(_ value: UInt64, _ shift: UInt64) -> Power { Power(watts: Double(value >> shift & 0x7FFF) * unit) }
-        var maximum: Power?
-        var limit: Power?
-        do throws(SensorFault) {
-            let information = try file.value(at: 0x614)
-            maximum = max(field(information, 0), field(information, 32))
-            let limits = try file.value(at: 0x610)
-            limit = max(field(limits, 0), field(limits, 32))
-        } catch {
-            // Not there: what was read so far counts, else the usual assumption.
+        /// Nil where the processor does not have the register.
+        func value(at address: Int64) -> UInt64? {
+            do throws(SensorFault) { return try file.value(at: address) } catch { return nil }
         }
-        return PowerCeiling(maximum: maximum, limit: limit)
+        return PowerCeiling(packageLimits: value(at: 0x610), information: value(at: 0x614), units: units)
     }
 
     /// Bit 0 of MISC_PACKAGE_CTLS; where the register is not there, neither is the filter.
@@ -199,5 +190,22 @@ struct MSRDiscovery {
         case EPERM: "the msr device wants CAP_SYS_RAWIO, and no kernel lockdown (Secure Boot); powercap does without: set msr.enabled to no"
         default: error.remedy
         }
+    }
+}
+
+extension PowerCeiling {
+    /// Of Intel's package: power limits (MSR 0x610), power information (0x614), and their unit, 1 W / 2^(bits 3:0 of 0x606).
+    ///
+    /// A register with a reserved bit set is not believed.
+    init(packageLimits: UInt64?, information: UInt64?, units: UInt64) {
+        let unit = 1 / Double(UInt64(1) << (units & 0xF))
+        func larger(_ value: UInt64?, reserved: UInt64) -> Power? {
+            guard let value, value & reserved == 0 else { return nil }
+            return Power(watts: Double(max(value & 0x7FFF, value >> 32 & 0x7FFF)) * unit)
+        }
+        self.init(
+            maximum: larger(information, reserved: 0xFF80_8000_8000_8000),
+            limit: larger(packageLimits, reserved: 0x7F00_0000_FF00_0000)
+        )
     }
 }

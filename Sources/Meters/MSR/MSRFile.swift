@@ -21,9 +21,8 @@ final class MSRFile: Sendable {
         while true {
             let count = pread(descriptor, &value, 8, off_t(address))
             if count == 8 { return UInt64(littleEndian: value) }
-            guard count < 0 else {
-                throw SensorFault(path: path, kind: .malformed(expected: "8 bytes at \(Self.text(address))", found: "\(count)"))
-            }
+            // The device gives all 8 bytes or none; only a fixture's file can end before a register, which then is not there.
+            guard count < 0 else { throw SensorFault(path: "\(path) at \(Self.text(address))", errno: EIO) }
             guard errno == EINTR else { throw SensorFault(path: "\(path) at \(Self.text(address))", errno: errno) }
         }
     }

@@ -7,6 +7,8 @@ import Glibc
 /// holds symbolic links, one for each zone and subzone. The README beside this file lists the quirks.
 struct PowercapDiscovery {
     static let directory = "/sys/class/powercap"
+    /// Container engines hide the directory at its own place whatever is mounted there.
+    static let remedyInContainer = "run the agent on the host, or mount the host's /sys at /host/sys, read-only, and set root to /host"
 
     let host: SensorHost
 
@@ -57,15 +59,16 @@ struct PowercapDiscovery {
         return (meters, unused)
     }
 
-    /// What to say where a processor that should have RAPL shows none; nothing for other makers' processors.
+    /// What to say where a processor that should have RAPL shows none; nothing where its registers are read, or for other makers'.
     private func noZones(_ reason: String) -> [UnusedSensor] {
         guard host.cpu.vendor == .intel || host.cpu.vendor == .amd else { return [] }
+        guard !host.found.contains(where: { $0.name.hasPrefix("\(MSRSensor.name)/") }) else { return [] }
         return [
             UnusedSensor(
                 name: "powercap",
                 reason: reason,
-                remedy: "on hardware: modprobe intel_rapl_msr (AMD's too); in a container: mount \(Self.directory) and "
-                    + "/sys/devices/virtual/powercap of the host, read-only; a virtual machine has no such counters"
+                remedy: "on hardware: modprobe intel_rapl_msr (AMD's too); in a container: \(Self.remedyInContainer); a virtual machine "
+                    + "has no such counters"
             )
         ]
     }
@@ -92,7 +95,7 @@ struct PowercapDiscovery {
                     name: "powercap/\(first)",
                     reason: (hidden.count == 1 ? "is listed" : "and \(hidden.count - 1) more zones are listed")
                         + " in \(Self.directory), but what the link points to is hidden, as container engines do",
-                    remedy: "run the agent on the host, or mount the host's /sys/devices/virtual/powercap into the container, read-only"
+                    remedy: Self.remedyInContainer
                 )
             )
         }
