@@ -59,7 +59,7 @@ let package = Package(
             path: "migrations",
             exclude: ["README.md"],
             sources: ["Migrations.swift"],
-            resources: [.embedInCode("m0001_spine.sql")]
+            resources: [.embedInCode("m0001_spine.sql"), .embedInCode("m0002_workload_identity.sql")]
         ),
 
         // Edges.

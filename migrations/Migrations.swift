@@ -8,6 +8,11 @@ public struct Migration: Sendable {
 /// The schema's steps in order, embedded from the SQL files beside this one.
 public enum Migrations {
     public static let all: [Migration] = [
-        Migration(number: 1, name: "spine", sql: String(decoding: PackageResources.m0001_spine_sql, as: UTF8.self))
+        Migration(number: 1, name: "spine", sql: String(decoding: PackageResources.m0001_spine_sql, as: UTF8.self)),
+        Migration(
+            number: 2,
+            name: "workload_identity",
+            sql: String(decoding: PackageResources.m0002_workload_identity_sql, as: UTF8.self)
+        ),
     ]
 }

@@ -75,7 +75,7 @@ struct ComponentSweep {
         _ i: Int,
         _ duration: Microseconds,
         _ formula: ShareFormula,
-        _ running: [(span: Int, share: Double, isMeasured: Bool, claim: Double)],
+        _ running: [RunningShare],
         _ claims: Double,
         _ shares: Double
     ) {
@@ -121,17 +121,9 @@ struct ComponentSweep {
             part.reserved += floor * one.claim / max(1, claims)
             part.busy += shares > 0 ? floor * one.share / shares : 0
             part.equal += floor / count
-            if one.isMeasured {
-                part.bounds.drawnLow += one.share * energyLow
-                part.bounds.drawnHigh += one.share * energyHigh
-                part.bounds.floorLow += one.share * floor
-                part.bounds.floorHigh += one.share * floor
-                let cpuTime = formula.busy * Double(duration.count)
-                if cpuTime > 0 { part.dearest = max(part.dearest, energyHigh / cpuTime) }
-            } else {
-                // It can have used anything from nothing to all that nobody measured; where the energy is below the floor the
-                // extremes change places.
-                let most = formula.mostUndeclared
+            if let most = one.most {
+                // It can have used anything from nothing to the most there was; where the energy is below the floor the extremes
+                // change places.
                 if dynamic >= 0 {
                     part.bounds.drawnHigh += most * energyHigh
                     part.bounds.floorHigh += most * floor
@@ -139,6 +131,13 @@ struct ComponentSweep {
                     part.bounds.drawnLow += most * energyLow
                     part.bounds.floorLow += most * floor
                 }
+            } else {
+                part.bounds.drawnLow += one.share * energyLow
+                part.bounds.drawnHigh += one.share * energyHigh
+                part.bounds.floorLow += one.share * floor
+                part.bounds.floorHigh += one.share * floor
+                let cpuTime = formula.busy * Double(duration.count)
+                if cpuTime > 0 { part.dearest = max(part.dearest, energyHigh / cpuTime) }
             }
             part.bounds.unmeteredHigh += missing
             if isWhole { part.metered += duration } else { part.unmetered += duration }
@@ -153,7 +152,13 @@ struct ComponentSweep {
     }
 
     /// Rounds the sums into accounts that add up to the metered energy.
-    func close(spans: [ActiveSpan], cpuTimes: [Double], flags: AccountFlags, window: Interval) -> ComponentAccounts {
+    func close(
+        spans: [ActiveSpan],
+        cpuTimes: [Double],
+        shared: [Microseconds],
+        flags: AccountFlags,
+        window: Interval
+    ) -> ComponentAccounts {
         var accounts = ComponentAccounts(component: component)
         accounts.metered = meteredTotal
         accounts.meteredLow = min(meteredTotal, Int64(saturating: meteredLimits.low.rounded(.down)))
@@ -199,7 +204,8 @@ struct ComponentSweep {
                     bounds: bounds(of: part, span: span),
                     metered: part.metered,
                     meanShare: cpuTimes[index] / length,
-                    shareMethod: span.span.shareMethod,
+                    // Equal parts of a cgroup that several own are no measurement of any of them.
+                    shareMethod: Double(shared[index].count) > length / 2 ? .equal : span.span.shareMethod,
                     quality: part.unmetered > .zero ? max(.partial, part.quality ?? .unknown) : part.quality ?? meterQuality
                 )
             )

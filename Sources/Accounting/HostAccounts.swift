@@ -16,10 +16,13 @@ public struct AccountFlags: OptionSet, Hashable, Sendable {
     /// The host's busy time was not measured in part of the window.
     public static let busyUnknown = AccountFlags(rawValue: 1 << 4)
 
+    /// A cgroup was owned by several spans that ran at the same time; each was charged an equal part of it.
+    public static let cgroupShared = AccountFlags(rawValue: 1 << 5)
+
     public var names: [String] {
         [
             (AccountFlags.idleFloorHigh, "idle_floor_high"), (.clamped, "clamped"), (.idleFloorUnknown, "idle_floor_unknown"),
-            (.slotsUnknown, "slots_unknown"), (.busyUnknown, "busy_unknown"),
+            (.slotsUnknown, "slots_unknown"), (.busyUnknown, "busy_unknown"), (.cgroupShared, "cgroup_shared"),
         ].filter { contains($0.0) }.map(\.1)
     }
 }

@@ -53,12 +53,21 @@ public struct SpanInput: Sendable {
         public var epsilonMicroseconds: Int64
         /// Spans whose cgroups lie directly below this one: their CPU time is in this curve too, and is theirs.
         public var childSpanIDs: [Int64]
+        /// Other spans that own the same cgroup: while several of them run nobody knows which of them used what.
+        public var sharingSpanIDs: [Int64]
 
-        public init(curve: Curve, isClosed: Bool, epsilonMicroseconds: Int64 = 0, childSpanIDs: [Int64] = []) {
+        public init(
+            curve: Curve,
+            isClosed: Bool,
+            epsilonMicroseconds: Int64 = 0,
+            childSpanIDs: [Int64] = [],
+            sharingSpanIDs: [Int64] = []
+        ) {
             self.curve = curve
             self.isClosed = isClosed
             self.epsilonMicroseconds = epsilonMicroseconds
             self.childSpanIDs = childSpanIDs
+            self.sharingSpanIDs = sharingSpanIDs
         }
     }
 

@@ -11,6 +11,8 @@ public struct Sweep {
     private let spans: [ActiveSpan]
     /// For each span, the indexes of those nested in it.
     private let children: [[Int]]
+    /// For each span, the indexes of those that own the same cgroup.
+    private let sharing: [[Int]]
     private let busy: Track?
     private let agent: Track?
 
@@ -30,6 +32,18 @@ public struct Sweep {
         spans = clipped.map { ActiveSpan(span: $0.0, clipped: $0.1, times: times) }
         let indexes = Dictionary(clipped.enumerated().map { ($1.0.id, $0) }) { first, _ in first }
         children = clipped.map { span, _ in (span.workload?.childSpanIDs ?? []).compactMap { indexes[$0] } }
+        sharing = clipped.map { span, _ in (span.workload?.sharingSpanIDs ?? []).compactMap { indexes[$0] } }
+    }
+
+    /// How many of the spans that run in a stretch own this one's cgroup.
+    private func owners(_ index: Int, _ i: Int) -> Double {
+        sharing[index].reduce(1) { $0 + (spans[$1].isRunning(i) && spans[$1].cpuTime(i) != nil ? 1 : 0) }
+    }
+
+    /// CPU-µs of a span's cgroup and those below it that are the span's in a stretch; nil where nobody measured.
+    private func charged(_ index: Int, _ i: Int) -> Double? {
+        guard spans[index].isRunning(i), let all = spans[index].cpuTime(i) else { return nil }
+        return all / owners(index, i)
     }
 
     private static func breakpoints(of curves: [Curve], spans: [Interval], in window: Interval) -> [Timestamp] {
@@ -53,7 +67,7 @@ public struct Sweep {
         var duration: Microseconds
         var formula: ShareFormula
         /// Indexes into `spans`, with their fraction of dynamic energy and their claim on idle.
-        var running: [(span: Int, share: Double, isMeasured: Bool, claim: Double)]
+        var running: [RunningShare]
         var claims: Double
         var shares: Double
     }
@@ -69,6 +83,7 @@ public struct Sweep {
 
         var flags: AccountFlags = []
         var cpuTimes = [Double](repeating: 0, count: spans.count)
+        var shared = [Microseconds](repeating: .zero, count: spans.count)
         let starting = Dictionary(grouping: spans.indices.filter { !spans[$0].stretches.isEmpty }) { spans[$0].stretches.lowerBound }
         // In the order of the accounts, whoever came first.
         var running: [Int] = []
@@ -78,13 +93,14 @@ public struct Sweep {
             let stretch = stretch(i, running: running, flags: &flags)
             for part in stretch.running {
                 cpuTimes[part.span] += part.share * stretch.formula.busy * Double(stretch.duration.count)
+                if part.isCgroupShared { shared[part.span] += stretch.duration }
             }
             for component in components.keys {
                 components[component]!.add(i, stretch.duration, stretch.formula, stretch.running, stretch.claims, stretch.shares)
             }
         }
         return Component.allCases.compactMap { component in
-            components[component]?.close(spans: spans, cpuTimes: cpuTimes, flags: flags, window: host.window)
+            components[component]?.close(spans: spans, cpuTimes: cpuTimes, shared: shared, flags: flags, window: host.window)
         }
     }
 
@@ -95,16 +111,18 @@ public struct Sweep {
 
         var measuredSum = 0.0
         var weightSum = 0.0
-        var parts: [(span: Int, value: Double, isMeasured: Bool)] = []
+        var parts: [(span: Int, value: Double, owners: Double?)] = []
         for index in running {
             if let all = spans[index].cpuTime(i) {
                 // A cgroup counts what those below it used; a span is charged its own.
-                let used = max(0, children[index].reduce(all) { $0 - (spans[$1].isRunning(i) ? spans[$1].cpuTime(i) ?? 0 : 0) })
-                parts.append((index, used / capacity, true))
-                measuredSum += used / capacity
+                let own = max(0, children[index].reduce(all) { $0 - (charged($1, i) ?? 0) })
+                // Equal parts to those that share it: what they get together never exceeds what it used.
+                let owners = owners(index, i)
+                parts.append((index, own / owners / capacity, owners))
+                measuredSum += own / owners / capacity
             } else {
                 let weight = spans[index].span.weight(cpus: host.cpus, slots: host.slots, running: count)
-                parts.append((index, weight, false))
+                parts.append((index, weight, nil))
                 weightSum += weight
             }
         }
@@ -117,15 +135,39 @@ public struct Sweep {
         result.running.reserveCapacity(parts.count)
         for part in parts {
             let span = spans[part.span].span
-            let share = part.isMeasured ? formula.measured(part.value) : formula.declared(part.value)
+            let share = part.owners != nil ? formula.measured(part.value) : formula.declared(part.value)
+            let isShared = (part.owners ?? 1) > 1
+            if isShared { flags.insert(.cgroupShared) }
+            let most: Double?
+            switch part.owners {
+            case nil: most = formula.mostUndeclared
+            case .some(let owners) where owners > 1: most = formula.measured(part.value * owners)
+            case .some: most = nil
+            }
             let claim = span.claim(cpus: host.cpus, slots: host.slots, running: count)
             if claim.isGuess { flags.insert(.slotsUnknown) }
-            result.running.append((part.span, share, part.isMeasured, claim.value))
+            result.running.append(
+                RunningShare(span: part.span, share: share, most: most, isCgroupShared: isShared, claim: claim.value)
+            )
             result.claims += claim.value
             result.shares += share
         }
         return result
     }
+}
+
+/// A span's part of one stretch.
+struct RunningShare {
+    /// Index into the sweep's spans.
+    var span: Int
+    /// Its fraction of dynamic energy.
+    var share: Double
+    /// The most that it can have been, the least being 0; nil where it was measured.
+    var most: Double?
+    /// Its cgroup is another running span's too.
+    var isCgroupShared: Bool
+    /// Its claim on idle.
+    var claim: Double
 }
 
 /// A curve's values at the breakpoints.

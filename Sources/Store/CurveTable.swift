@@ -32,8 +32,13 @@ enum CurveTable {
         if record.sequence == 1, record.announcements.contains(where: { $0.kind == .meter }) {
             try await endMeters(notIn: record.announcements.filter { $0.kind == .meter }.map(\.name), hostID: host.id, connection)
         }
-        let refs = Set(record.columns.map(\.ref) + record.tails.map(\.ref) + record.gaps.map(\.ref) + record.workloads.map(\.ref))
-        let heads = try await readHeads(refs: refs.sorted(), streamID: streamID, connection)
+        let refs = Set(
+            record.columns.map(\.ref) + record.tails.map(\.ref) + record.gaps.map(\.ref) + record.workloads.map(\.ref)
+                + record.workloads.compactMap(\.memoryRef)
+        )
+        // A parent may be a cgroup that nobody watches.
+        let asked = refs.union(record.workloads.compactMap(\.parentRef))
+        let heads = try await readHeads(refs: asked.sorted(), streamID: streamID, connection)
         if let missing = refs.first(where: { heads[$0] == nil }) {
             throw ReadingsFault(field: "ref", expected: "a curve that this stream has announced", found: "\(missing)")
         }
@@ -68,16 +73,28 @@ enum CurveTable {
             guard let head = heads[ref] else { continue }
             try await write(gap, hostID: host.id, curveID: head.curveID, connection)
         }
+        var changed: Set<Int32> = []
         for workload in record.workloads {
             guard let head = heads[workload.ref] else { continue }
-            try await write(
+            let memory = workload.memoryRef.flatMap { heads[$0] }
+            if let memory, memory.kind != ReadingsRecord.Announcement.Kind.workloadMemory.rawValue {
+                throw ReadingsFault(
+                    field: "workloads[\(workload.ref)].memory_ref",
+                    expected: "a curve of kind workload_memory",
+                    found: memory.kind
+                )
+            }
+            let isNews = try await write(
                 workload,
                 hostID: host.id,
                 curveID: head.curveID,
                 parent: workload.parentRef.flatMap { heads[$0]?.curveID },
+                memory: memory?.curveID,
                 connection
             )
+            if isNews { changed.insert(head.curveID) }
         }
+        try await WorkloadOwnership.markSpans(of: changed.sorted(), hostID: host.id, now: now, connection)
         try await WorkQueue.mark(
             hostID: host.id,
             hours: touchedHours(record, heads: heads, writtenKnots: writtenKnots),
@@ -156,9 +173,11 @@ enum CurveTable {
                 if let since = try known.timestampMicrosecondsIfPresent("t"), let first, since < first.microseconds {
                     let interval = Interval(Timestamp(microseconds: since), first)
                     let most =
-                        announcement.kind == .meter
-                        ? Power(microwatts: announcement.maximumPowerMicrowatts).microjoules(over: interval.duration)
-                        : Double(interval.duration.count) * Double(host.cpus)
+                        switch announcement.kind {
+                        case .meter: Power(microwatts: announcement.maximumPowerMicrowatts).microjoules(over: interval.duration)
+                        case .hostBusy, .agentCPU, .workloadCPU: Double(interval.duration.count) * Double(host.cpus)
+                        case .workloadMemory: interval.duration.seconds * Double(record.facts?.memoryBytes ?? 1 << 42)
+                        }
                     try await keepTailAsKnot(hostID: host.id, curveID: curveID, connection)
                     try await write(
                         Gap(interval: interval, low: 0, high: Int64(saturating: most), cause: .absence),
@@ -348,30 +367,50 @@ enum CurveTable {
         )
     }
 
+    /// Returns whether anything that tells whose the cgroup is, is new.
     private static func write(
         _ workload: ReadingsRecord.Workload,
         hostID: Int32,
         curveID: Int32,
         parent: Int32?,
+        memory: Int32?,
         _ connection: PostgresConnection
-    ) async throws {
-        _ = try await connection.execute(
+    ) async throws -> Bool {
+        // What decides whose it is, before and after.
+        let identity = "ROW(died_at, span_key, unit, container_id, pod, labels)"
+        let before = try await connection.query(
+            Statement("workload_before", "SELECT \(identity)::text AS identity FROM workload WHERE host_id = $1 AND curve_id = $2"),
+            [.int4(hostID), .int4(curveID)]
+        ).first.map { try $0.string("identity") }
+        let labels = workload.labels.sorted { $0.key < $1.key }
+        let after = try await connection.query(
             Statement(
                 "upsert_workload",
                 """
-                INSERT INTO workload (host_id, curve_id, cgroup, born_at, died_at, parent_curve_id, span_key)
-                VALUES ($1, $2, $3, $4, $5, $6, $7)
+                INSERT INTO workload (host_id, curve_id, cgroup, born_at, died_at, parent_curve_id, span_key, unit, container_id, pod,
+                    labels, memory_curve_id, memory_max_bytes, ending)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, jsonb_object($11::text[], $12::text[]), $13, $14, $15)
                 ON CONFLICT (host_id, curve_id) DO UPDATE SET died_at = coalesce(excluded.died_at, workload.died_at),
                     span_key = coalesce(excluded.span_key, workload.span_key),
-                    parent_curve_id = coalesce(excluded.parent_curve_id, workload.parent_curve_id)
+                    parent_curve_id = coalesce(excluded.parent_curve_id, workload.parent_curve_id),
+                    unit = coalesce(excluded.unit, workload.unit),
+                    container_id = coalesce(excluded.container_id, workload.container_id),
+                    pod = coalesce(excluded.pod, workload.pod), labels = workload.labels || excluded.labels,
+                    memory_curve_id = coalesce(excluded.memory_curve_id, workload.memory_curve_id),
+                    memory_max_bytes = greatest(excluded.memory_max_bytes, workload.memory_max_bytes),
+                    ending = coalesce(excluded.ending, workload.ending)
+                RETURNING \(identity)::text AS identity
                 """
             ),
             [
                 .int4(hostID), .int4(curveID), .text(workload.cgroup), .timestamptz(microseconds: workload.bornAt.microseconds),
                 workload.diedAt.map { .timestamptz(microseconds: $0.microseconds) }, parent.map { .int4($0) },
-                workload.spanKey.map { .text($0) },
+                workload.spanKey.map { .text($0) }, workload.unit.map { .text($0) }, workload.containerID.map { .text($0) },
+                workload.pod.map { .text($0) }, .textArray(labels.map(\.key)), .textArray(labels.map(\.value)), memory.map { .int4($0) },
+                workload.maximumMemoryBytes.map { .int8($0) }, workload.ending.map { .text($0.rawValue) },
             ]
-        )
+        ).only().string("identity")
+        return before != after
     }
 
     /// The hours whose accounts the batch can change: for each curve since its previous knot, because a new one moves the line there.
@@ -384,6 +423,8 @@ enum CurveTable {
             for number in first...to.hour.number { hours.insert(Hour(number: number)) }
         }
         for (ref, head) in heads {
+            // Memory moves no account.
+            if head.kind == ReadingsRecord.Announcement.Kind.workloadMemory.rawValue { continue }
             let knots = writtenKnots[ref] ?? []
             let tail = record.tails.first { $0.ref == ref }
             guard let last = [knots.last?.time, tail?.knot.time].compactMap({ $0 }).max() else { continue }

@@ -9,6 +9,8 @@ public struct HourInputs: Sendable {
     public let input: HostInput
     /// The spans of `input`, by id.
     public let spans: [Int64: SpanRow]
+    /// What was decided of the spans' cgroups.
+    public let workloads: [Int64: SpanWorkload]
 }
 
 /// A curve of a host, by what it measures.
@@ -31,10 +33,14 @@ extension HourInputs {
     /// - Parameter now: where the hour has not ended, how far it goes.
     public static func read(host: HostRow, hour: Hour, now: Timestamp, _ connection: PostgresConnection) async throws -> HourInputs {
         let window = Interval(hour.start, max(hour.start, min(hour.end, now)))
-        let spans = try await SpanTable.overlapping(hostID: host.id, window, connection)
+        let candidates = try await SpanTable.overlapping(hostID: host.id, window, connection)
+        let workloads = try await WorkloadOwnership.decide(candidates, hostID: host.id, connection)
+        func edges(_ span: SpanRow) -> Interval { workloads[span.spanID]?.decision.ownership?.interval ?? span.interval }
+        let spans = candidates.filter { edges($0).intersection(window) != nil }
+        let owned = spans.compactMap { span in workloads[span.spanID].map { Owner(spanID: span.spanID, cgroups: $0.cgroups) } }
+            .filter { !$0.cgroups.isEmpty }
         let curves = try await standingCurves(hostID: host.id, connection)
-        let workloads = try await workloads(of: spans, hostID: host.id, window: window, connection)
-        let ids = curves.map(\.id) + workloads.values.map(\.curveID)
+        let ids = curves.map(\.id) + owned.flatMap { $0.cgroups.map(\.curveID) }
         let loaded = try await CurveReading.read(hostID: host.id, curveIDs: Array(Set(ids)).sorted(), around: window, connection)
 
         let meters = curves.compactMap { row -> MeterInput? in
@@ -53,20 +59,26 @@ extension HourInputs {
             )
         }
         func curve(_ kind: String) -> Curve? { curves.first { $0.kind == kind }.flatMap { loaded[$0.id]?.curve } }
+        let owners = Dictionary(owned.map { ($0.spanID, $0) }) { $1 }
+        let sharing = Dictionary(grouping: owned.flatMap { owner in owner.cgroups.map { ($0.curveID, owner.spanID) } }, by: \.0)
+            .mapValues { $0.map(\.1) }
         let inputs = spans.map { span in
             SpanInput(
                 id: span.spanID,
-                interval: span.interval,
+                interval: edges(span),
                 edgeResolution: span.timeResolution,
-                workload: workloads[span.spanID].flatMap { workload in
-                    loaded[workload.curveID].map {
-                        SpanInput.Workload(
-                            curve: $0.curve,
-                            isClosed: $0.completeUntil == .max,
-                            epsilonMicroseconds: workload.epsilonMicroseconds,
-                            childSpanIDs: workload.children(among: workloads)
-                        )
+                workload: owners[span.spanID].flatMap { owner in
+                    let parts = owner.cgroups.compactMap { loaded[$0.curveID] }.map {
+                        (curve: $0.curve, isClosed: $0.completeUntil == .max)
                     }
+                    guard !parts.isEmpty else { return nil }
+                    return SpanInput.Workload(
+                        curve: Curve.sum(parts),
+                        isClosed: parts.allSatisfy(\.isClosed),
+                        epsilonMicroseconds: owner.cgroups.reduce(0) { $0 + $1.epsilonMicroseconds },
+                        childSpanIDs: owner.children(among: owned),
+                        sharingSpanIDs: Set(owner.cgroups.flatMap { sharing[$0.curveID] ?? [] }).subtracting([span.spanID]).sorted()
+                    )
                 },
                 postedCPUTime: span.finishedAt == nil ? nil : span.cpuTime,
                 cpuShare: span.cpuShare,
@@ -86,7 +98,8 @@ extension HourInputs {
                 agent: curve("agent_cpu"),
                 spans: inputs
             ),
-            spans: Dictionary(spans.map { ($0.spanID, $0) }) { $1 }
+            spans: Dictionary(spans.map { ($0.spanID, $0) }) { $1 },
+            workloads: workloads
         )
     }
 
@@ -128,65 +141,19 @@ extension HourInputs {
         }
     }
 
-    /// Which workload each span owns: the one an agent was told of by the span's id, else the one in the cgroup that the span named
-    /// and that lived during it.
-    static func workloads(
-        of spans: [SpanRow],
-        hostID: Int32,
-        window: Interval,
-        _ connection: PostgresConnection
-    ) async throws -> [Int64: OwnedWorkload] {
-        guard !spans.isEmpty else { return [:] }
-        let rows = try await connection.query(
-            Statement(
-                "workloads_of_spans",
-                """
-                SELECT w.curve_id, w.cgroup, w.born_at, w.died_at, w.span_key, c.epsilon
-                FROM workload w JOIN curve c USING (host_id, curve_id)
-                WHERE w.host_id = $1 AND (w.span_key = ANY($2) OR w.cgroup = ANY($3)) AND w.born_at < $4
-                    AND (w.died_at IS NULL OR w.died_at > $5)
-                ORDER BY w.curve_id
-                """
-            ),
-            [
-                .int4(hostID), .textArray(spans.map(\.workloadKey)), .textArray(spans.compactMap(\.workload)),
-                .timestamptz(microseconds: window.end.microseconds),
-                // Not the window's start: a workload that died before it still says that its span uses nothing any more.
-                .timestamptz(microseconds: spans.map(\.startedAt.microseconds).min() ?? window.start.microseconds),
-            ]
-        )
-        var found: [Int64: OwnedWorkload] = [:]
-        for span in spans {
-            func lived(_ row: PostgresRow) throws -> Bool {
-                let life = Interval(
-                    Timestamp(microseconds: try row.timestampMicroseconds("born_at")),
-                    Timestamp(microseconds: try row.timestampMicrosecondsIfPresent("died_at") ?? .max)
-                )
-                return life.intersection(span.interval) != nil
-            }
-            let named = try rows.first { try $0.stringIfPresent("span_key") == span.workloadKey && lived($0) }
-            let placed = try rows.first { try $0.string("cgroup") == span.workload && lived($0) }
-            if let row = named ?? placed {
-                found[span.spanID] = OwnedWorkload(
-                    curveID: try row.int32("curve_id"),
-                    epsilonMicroseconds: try row.int64("epsilon"),
-                    cgroup: try row.string("cgroup")
-                )
-            }
+    /// A span with the cgroups that it owns.
+    private struct Owner {
+        let spanID: Int64
+        let cgroups: [OwnedCgroup]
+
+        func isBelow(_ other: Owner) -> Bool {
+            cgroups.contains { own in other.cgroups.contains { own.path.hasPrefix($0.path + "/") } }
         }
-        return found
-    }
 
-    /// A span's workload.
-    struct OwnedWorkload {
-        let curveID: Int32
-        let epsilonMicroseconds: Int64
-        let cgroup: String
-
-        /// Of several nested workloads those directly below this one.
-        func children(among all: [Int64: OwnedWorkload]) -> [Int64] {
-            let below = all.filter { $0.value.cgroup.hasPrefix(cgroup + "/") }
-            return below.filter { one in !below.contains { one.value.cgroup.hasPrefix($0.value.cgroup + "/") } }.keys.sorted()
+        /// Of several nested owners those directly below this one.
+        func children(among all: [Owner]) -> [Int64] {
+            let below = all.filter { $0.isBelow(self) }
+            return below.filter { one in !below.contains { one.isBelow($0) } }.map(\.spanID).sorted()
         }
     }
 }
@@ -302,20 +269,20 @@ public enum CurveReading {
         ) { $1 }
     }
 
-    /// Until when the spans' workloads are complete, by workload key and by cgroup: (curve, complete until) of each.
+    /// Until when all cgroups of each span are complete; absent for a span without any.
     public static func workloadCompleteUntil(
         hostID: Int32,
-        spans: [SpanRow],
+        workloads: [Int64: SpanWorkload],
         _ connection: PostgresConnection
     ) async throws -> [Int64: Timestamp] {
-        guard let first = spans.map(\.startedAt).min(), let last = spans.map({ $0.interval.end }).max() else { return [:] }
-        let workloads = try await HourInputs.workloads(of: spans, hostID: hostID, window: Interval(first, last), connection)
+        let ids = Set(workloads.values.flatMap { $0.cgroups.map(\.curveID) }).sorted()
+        guard !ids.isEmpty else { return [:] }
         let rows = try await connection.query(
             Statement("workload_complete", "SELECT curve_id, complete_until FROM curve_tail WHERE host_id = $1 AND curve_id = ANY($2)"),
-            [.int4(hostID), .int4Array(workloads.values.map(\.curveID).sorted())]
+            [.int4(hostID), .int4Array(ids)]
         )
         var complete: [Int32: Timestamp] = [:]
         for row in rows { complete[try row.int32("curve_id")] = Timestamp(microseconds: try row.timestampMicroseconds("complete_until")) }
-        return workloads.compactMapValues { complete[$0.curveID] }
+        return workloads.compactMapValues { workload in workload.cgroups.compactMap { complete[$0.curveID] }.min() }
     }
 }

@@ -8,6 +8,7 @@ public struct ReadingsRecord: Sendable {
             case hostBusy = "host_busy"
             case agentCPU = "agent_cpu"
             case workloadCPU = "workload_cpu"
+            case workloadMemory = "workload_memory"
         }
 
         public var ref: Int32
@@ -88,6 +89,28 @@ public struct ReadingsRecord: Sendable {
         public var diedAt: Timestamp?
         public var spanKey: String?
         public var parentRef: Int32?
+        /// The curve of its memory, byte-seconds.
+        public var memoryRef: Int32?
+        /// The systemd unit that it is.
+        public var unit: String?
+        /// The runtime's full id of the container that it is.
+        public var containerID: String?
+        /// The Kubernetes pod that it is in, as namespace/name.
+        public var pod: String?
+        /// Of the container's labels those that name a job or a runner.
+        public var labels: [String: String] = [:]
+        public var maximumMemoryBytes: Int64?
+        /// How its last CPU time is known; nil while it lives.
+        public var ending: Ending?
+
+        public enum Ending: String, Sendable, CaseIterable {
+            /// Read as it died.
+            case read
+            /// Settled from its parent's count.
+            case settled
+            /// From its own last reading.
+            case last
+        }
 
         public init(ref: Int32, cgroup: String, bornAt: Timestamp, diedAt: Timestamp?, spanKey: String?, parentRef: Int32?) {
             self.ref = ref

@@ -23,6 +23,10 @@ public struct SpanRow: Sendable {
     public var repository: String?
     /// All posted fields, as JSON.
     public var documentJSON: String
+    /// The runner that took the job.
+    public var runner: String?
+    /// Every id under which the job's own CI may know it.
+    public var jobIDs: [String]
 
     public init(
         hostID: Int32,
@@ -41,7 +45,9 @@ public struct SpanRow: Sendable {
         source: String,
         service: String?,
         repository: String?,
-        documentJSON: String
+        documentJSON: String,
+        runner: String? = nil,
+        jobIDs: [String] = []
     ) {
         self.hostID = hostID
         self.spanID = spanID
@@ -60,6 +66,8 @@ public struct SpanRow: Sendable {
         self.service = service
         self.repository = repository
         self.documentJSON = documentJSON
+        self.runner = runner
+        self.jobIDs = jobIDs
     }
 
     /// How long a span without an end counts as running: its finish may have been lost, and must not take a share for ever.
@@ -67,6 +75,19 @@ public struct SpanRow: Sendable {
 
     /// From the start to the end, or as long as an open span counts as running.
     public var interval: Interval { Interval(startedAt, finishedAt ?? startedAt + Self.longestOpen) }
+
+    /// No edge moves further than this to its cgroup's, however coarse it is said to be.
+    public static let coarsestEdge = Microseconds.seconds(300)
+    /// No clock is taken to be further off than this.
+    public static let largestClockError = Microseconds.seconds(60)
+
+    /// How far each edge may be off.
+    public var edgeResolution: Microseconds { min(max(.zero, timeResolution), Self.coarsestEdge) }
+    /// Where the span can have been, whatever cgroup turns out to be its own.
+    public var reach: Interval {
+        let slack = edgeResolution + Self.largestClockError
+        return Interval(interval.start - slack, interval.end + slack)
+    }
 }
 
 /// What the directory knows of a span, whether or not its host is known.
@@ -85,9 +106,9 @@ public struct SpanKeyRow: Sendable {
 
 public enum SpanTable {
     private static let keyColumns = "job_id, source, instance, id, attempt, host_name, host_id, span_id, registers, received_at"
-    private static let columns = """
+    static let columns = """
         host_id, span_id, job_id, started_at, finished_at, queued_at, time_resolution_us, cpu_share, cpus, weight, cpu_time_us, workload,
-        workload_key, source, service, repository, document
+        workload_key, source, service, repository, document, runner, job_ids
         """
 
     // MARK: The directory
@@ -197,13 +218,13 @@ public enum SpanTable {
                 "upsert_span",
                 """
                 INSERT INTO span (host_id, job_id, started_at, finished_at, queued_at, time_resolution_us, cpu_share, cpus, weight, cpu_time_us,
-                    workload, workload_key, source, service, repository, document)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                    workload, workload_key, source, service, repository, document, runner, job_ids)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
                 ON CONFLICT (host_id, job_id) DO UPDATE SET started_at = excluded.started_at, finished_at = excluded.finished_at,
                     queued_at = excluded.queued_at, time_resolution_us = excluded.time_resolution_us, cpu_share = excluded.cpu_share,
                     cpus = excluded.cpus, weight = excluded.weight, cpu_time_us = excluded.cpu_time_us, workload = excluded.workload,
                     workload_key = excluded.workload_key, source = excluded.source, service = excluded.service,
-                    repository = excluded.repository, document = excluded.document
+                    repository = excluded.repository, document = excluded.document, runner = excluded.runner, job_ids = excluded.job_ids
                 RETURNING span_id
                 """
             ),
@@ -213,7 +234,8 @@ public enum SpanTable {
                 span.queuedAt.map { .timestamptz(microseconds: $0.microseconds) }, .int8(span.timeResolution.count),
                 span.cpuShare.map { .float8($0) }, span.cpus.map { .float8($0) }, span.weight.map { .float8($0) },
                 span.cpuTime.map { .int8($0.count) }, span.workload.map { .text($0) }, .text(span.workloadKey), .text(span.source),
-                span.service.map { .text($0) }, span.repository.map { .text($0) }, .jsonb(span.documentJSON),
+                span.service.map { .text($0) }, span.repository.map { .text($0) }, .jsonb(span.documentJSON), span.runner.map { .text($0) },
+                .textArray(span.jobIDs),
             ]
         ).only().int64("span_id")
     }
@@ -223,16 +245,23 @@ public enum SpanTable {
             Statement("delete_span", "DELETE FROM span WHERE host_id = $1 AND span_id = $2"),
             [.int4(hostID), .int8(spanID)]
         )
+        _ = try await connection.execute(
+            Statement("delete_ownership", "DELETE FROM ownership WHERE host_id = $1 AND span_id = $2"),
+            [.int4(hostID), .int8(spanID)]
+        )
     }
 
-    /// Spans of a host that overlap an interval, in the order of their ids.
+    /// Spans of a host that overlap an interval, or may once their edges are those of their cgroups, in the order of their ids.
     public static func overlapping(hostID: Int32, _ interval: Interval, _ connection: PostgresConnection) async throws -> [SpanRow] {
         try await connection.query(
             Statement(
                 "overlapping_spans",
                 """
                 SELECT \(columns) FROM span
-                WHERE host_id = $1 AND started_at < $3 AND coalesce(finished_at, started_at + interval '7 days') > $2
+                WHERE host_id = $1 AND started_at < $3::timestamptz + interval '6 minutes'
+                    AND started_at - least(greatest(time_resolution_us, 0), 300000000) * interval '1 microsecond' - interval '60 seconds' < $3
+                    AND coalesce(finished_at, started_at + interval '7 days')
+                        + least(greatest(time_resolution_us, 0), 300000000) * interval '1 microsecond' + interval '60 seconds' > $2
                 ORDER BY span_id
                 """
             ),
@@ -295,7 +324,7 @@ public enum SpanTable {
         )
     }
 
-    private static func spanRow(_ row: PostgresRow) throws -> SpanRow {
+    static func spanRow(_ row: PostgresRow) throws -> SpanRow {
         func time(_ name: String) throws -> Timestamp? { try row.timestampMicrosecondsIfPresent(name).map { Timestamp(microseconds: $0) } }
         return SpanRow(
             hostID: try row.int32("host_id"),
@@ -314,7 +343,9 @@ public enum SpanTable {
             source: try row.string("source"),
             service: try row.stringIfPresent("service"),
             repository: try row.stringIfPresent("repository"),
-            documentJSON: try row.json("document")
+            documentJSON: try row.json("document"),
+            runner: try row.stringIfPresent("runner"),
+            jobIDs: try row.stringArray("job_ids")
         )
     }
 }

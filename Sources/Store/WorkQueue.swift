@@ -95,7 +95,7 @@ public enum WorkQueue {
                     AND (
                         EXISTS (
                             SELECT FROM curve c JOIN knot k USING (host_id, curve_id)
-                            WHERE c.host_id = h.host_id AND c.kind <> 'workload_cpu' AND k.t >= g.hour AND k.t < g.hour + interval '1 hour')
+                            WHERE c.host_id = h.host_id AND c.kind NOT IN ('workload_cpu', 'workload_memory') AND k.t >= g.hour AND k.t < g.hour + interval '1 hour')
                         OR EXISTS (
                             SELECT FROM curve_tail t
                             WHERE t.host_id = h.host_id AND t.knot_t < g.hour + interval '1 hour' AND t.t >= g.hour)

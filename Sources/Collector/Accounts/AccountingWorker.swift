@@ -80,6 +80,14 @@ struct AccountingWorker: Service {
                     if let host = try await HostTable.find(id: item.hostID, tx) {
                         let accounts = try await HourAccounts.make(host: host, hour: item.hour, now: now(), tx)
                         try await HourLedger.replace(hostID: host.id, hour: item.hour, rows: accounts.rows, tx)
+                        try await WorkloadOwnership.record(
+                            accounts.inputs.workloads,
+                            spans: accounts.inputs.spans,
+                            hostID: host.id,
+                            hour: item.hour,
+                            now: now(),
+                            tx
+                        )
                     }
                     try await WorkQueue.finish(ids: ids, tx)
                     return true

@@ -39,6 +39,19 @@ struct Footprint: Sendable {
         var mean: Double
     }
 
+    /// What the job's energy was found from.
+    enum AttributionMode: String, Sendable {
+        /// Its cgroup's CPU time, as an agent saw it.
+        case cgroup
+        /// A governor's own count of the job's CPU time, or of its energy, as its client posted it.
+        case governorCPUTime = "governor_cpu_time"
+        case governorEnergy = "governor_energy"
+        /// The host's meters only: the job's part was declared, or is an equal one.
+        case monitorOnly = "monitor_only"
+        /// No meter: a model of the host.
+        case modelled
+    }
+
     var jobID: String
     var key: String
     var state: State
@@ -55,6 +68,9 @@ struct Footprint: Sendable {
     var locationGrams: Figure?
     var intensity: Intensity?
     var share: ShareFigures?
+    /// Which cgroups the span owns; nil for one whose host is not known.
+    var workload: SpanWorkload?
+    var attributionMode: AttributionMode?
     var cpuTime: Microseconds?
     /// True when an hour of the span may still be accounted anew.
     var hasOpenHour = false
@@ -145,6 +161,16 @@ struct Footprint: Sendable {
         }
         let method = methods.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key ?? .equal
         share = ShareFigures(method: method, mean: duration > .zero ? cpuSeconds / duration.seconds : 0)
+        attributionMode =
+            if slices.contains(where: { $0.slice.quality == .modelled }) {
+                .modelled
+            } else if method == .measured {
+                .cgroup
+            } else if method == .measuredClient, let posted = fields["attribution_mode"]?.string.flatMap(AttributionMode.init(rawValue:)) {
+                posted
+            } else {
+                .monitorOnly
+            }
         let used = fields["cpu_time_us"]?.integer.map { Microseconds($0) }
         cpuTime = method == .measured ? Microseconds(Int64(saturating: (cpuSeconds * Double(hostCPUs) * 1e6).rounded())) : used
     }

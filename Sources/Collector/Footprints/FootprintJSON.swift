@@ -35,11 +35,16 @@ extension Footprint {
                 ])
             } ?? .null
         document["share"] =
-            share.map { .object(["method": .string($0.method.rawValue), "mean": .number(Digits.rounded($0.mean, low: 0, high: 1e-4))]) }
-            ?? .null
+            share.map {
+                .object([
+                    "method": .string($0.method.rawValue), "mean": .number(Digits.rounded($0.mean, low: 0, high: 1e-4)),
+                    "workload": workloadJSON ?? .null,
+                ])
+            } ?? .null
+        document["attribution_mode"] = attributionMode.map { .string($0.rawValue) } ?? .null
         var usage: [String: JSONValue] = [
             "cpu_seconds": cpuTime.map { .number($0.seconds) } ?? .null,
-            "memory_max_bytes": fields["memory_max_bytes"]?.integer.map { .string(String($0)) } ?? .null,
+            "memory_max_bytes": memoryMaximumBytes.map { .string(String($0)) } ?? .null,
         ]
         usage["allocation_ratio"] = share.map { .number(Digits.rounded($0.mean, low: 0, high: 1e-4)) } ?? .null
         document["usage"] = .object(usage)
@@ -53,13 +58,36 @@ extension Footprint {
     var allMissing: [(field: String, reason: String)] {
         var all = missing
         if cpuTime == nil { all.append(("usage.cpu_seconds", state == .final ? "not_posted" : "not_final")) }
-        if fields["memory_max_bytes"]?.integer == nil { all.append(("usage.memory_max_bytes", "not_posted")) }
+        if memoryMaximumBytes == nil { all.append(("usage.memory_max_bytes", "not_posted")) }
         if share == nil { all.append(("usage.allocation_ratio", "not_final")) }
+        if share != nil, workloadJSON == nil {
+            all.append(("share.workload", (workload?.decision.reason ?? .noCgroup).rawValue))
+        }
+        if attributionMode == nil { all.append(("attribution_mode", "not_final")) }
         if hostName == nil { all.append(("host", "not_posted")) }
         if finishedAt == nil { all.append(("finished_at", "not_finished")) }
         if pue == nil { all.append(("pue", "host_unknown")) }
         for field in ["co2e.market_g", "co2e.embodied_g", "statement"] { all.append((field, "not_computed")) }
         return all
+    }
+
+    /// What the agent saw in the job's cgroups, else what was posted.
+    private var memoryMaximumBytes: Int64? { workload?.maximumMemoryBytes ?? fields["memory_max_bytes"]?.integer }
+
+    /// The cgroups that the job owns; nil where it owns none.
+    private var workloadJSON: JSONValue? {
+        guard let workload, let ownership = workload.decision.ownership, let first = workload.cgroups.first else { return nil }
+        func text(_ value: String?) -> JSONValue { value.map { .string($0) } ?? .null }
+        var document: [String: JSONValue] = [
+            "cgroup": .string(first.path), "by": .string(ownership.rule.rawValue),
+            "unit": text(workload.cgroups.lazy.compactMap(\.unit).first),
+            "container_id": text(workload.cgroups.lazy.compactMap(\.containerID).first),
+            "pod": text(workload.cgroups.lazy.compactMap(\.pod).first),
+            "snapped_started_at": .string(RFC3339.format(ownership.interval.start)),
+            "snapped_finished_at": finishedAt == nil ? .null : .string(RFC3339.format(ownership.interval.end)),
+        ]
+        if workload.cgroups.count > 1 { document["cgroups"] = .array(workload.cgroups.map { .string($0.path) }) }
+        return .object(document)
     }
 
     private func energyJSON(_ energy: EnergyFigures) -> JSONValue {

@@ -81,7 +81,8 @@ final class FootprintReader {
 
     private func fill(_ result: inout [Int64: Footprint], spans: [SpanRow], host: HostRow, keys: [String: SpanKeyRow]) async throws {
         let complete = try await completeUntil(host.id)
-        let workloads = try await CurveReading.workloadCompleteUntil(hostID: host.id, spans: spans, connection)
+        let workloads = try await WorkloadOwnership.decide(spans, hostID: host.id, connection)
+        let workloadsComplete = try await CurveReading.workloadCompleteUntil(hostID: host.id, workloads: workloads, connection)
         var finals: [SpanRow] = []
         for span in spans {
             guard let key = keys[span.jobID] else { continue }
@@ -99,10 +100,16 @@ final class FootprintReader {
                 policy: policy
             )
             footprint.pue = host.pue
+            footprint.workload = workloads[span.spanID]
+            // The last instant that its readings must reach: the end, or that of its cgroup, or as far as one may still turn up.
+            let settledAt = span.finishedAt.map { end in
+                if let ownership = footprint.workload?.decision.ownership { return max(end, ownership.interval.end) }
+                return span.edgeResolution > .zero ? end + span.edgeResolution : end
+            }
             if complete == nil {
                 footprint.state = .unattributed
                 footprint.setMissing(["energy", "co2e.location_g", "share", "intensity"], reason: "no_meter")
-            } else if let end = span.finishedAt, let complete, complete >= end, workloads[span.spanID].map({ $0 >= end }) ?? true {
+            } else if let settledAt, let complete, complete >= settledAt, workloadsComplete[span.spanID].map({ $0 >= settledAt }) ?? true {
                 footprint.state = .final
                 finals.append(span)
             } else {
@@ -113,17 +120,18 @@ final class FootprintReader {
         }
         guard !finals.isEmpty else { return }
 
-        let hours = Set(finals.flatMap { Hour.touching($0.interval) }).sorted()
+        func edges(_ span: SpanRow) -> Interval { workloads[span.spanID]?.decision.ownership?.interval ?? span.interval }
+        let hours = Set(finals.flatMap { Hour.touching(edges($0)) }).sorted()
         let settled = try await HourLedger.settled(hostID: host.id, hours: hours, now: now, connection)
         let stored = try await HourLedger.slices(hostID: host.id, spanIDs: finals.map(\.spanID), connection)
         for span in finals {
             var slices = (stored[span.spanID] ?? []).filter { settled.contains($0.hour) }
             var isOpen = false
-            for hour in Hour.touching(span.interval) where !settled.contains(hour) {
+            for hour in Hour.touching(edges(span)) where !settled.contains(hour) {
                 isOpen = true
                 slices += try await accounts(host: host, hour: hour).slices(of: span.spanID)
             }
-            let duration = span.interval.duration
+            let duration = edges(span).duration
             result[span.spanID]?.hasOpenHour = isOpen
             result[span.spanID]?.fill(slices: slices, duration: duration, hostCPUs: host.cpus, zone: host.gridZone)
         }

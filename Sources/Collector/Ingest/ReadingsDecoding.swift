@@ -117,30 +117,79 @@ enum ReadingsDecoding {
                 )
             )
         }
-        for workload in batch.workloads {
-            let ref = try ref(workload.ref, "workloads.ref")
-            try requireTime(workload.bornUs, "workloads[\(ref)].born_us")
-            try requireTime(workload.diedUs, "workloads[\(ref)].died_us")
-            try require(
-                workload.cgroup.utf8.count <= 4_096 && !workload.cgroup.utf8.contains(0),
-                "workloads[\(ref)].cgroup",
-                "at most 4096 bytes",
-                "more"
-            )
-            try require(!workload.spanKey.utf8.contains(0), "workloads[\(ref)].span_key", "a text", "a zero byte")
-            record.workloads.append(
-                ReadingsRecord.Workload(
-                    ref: ref,
-                    cgroup: workload.cgroup,
-                    bornAt: Timestamp(microseconds: workload.bornUs),
-                    diedAt: workload.diedUs == 0 ? nil : Timestamp(microseconds: workload.diedUs),
-                    spanKey: workload.spanKey.isEmpty ? nil : workload.spanKey,
-                    parentRef: workload.parentRef == 0 ? nil : try Self.ref(workload.parentRef, "workloads.parent_ref")
-                )
-            )
-        }
+        for workload in batch.workloads { record.workloads.append(try change(workload)) }
         return record
     }
+
+    private static func change(_ workload: WireWorkloadChange) throws(BatchFault) -> ReadingsRecord.Workload {
+        let ref = try ref(workload.ref, "workloads.ref")
+        try requireTime(workload.bornUs, "workloads[\(ref)].born_us")
+        try requireTime(workload.diedUs, "workloads[\(ref)].died_us")
+        try require(
+            workload.cgroup.utf8.count <= 4_096 && !workload.cgroup.utf8.contains(0),
+            "workloads[\(ref)].cgroup",
+            "at most 4096 bytes",
+            "more"
+        )
+        try require(!workload.spanKey.utf8.contains(0), "workloads[\(ref)].span_key", "a text", "a zero byte")
+        for (name, value, limit) in [
+            ("unit", workload.unit, 512), ("container_id", workload.containerID, 256), ("pod", workload.pod, 1_000),
+        ] {
+            try require(
+                value.utf8.count <= limit && !value.utf8.contains(0),
+                "workloads[\(ref)].\(name)",
+                "at most \(limit) bytes, none of them zero",
+                value
+            )
+        }
+        try require(
+            workload.labels.count <= maximumLabels,
+            "workloads[\(ref)].labels",
+            "at most \(maximumLabels)",
+            "\(workload.labels.count)"
+        )
+        for (name, value) in workload.labels {
+            try require(
+                (1...256).contains(name.utf8.count) && value.utf8.count <= 1_000 && !name.utf8.contains(0) && !value.utf8.contains(0),
+                "workloads[\(ref)].labels",
+                "names of 1 to 256 bytes and values of at most 1000, without zero bytes",
+                "\(name): \(value)"
+            )
+        }
+        try require(
+            workload.memoryMaxBytes <= UInt64(WireLimits.values.upperBound),
+            "workloads[\(ref)].memory_max_bytes",
+            "at most 2^62",
+            "\(workload.memoryMaxBytes)"
+        )
+        let ending = ReadingsRecord.Workload.Ending(rawValue: workload.ending)
+        try require(
+            workload.ending.isEmpty || ending != nil,
+            "workloads[\(ref)].ending",
+            "\(ReadingsRecord.Workload.Ending.allCases.map(\.rawValue).joined(separator: ", ")), or nothing",
+            workload.ending
+        )
+        func text(_ value: String) -> String? { value.isEmpty ? nil : value }
+        var change = ReadingsRecord.Workload(
+            ref: ref,
+            cgroup: workload.cgroup,
+            bornAt: Timestamp(microseconds: workload.bornUs),
+            diedAt: workload.diedUs == 0 ? nil : Timestamp(microseconds: workload.diedUs),
+            spanKey: text(workload.spanKey),
+            parentRef: workload.parentRef == 0 ? nil : try Self.ref(workload.parentRef, "workloads.parent_ref")
+        )
+        change.memoryRef = workload.memoryRef == 0 ? nil : try Self.ref(workload.memoryRef, "workloads.memory_ref")
+        change.unit = text(workload.unit)
+        change.containerID = text(workload.containerID)
+        change.pod = text(workload.pod)
+        change.labels = workload.labels
+        change.maximumMemoryBytes = workload.memoryMaxBytes == 0 ? nil : Int64(workload.memoryMaxBytes)
+        change.ending = ending
+        return change
+    }
+
+    /// A container has many labels; those that name a job or a runner are few.
+    static let maximumLabels = 32
 
     private static func facts(_ facts: WireHostFacts) throws(BatchFault) -> HostFacts {
         var result = HostFacts()
@@ -175,8 +224,9 @@ enum ReadingsDecoding {
         case .hostBusy: kind = .hostBusy
         case .agentCpu: kind = .agentCPU
         case .workloadCpu: kind = .workloadCPU
+        case .workloadMemory: kind = .workloadMemory
         case .unspecified, .UNRECOGNIZED:
-            throw BatchFault(field: "\(field).kind", expected: "a curve kind from 1 to 4", found: "\(curve.kind.rawValue)")
+            throw BatchFault(field: "\(field).kind", expected: "a curve kind from 1 to 5", found: "\(curve.kind.rawValue)")
         }
         let zone = Zone(rawValue: curve.zone)
         try require((kind == .meter) == (zone != nil), "\(field).zone", "a zone for a meter, none for others", curve.zone)

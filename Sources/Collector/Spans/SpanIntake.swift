@@ -105,9 +105,10 @@ struct SpanIntake: Sendable {
     }
 
     private func mark(_ span: SpanRow, _ connection: PostgresConnection) async throws {
-        let end = min(span.interval.end, now())
+        // Its edges may yet become those of its cgroup.
+        let end = min(span.reach.end, now())
         // A span never lasts longer than a year; a mistaken one must not mark a century of hours.
-        let start = max(span.startedAt, end - Microseconds(Microseconds.day.count * 366))
+        let start = max(span.reach.start, end - Microseconds(Microseconds.day.count * 366))
         try await WorkQueue.mark(
             hostID: span.hostID,
             hours: Hour.touching(Interval(start, end)),
@@ -121,7 +122,21 @@ struct SpanIntake: Sendable {
     private static func differs(_ a: SpanRow, _ b: SpanRow) -> Bool {
         a.startedAt != b.startedAt || a.finishedAt != b.finishedAt || a.timeResolution != b.timeResolution || a.cpuShare != b.cpuShare
             || a.cpus != b.cpus || a.weight != b.weight || a.cpuTime != b.cpuTime || a.workload != b.workload
-            || a.workloadKey != b.workloadKey
+            || a.workloadKey != b.workloadKey || a.runner != b.runner || a.jobIDs != b.jobIDs
+    }
+
+    /// A longer text names no runner and no job; it is kept as it was posted.
+    private static let longestName = 512
+
+    /// What the job's own CI may call it: the span's id, its last part, and what was posted as such.
+    private static func jobIDs(_ fields: [String: JSONValue], key: SpanKey) -> [String] {
+        var ids = [key.id]
+        if let last = key.id.split(separator: "/").last { ids.append(String(last)) }
+        for name in ["job_id", "external_id"] {
+            let id = fields[name].flatMap { $0.string ?? $0.integer.map(String.init) }
+            if let id, (1...longestName).contains(id.utf8.count) { ids.append(id) }
+        }
+        return Set(ids).sorted()
     }
 
     /// The winning fields as a span; nil where they have no usable start. Reversed times from two writers count as an instant.
@@ -146,7 +161,9 @@ struct SpanIntake: Sendable {
             source: key.source,
             service: fields["service"]?.string,
             repository: fields["repository"]?.string,
-            documentJSON: try JSONValue.object(fields).text
+            documentJSON: try JSONValue.object(fields).text,
+            runner: ["runner", "runner_name"].lazy.compactMap { fields[$0]?.string }.first { (1...longestName).contains($0.utf8.count) },
+            jobIDs: jobIDs(fields, key: key)
         )
     }
 }

@@ -1,0 +1,290 @@
+public import Energy
+
+/// A cgroup that an agent watched, with all that may tell whose it is.
+public struct WatchedCgroup: Hashable, Sendable {
+    /// Its curve of CPU time; one life of a cgroup, so a path that is made anew is another one.
+    public var curveID: Int32
+    public var path: String
+    public var bornAt: Timestamp
+    /// Nil while it lives.
+    public var diedAt: Timestamp?
+    /// The span that the agent was told of when the cgroup was made.
+    public var spanKey: String?
+    /// The systemd unit that it is.
+    public var unit: String?
+    /// The Kubernetes pod that it is in, as namespace/name.
+    public var pod: String?
+    /// The job that the container's label names (`jobLabelName`).
+    public var jobLabel: String?
+
+    /// What GitLab's runner writes on every container of a job.
+    public static let jobLabelName = "com.gitlab.gitlab-runner.job.id"
+
+    public init(
+        curveID: Int32,
+        path: String,
+        bornAt: Timestamp,
+        diedAt: Timestamp? = nil,
+        spanKey: String? = nil,
+        unit: String? = nil,
+        pod: String? = nil,
+        jobLabel: String? = nil
+    ) {
+        self.curveID = curveID
+        self.path = path
+        self.bornAt = bornAt
+        self.diedAt = diedAt
+        self.spanKey = spanKey
+        self.unit = unit
+        self.pod = pod
+        self.jobLabel = jobLabel
+    }
+
+    var life: Interval { Interval(bornAt, diedAt ?? Timestamp(microseconds: .max)) }
+    /// A GitHub runner's own service: it outlives its jobs, and is never told apart by its birth.
+    var isRunnerUnit: Bool { unit?.hasPrefix(Self.runnerUnits) == true }
+    /// How the names of the units of GitHub's runners begin.
+    public static let runnerUnits = "actions.runner."
+
+    func isBelow(_ other: WatchedCgroup) -> Bool { path.hasPrefix(other.path + "/") }
+
+    /// Whether it is the service of the runner of this name: `actions.runner.<owner-repo>.<name>.service`, where the runner's
+    /// installer writes `-` for what a unit's name cannot hold.
+    public func isUnit(of runner: String) -> Bool {
+        guard let unit, isRunnerUnit, !runner.isEmpty else { return false }
+        let name = String(
+            String.UnicodeScalarView(
+                runner.unicodeScalars.map { c in
+                    c.isASCII && (c.properties.isAlphabetic || ("0"..."9").contains(c) || "._-".unicodeScalars.contains(c)) ? c : "-"
+                }
+            )
+        )
+        return [runner, name].contains { unit.dropFirst(Self.runnerUnits.count).hasSuffix(".\($0).service") }
+    }
+
+    /// Whether it is in the pod of the runner of this name.
+    func isPod(of runner: String) -> Bool { pod?.split(separator: "/").last.map { $0 == runner } ?? false }
+}
+
+/// A span with all that may tell which cgroup is its own.
+public struct SpanIdentity: Sendable {
+    public var id: Int64
+    public var startedAt: Timestamp
+    /// Nil while it runs.
+    public var finishedAt: Timestamp?
+    /// How far each posted edge may be off, either way.
+    public var edgeResolution: Microseconds
+    /// How far the clock of whoever posted the edges may be from the host's.
+    public var clockError: Microseconds
+    /// How long a span without an end counts as running.
+    public var longestOpen: Microseconds
+    /// The span's own id.
+    public var key: String
+    /// The cgroup that the client named.
+    public var workload: String?
+    /// The name of the runner that took the job.
+    public var runner: String?
+    /// Every id under which the job's own CI may know it.
+    public var jobIDs: Set<String>
+
+    public init(
+        id: Int64,
+        startedAt: Timestamp,
+        finishedAt: Timestamp?,
+        edgeResolution: Microseconds = .zero,
+        clockError: Microseconds = .zero,
+        longestOpen: Microseconds = Microseconds(7 * Microseconds.day.count),
+        key: String,
+        workload: String? = nil,
+        runner: String? = nil,
+        jobIDs: Set<String> = []
+    ) {
+        self.id = id
+        self.startedAt = startedAt
+        self.finishedAt = finishedAt
+        self.edgeResolution = edgeResolution
+        self.clockError = clockError
+        self.longestOpen = longestOpen
+        self.key = key
+        self.workload = workload
+        self.runner = runner
+        self.jobIDs = jobIDs
+    }
+
+    /// As posted.
+    public var interval: Interval { Interval(startedAt, finishedAt ?? startedAt + longestOpen) }
+    var tolerance: Microseconds { edgeResolution + clockError }
+    var reach: Interval { Interval(interval.start - tolerance, interval.end + tolerance) }
+}
+
+/// How it was found which cgroup a span owns; earlier rules hold before later ones.
+public enum OwnershipRule: String, Sendable, CaseIterable {
+    /// `wattle run` made it, and told the agent.
+    case run
+    /// The client named it: `wattle span start` in it.
+    case client
+    /// A container labelled with the job's id.
+    case container
+    /// A pod named as the runner.
+    case pod
+    /// The runner's systemd unit, which ran this span only.
+    case unit
+    /// The only one born and dead as the span began and ended.
+    case alone
+}
+
+/// Why a span owns no cgroup.
+public enum OwnerlessReason: String, Sendable, CaseIterable {
+    case noCgroup = "no_cgroup"
+    /// Several fit, or one fits several spans.
+    case ambiguous = "ambiguous_cgroup"
+    /// The runner's unit ran another span at the same time.
+    case runnerShared = "runner_ran_others"
+}
+
+/// The cgroups that a span owns, how that was found, and its edges as they are accounted.
+public struct Ownership: Hashable, Sendable {
+    /// Curves of CPU time, the first born first. Several where a job has several containers, or its cgroup was made anew.
+    public var curveIDs: [Int32]
+    public var rule: OwnershipRule
+    /// The posted edges, moved to the cgroups' birth and death where these lie within the edges' resolution.
+    public var interval: Interval
+
+    public init(curveIDs: [Int32], rule: OwnershipRule, interval: Interval) {
+        self.curveIDs = curveIDs
+        self.rule = rule
+        self.interval = interval
+    }
+}
+
+public enum OwnershipDecision: Hashable, Sendable {
+    case owned(Ownership)
+    case none(OwnerlessReason)
+
+    public var ownership: Ownership? { if case .owned(let ownership) = self { ownership } else { nil } }
+    public var reason: OwnerlessReason? { if case .none(let reason) = self { reason } else { nil } }
+}
+
+extension OwnershipDecision {
+    /// Decides for every span of a host which cgroups are its own.
+    ///
+    /// What names a cgroup (rules `run` to `unit`) is decided for each span by itself; then, over all spans together, each cgroup
+    /// that only one span can own goes to it and out of the others' choice, until nothing changes. Independent of the order of
+    /// its arguments.
+    public static func decide(spans: [SpanIdentity], cgroups: [WatchedCgroup]) -> [Int64: OwnershipDecision] {
+        var decisions: [Int64: OwnershipDecision] = [:]
+        var taken: Set<Int32> = []
+        for span in spans {
+            guard let decision = named(span, spans: spans, cgroups: cgroups) else { continue }
+            decisions[span.id] = decision
+            taken.formUnion(decision.ownership?.curveIDs ?? [])
+        }
+
+        // Born and dead with the span, and nobody's by name.
+        let anonymous = cgroups.filter { $0.spanKey == nil && $0.jobLabel == nil && !$0.isRunnerUnit && !taken.contains($0.curveID) }
+        var choices: [Int64: [WatchedCgroup]] = [:]
+        for span in spans where decisions[span.id]?.ownership == nil {
+            let matching = anonymous.filter { $0.livedAs(span) }
+            if !matching.isEmpty { choices[span.id] = matching }
+        }
+        let undecided = spans.filter { choices[$0.id] != nil }
+        var hasChanged = true
+        while hasChanged {
+            hasChanged = false
+            var claims: [Int32: [SpanIdentity]] = [:]
+            for span in undecided where decisions[span.id]?.ownership == nil {
+                let left = (choices[span.id] ?? []).filter { !taken.contains($0.curveID) }.outermost
+                if left.count == 1 { claims[left[0].curveID, default: []].append(span) }
+            }
+            for (curveID, claimants) in claims where claimants.count == 1 {
+                guard let cgroup = choices[claimants[0].id]?.first(where: { $0.curveID == curveID }) else { continue }
+                decisions[claimants[0].id] = .owned(claimants[0].owning([cgroup], by: .alone))
+                taken.insert(curveID)
+                hasChanged = true
+            }
+        }
+        for span in spans where decisions[span.id]?.ownership == nil {
+            // An overlap on the runner says more than that nothing else fits.
+            decisions[span.id] = decisions[span.id] ?? .none(choices[span.id] == nil ? .noCgroup : .ambiguous)
+        }
+        return decisions
+    }
+
+    /// What names the span's cgroups; nil where nothing does.
+    private static func named(_ span: SpanIdentity, spans: [SpanIdentity], cgroups: [WatchedCgroup]) -> OwnershipDecision? {
+        let near = cgroups.filter { $0.life.intersection(span.reach) != nil }
+
+        let told = near.filter { $0.spanKey == span.key }.outermost
+        if !told.isEmpty { return .owned(span.owning(told, by: .run)) }
+
+        if let path = span.workload {
+            let placed = near.filter { $0.path == path }.mostly(within: span)
+            if !placed.isEmpty { return .owned(span.owning(placed, by: .client)) }
+        }
+
+        let labelled = near.filter { $0.jobLabel.map(span.jobIDs.contains) ?? false }.outermost
+        if !labelled.isEmpty { return .owned(span.owning(labelled, by: .container)) }
+
+        guard let runner = span.runner else { return nil }
+        let pods = near.filter { $0.isPod(of: runner) }.outermost
+        if !pods.isEmpty { return .owned(span.owning(pods, by: .pod)) }
+
+        let units = near.filter { $0.isUnit(of: runner) }.mostly(within: span)
+        guard let unit = units.first else { return nil }
+        // Two units of one name (of two organisations): nobody can tell which.
+        guard units.allSatisfy({ $0.path == unit.path }) else { return .none(.ambiguous) }
+        let others = spans.filter { other in
+            guard other.id != span.id, let name = other.runner, unit.isUnit(of: name) else { return false }
+            // A runner takes one job at a time: one that never said its end was over when the next began.
+            if other.finishedAt == nil, (other.startedAt, other.id) < (span.startedAt, span.id) { return false }
+            guard let both = other.interval.intersection(span.interval) else { return false }
+            return both.duration > span.tolerance + other.tolerance
+        }
+        return others.isEmpty ? .owned(span.owning(units, by: .unit)) : .none(.runnerShared)
+    }
+}
+
+extension WatchedCgroup {
+    /// Whether it was born as the span began and died as it ended, as nearly as their edges are known.
+    func livedAs(_ span: SpanIdentity) -> Bool {
+        guard let finishedAt = span.finishedAt, let diedAt else { return false }
+        return bornAt.isWithin(span.tolerance, of: span.startedAt) && diedAt.isWithin(span.tolerance, of: finishedAt)
+    }
+}
+
+extension SpanIdentity {
+    fileprivate func owning(_ cgroups: [WatchedCgroup], by rule: OwnershipRule) -> Ownership {
+        // `wattle run` reads the host's own clock.
+        let tolerance = rule == .run ? edgeResolution : tolerance
+        var snapped = interval
+        if let birth = cgroups.map(\.bornAt).min(), birth.isWithin(tolerance, of: startedAt) { snapped.start = birth }
+        let deaths = cgroups.compactMap(\.diedAt)
+        if let finishedAt, deaths.count == cgroups.count, let death = deaths.max(), death.isWithin(tolerance, of: finishedAt) {
+            snapped.end = death
+        }
+        return Ownership(
+            curveIDs: cgroups.sorted { ($0.bornAt, $0.curveID) < ($1.bornAt, $1.curveID) }.map(\.curveID),
+            rule: rule,
+            interval: snapped.start <= snapped.end ? snapped : interval
+        )
+    }
+}
+
+extension [WatchedCgroup] {
+    /// Without those that lie below another: its count holds theirs.
+    fileprivate var outermost: [WatchedCgroup] { filter { one in !contains { one.isBelow($0) } } }
+
+    /// Of the lives of one path those that are the span's: one that ends as the span begins, or begins as it ends, is its
+    /// neighbour's, unless there is no other.
+    fileprivate func mostly(within span: SpanIdentity) -> [WatchedCgroup] {
+        let slack = Microseconds(2 * span.tolerance.count)
+        let inside = filter { ($0.life.intersection(span.interval)?.duration ?? .zero) > slack }
+        return inside.isEmpty ? self : inside
+    }
+}
+
+extension Timestamp {
+    fileprivate func isWithin(_ tolerance: Microseconds, of other: Timestamp) -> Bool {
+        self - other <= tolerance && other - self <= tolerance
+    }
+}
