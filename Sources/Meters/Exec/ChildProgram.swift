@@ -49,7 +49,9 @@ final class ChildProgram {
         let code = posix_spawnp(&process, program, &actions, &attributes, words + [nil], environ)
         guard code == 0 else {
             close(readEnd)
-            throw SensorFault(path: program, errno: code)
+            // Not as a number: a program that is missing is no device that has gone.
+            let found = SensorFault.text(of: code)
+            throw SensorFault(path: program, kind: .malformed(expected: "a program that can be started", found: found))
         }
         self.process = process
         output = readEnd

@@ -20,7 +20,7 @@ struct HwmonDiscovery {
 
     func find() -> SensorFindings {
         var found = SensorFindings()
-        let settings: Settings
+        var settings: Settings
         switch Settings.read(host) {
         case .success(let read): settings = read
         case .failure(let fault): return SensorFindings(unused: [fault.unused])
@@ -37,6 +37,10 @@ struct HwmonDiscovery {
             return SensorFindings(unused: [UnusedSensor(name: "hwmon", reason: error.description, remedy: error.remedy)])
         }
 
+        settings.repeatedLabels = Set(
+            Dictionary(grouping: channels) { "\($0.chip)/\(HwmonText.slug($0.label))" }
+                .filter { Set($0.value.map(\.chipNumber)).count > 1 }.keys
+        )
         let candidates = withoutTwins(channels.compactMap { meaning(of: $0, settings, &found) }, &found)
         for extra in settings.extras where !candidates.contains(where: { extra.fits($0.channel) }) {
             found.unused.append(
@@ -54,7 +58,7 @@ struct HwmonDiscovery {
     // MARK: What a channel means
 
     private func meaning(of channel: HwmonChannel, _ settings: Settings, _ found: inout SensorFindings) -> Candidate? {
-        let name = meterName(of: channel.label, channel)
+        let name = meterName(of: channel.label, channel, settings)
         func leaveOut(_ reason: String, remedy: String? = nil) {
             found.unused.append(UnusedSensor(name: name, reason: reason, remedy: remedy))
         }
@@ -89,10 +93,8 @@ struct HwmonDiscovery {
                 package: package,
                 die: rule.die,
                 inside: rule.inside.map { pattern in
-                    meterName(
-                        of: pattern.split(separator: "#", omittingEmptySubsequences: false).joined(separator: number.map { "\($0)" } ?? ""),
-                        channel
-                    )
+                    let words = pattern.split(separator: "#", omittingEmptySubsequences: false)
+                    return meterName(of: words.joined(separator: number.map { "\($0)" } ?? ""), channel, settings)
                 },
                 isFast: chip.isFast,
                 source: chip.source
@@ -114,8 +116,11 @@ struct HwmonDiscovery {
         return nil
     }
 
-    private func meterName(of label: String, _ channel: HwmonChannel) -> String {
-        "hwmon/\(channel.chip)\(channel.chipNumber > 0 ? "#\(channel.chipNumber)" : "")/\(HwmonText.slug(label))"
+    /// Chips are numbered only where two of a kind have the same labels: Grace has a chip for each label.
+    private func meterName(of label: String, _ channel: HwmonChannel, _ settings: Settings) -> String {
+        let slug = HwmonText.slug(label)
+        let isNumbered = channel.chipNumber > 0 && settings.repeatedLabels.contains("\(channel.chip)/\(slug)")
+        return "hwmon/\(channel.chip)\(isNumbered ? "#\(channel.chipNumber)" : "")/\(slug)"
     }
 
     /// Leaves one meter for each part of the machine: a counter before samples of the same, and before either what was found already.
@@ -210,7 +215,7 @@ struct HwmonDiscovery {
             let paths = members.map(\.candidate.channel.path)
             let files = host.files
             let polled = PolledPower("hwmon/\(chip)", channels: channels, period: settings.period, clock: host.clock) {
-                HwmonPowerSource(paths: paths, files: files)
+                PowerFiles(paths: paths, files: files)
             }
             for (member, energy) in zip(members, channels) {
                 let channel = member.candidate.channel
@@ -271,6 +276,8 @@ struct HwmonDiscovery {
         var extras: [HwmonExtra]
         var period: Microseconds
         var nodeMaximum: Power
+        /// `chip/label` of labels that several chips have.
+        var repeatedLabels: Set<String> = []
 
         static func read(_ host: SensorHost) -> Result<Settings, Malformed> {
             do throws(OptionFault) {

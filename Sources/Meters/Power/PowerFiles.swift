@@ -1,7 +1,5 @@
-import Glibc
-
-/// The power files of the chips, asked one after the other on a thread: a mailbox or a slow bus is behind each.
-final class HwmonPowerSource: PolledPower.Source {
+/// Files of µW that are asked one after the other on a thread: a mailbox or a slow bus may be behind each.
+final class PowerFiles: PolledPower.Source {
     private let files: [Result<SensorFile, SensorFault>]
 
     init(paths: [String], files: any FileOpening) {
