@@ -57,6 +57,8 @@ public struct RunReport: Sendable {
     public var footprintFailure: String?
     /// What the user ought to know.
     public var warnings: [String]
+    /// How the energy was found; nil where there is none.
+    public var attributionMode: AttributionMode?
     /// Why the agent did not help; not a fault where none was set up.
     public var agentFailure: AgentSocket.Failure?
 }

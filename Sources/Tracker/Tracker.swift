@@ -197,10 +197,23 @@ public struct Tracker: Sendable {
             footprint(cpuTime: cpuTime, from: running.edge, to: ended.edge, meters: running.meters, model: model)
         }
         switch result {
-        case .success(let footprint): report.footprint = footprint
+        case .success(let footprint):
+            report.footprint = footprint
+            report.attributionMode = attributionMode(
+                quality: footprint.quality,
+                agent: running.edge.agent == nil ? nil : ended.edge.agent?.snapshot,
+                isCountedByCgroup: ended.counted != nil
+            )
         case .failure(let failure): report.footprintFailure = failure.description
         }
         return report
+    }
+
+    private func attributionMode(quality: Quality, agent: Snapshot?, isCountedByCgroup: Bool) -> AttributionMode {
+        if quality == .modelled { return .modelled }
+        guard let agent else { return .monitorOnly }
+        if agent.busy == nil { return .governorEnergy }
+        return isCountedByCgroup ? .cgroup : .governorCPUTime
     }
 
     private func footprint(

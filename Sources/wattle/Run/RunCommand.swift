@@ -110,7 +110,10 @@ struct Run: AsyncParsableCommand {
             throw ExitCode(error.shellCode)
         }
         for warning in report.warnings { warn(warning) }
-        if let failure = report.agentFailure, verbose || collector != nil { warn(failure.description) }
+        // That no agent is here need not be said where none was set up; anything else about it is news.
+        if let failure = report.agentFailure, verbose || collector != nil || failure.kind != .absent || report.start.agentAnswered {
+            warn(failure.description)
+        }
 
         var final = span(report.start)
         final.finishedAt = report.finishedAt

@@ -56,6 +56,8 @@ struct RunSummaryJSON: Encodable {
     var duration_us: Int64
     var cpu_time_us: Int64
     var counted_by: String
+    /// cgroup, governor_cpu_time, governor_energy, monitor_only or modelled; absent where there is no energy.
+    var attribution_mode: String?
     var memory_max_bytes: String?
     var energy: EnergyFigures?
     var co2e: Emissions?
@@ -79,6 +81,7 @@ struct RunSummaryJSON: Encodable {
         duration_us = (report.finishedAt - report.start.startedAt).count
         cpu_time_us = report.cpuTime.count
         counted_by = report.countedByCgroup ? "cgroup" : "rusage"
+        attribution_mode = report.attributionMode?.rawValue
         memory_max_bytes = report.memoryPeakBytes.map(String.init)
         agent = report.start.agentAnswered
         warnings = report.warnings
