@@ -62,8 +62,8 @@ public struct WatchedCgroup: Hashable, Sendable {
         return [runner, name].contains { unit.dropFirst(Self.runnerUnits.count).hasSuffix(".\($0).service") }
     }
 
-    /// Whether it is in the pod of the runner of this name.
-    func isPod(of runner: String) -> Bool { pod?.split(separator: "/").last.map { $0 == runner } ?? false }
+    /// The pod's name without its namespace; a runner's own name where a pod is made for each job.
+    public var podName: String? { pod?.split(separator: "/").last.map(String.init) }
 }
 
 /// A span with all that may tell which cgroup is its own.
@@ -174,17 +174,21 @@ extension OwnershipDecision {
     public static func decide(spans: [SpanIdentity], cgroups: [WatchedCgroup]) -> [Int64: OwnershipDecision] {
         var decisions: [Int64: OwnershipDecision] = [:]
         var taken: Set<Int32> = []
+        let directory = CgroupDirectory(cgroups)
+        let runners = Dictionary(grouping: spans.filter { $0.runner != nil }, by: { $0.runner ?? "" })
         for span in spans {
-            guard let decision = named(span, spans: spans, cgroups: cgroups) else { continue }
+            guard let decision = named(span, runners: runners, directory: directory) else { continue }
             decisions[span.id] = decision
             taken.formUnion(decision.ownership?.curveIDs ?? [])
         }
 
         // Born and dead with the span, and nobody's by name.
         let anonymous = cgroups.filter { $0.spanKey == nil && $0.jobLabel == nil && !$0.isRunnerUnit && !taken.contains($0.curveID) }
+            .sorted { ($0.bornAt, $0.curveID) < ($1.bornAt, $1.curveID) }
         var choices: [Int64: [WatchedCgroup]] = [:]
-        for span in spans where decisions[span.id]?.ownership == nil {
-            let matching = anonymous.filter { $0.livedAs(span) }
+        for span in spans where decisions[span.id]?.ownership == nil && span.finishedAt != nil {
+            let first = anonymous.partitioningIndex { $0.bornAt >= span.startedAt - span.tolerance }
+            let matching = anonymous[first...].prefix { $0.bornAt <= span.startedAt + span.tolerance }.filter { $0.livedAs(span) }
             if !matching.isEmpty { choices[span.id] = matching }
         }
         let undecided = spans.filter { choices[$0.id] != nil }
@@ -211,36 +215,72 @@ extension OwnershipDecision {
     }
 
     /// What names the span's cgroups; nil where nothing does.
-    private static func named(_ span: SpanIdentity, spans: [SpanIdentity], cgroups: [WatchedCgroup]) -> OwnershipDecision? {
-        let near = cgroups.filter { $0.life.intersection(span.reach) != nil }
+    private static func named(
+        _ span: SpanIdentity,
+        runners: [String: [SpanIdentity]],
+        directory: CgroupDirectory
+    ) -> OwnershipDecision? {
+        func near(_ cgroups: [WatchedCgroup]?) -> [WatchedCgroup] { (cgroups ?? []).filter { $0.life.intersection(span.reach) != nil } }
 
-        let told = near.filter { $0.spanKey == span.key }.outermost
+        let told = near(directory.bySpanKey[span.key]).outermost
         if !told.isEmpty { return .owned(span.owning(told, by: .run)) }
 
         if let path = span.workload {
-            let placed = near.filter { $0.path == path }.mostly(within: span)
+            let placed = near(directory.byPath[path]).mostly(within: span)
             if !placed.isEmpty { return .owned(span.owning(placed, by: .client)) }
         }
 
-        let labelled = near.filter { $0.jobLabel.map(span.jobIDs.contains) ?? false }.outermost
+        let labelled = near(span.jobIDs.flatMap { directory.byJobLabel[$0] ?? [] }).outermost
         if !labelled.isEmpty { return .owned(span.owning(labelled, by: .container)) }
 
         guard let runner = span.runner else { return nil }
-        let pods = near.filter { $0.isPod(of: runner) }.outermost
+        let pods = near(directory.byPodName[runner]).outermost
         if !pods.isEmpty { return .owned(span.owning(pods, by: .pod)) }
 
-        let units = near.filter { $0.isUnit(of: runner) }.mostly(within: span)
+        let units = near(directory.runnerUnits).filter { $0.isUnit(of: runner) }.mostly(within: span)
         guard let unit = units.first else { return nil }
         // Two units of one name (of two organisations): nobody can tell which.
         guard units.allSatisfy({ $0.path == unit.path }) else { return .none(.ambiguous) }
-        let others = spans.filter { other in
-            guard other.id != span.id, let name = other.runner, unit.isUnit(of: name) else { return false }
+        let others = runners.filter { unit.isUnit(of: $0.key) }.values.joined().contains { other in
+            guard other.id != span.id else { return false }
             // A runner takes one job at a time: one that never said its end was over when the next began.
             if other.finishedAt == nil, (other.startedAt, other.id) < (span.startedAt, span.id) { return false }
             guard let both = other.interval.intersection(span.interval) else { return false }
             return both.duration > span.tolerance + other.tolerance
         }
-        return others.isEmpty ? .owned(span.owning(units, by: .unit)) : .none(.runnerShared)
+        return others ? .none(.runnerShared) : .owned(span.owning(units, by: .unit))
+    }
+}
+
+/// A host's cgroups by what names them.
+private struct CgroupDirectory {
+    var bySpanKey: [String: [WatchedCgroup]] = [:]
+    var byPath: [String: [WatchedCgroup]] = [:]
+    var byJobLabel: [String: [WatchedCgroup]] = [:]
+    var byPodName: [String: [WatchedCgroup]] = [:]
+    var runnerUnits: [WatchedCgroup] = []
+
+    init(_ cgroups: [WatchedCgroup]) {
+        for cgroup in cgroups {
+            byPath[cgroup.path, default: []].append(cgroup)
+            if let key = cgroup.spanKey { bySpanKey[key, default: []].append(cgroup) }
+            if let job = cgroup.jobLabel { byJobLabel[job, default: []].append(cgroup) }
+            if let pod = cgroup.podName { byPodName[pod, default: []].append(cgroup) }
+            if cgroup.isRunnerUnit { runnerUnits.append(cgroup) }
+        }
+    }
+}
+
+extension [WatchedCgroup] {
+    /// Where those begin of which this is true; it is false of all before them.
+    fileprivate func partitioningIndex(where isAfter: (WatchedCgroup) -> Bool) -> Int {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if isAfter(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 }
 

@@ -209,7 +209,7 @@ public enum WorkloadOwnership {
                 .int4(hostID), .timestamptzArray(microseconds: cgroups.map(\.bornAt.microseconds)),
                 .timestamptzArray(microseconds: cgroups.map { $0.diedAt?.microseconds }), .textArray(cgroups.map(\.spanKey)),
                 .textArray(cgroups.map(\.path)), .textArray(cgroups.map(\.jobLabel)),
-                .textArray(cgroups.map { $0.pod.flatMap { $0.split(separator: "/").last.map(String.init) } }), .int8(clockError.count),
+                .textArray(cgroups.map(\.watched.podName)), .int8(clockError.count),
             ]
         ).map(SpanTable.spanRow)
     }
