@@ -122,6 +122,9 @@ struct HwmonTests {
         try addChip(7, "apm_xgene", device: "platform/APMC0D29:00", files)
         try addChip(1, "apm_xgene", device: "platform/APMC0D29:01", files)
         try addChip(0, "nvme", device: "pci0000:00/nvme0", ["temp1_input": "35000"])
+        let channels = try HwmonChannel.list(in: host.root + "/sys/class/hwmon") { _, _ in }
+        #expect(channels.first { $0.chipNumber == 0 }?.path.contains("/hwmon7/") == true)
+        #expect(channels.first { $0.chipNumber == 1 }?.path.contains("/hwmon1/") == true)
         let found = try find()
         #expect(
             places(found) == [
