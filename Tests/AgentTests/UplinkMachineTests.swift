@@ -36,14 +36,56 @@ struct UplinkMachineTests {
         #expect(effect == .acknowledge(stream, through: 5))
     }
 
-    @Test func anAcknowledgementTakesAllUpToIt() {
+    @Test func anAcknowledgementOfTheBatchInFlightTakesIt() {
         var machine = opened()
-        let effect = machine.received(answer(200, acknowledged: 3), to: .send(stream, seq: 2), pending(2), now: .zero, jitter: 0)
-        #expect(effect == .acknowledge(stream, through: 3))
+        let effect = machine.received(answer(200, acknowledged: 2), to: .send(stream, seq: 2), pending(2), now: .zero, jitter: 0)
+        #expect(effect == .acknowledge(stream, through: 2))
     }
 
-    @Test(arguments: [1, 99, nil] as [UInt64?])
-    func anOldOrImpossibleAcknowledgementAcknowledgesNothing(acknowledged: UInt64?) {
+    @Test(arguments: [3, 9] as [UInt64])
+    func anAcknowledgementOfABatchNeverSentIsAReasonToAskAgain(acknowledged: UInt64) {
+        var machine = opened()
+        let effect = machine.received(answer(200, acknowledged: acknowledged), to: .send(stream, seq: 2), pending(2), now: .zero, jitter: 0)
+        #expect(effect == .nothing)
+        #expect(machine.next(pending(2), now: .seconds(1)) == .open(stream))
+        // The collector has batch 2, no more: the answer was another's.
+        #expect(
+            machine.received(answer(200, expected: 3), to: .open(stream), pending(2), now: .zero, jitter: 0)
+                == .acknowledge(stream, through: 2)
+        )
+        #expect(machine.next(pending(3), now: .seconds(1)) == .send(stream, seq: 3))
+    }
+
+    @Test func aCollectorThatClaimsBatchesNeverSentGetsThemUnderANewName() {
+        var machine = opened()
+        _ = machine.received(answer(200, acknowledged: 5), to: .send(stream, seq: 2), pending(2), now: .zero, jitter: 0)
+        let effect = machine.received(answer(200, expected: 6), to: .open(stream), pending(2), now: .zero, jitter: 0)
+        guard case .reseal(stream, from: 2, refused: nil, _) = effect else { return #expect(Bool(false), "\(effect)") }
+    }
+
+    @Test func anAcknowledgementThatComesTwiceTakesNothingElse() {
+        var machine = opened()
+        let once = machine.received(answer(200, acknowledged: 1), to: .send(stream, seq: 1), pending(1), now: .zero, jitter: 0)
+        #expect(once == .acknowledge(stream, through: 1))
+        let twice = machine.received(answer(200, acknowledged: 1), to: .send(stream, seq: 2), pending(2), now: .zero, jitter: 0)
+        #expect(twice == .nothing)
+        #expect(machine.next(pending(2), now: .seconds(1)) == .send(stream, seq: 2))
+    }
+
+    @Test func anAcknowledgementFromBeforeARewindTakesNothing() {
+        var machine = opened()
+        for seq in 1...6 as ClosedRange<UInt64> {
+            _ = machine.received(answer(200, acknowledged: seq), to: .send(stream, seq: seq), pending(seq), now: .zero, jitter: 0)
+        }
+        let back = machine.received(answer(409, expected: 3), to: .send(stream, seq: 7), pending(7), now: .zero, jitter: 0)
+        #expect(back == .rewind(stream, to: 3))
+        let late = machine.received(answer(200, acknowledged: 6), to: .send(stream, seq: 3), pending(3), now: .zero, jitter: 0)
+        #expect(late == .nothing)
+        #expect(machine.next(pending(3), now: .seconds(1)) == .open(stream))
+    }
+
+    @Test(arguments: [0, 1, nil] as [UInt64?])
+    func anOldOrNoAcknowledgementAcknowledgesNothing(acknowledged: UInt64?) {
         var machine = opened()
         let effect = machine.received(answer(200, acknowledged: acknowledged), to: .send(stream, seq: 2), pending(2), now: .zero, jitter: 0)
         #expect(effect == .nothing)
@@ -51,18 +93,47 @@ struct UplinkMachineTests {
         #expect(machine.next(pending(2), now: .seconds(1)) == .send(stream, seq: 2))
     }
 
-    @Test func aConflictOfNumbersRewindsOrSkips() {
+    @Test func aConflictOfNumbersRewindsAtOnce() {
         var machine = opened()
         #expect(
             machine.received(answer(409, expected: 3), to: .send(stream, seq: 6), pending(6), now: .zero, jitter: 0)
                 == .rewind(stream, to: 3)
         )
-        #expect(
-            machine.received(answer(409, expected: 8), to: .send(stream, seq: 6), pending(6), now: .zero, jitter: 0)
-                == .acknowledge(stream, through: 7)
-        )
-        // At once: this is no failure.
+        // This is no failure.
         #expect(machine.next(pending(3), now: .zero) == .send(stream, seq: 3))
+    }
+
+    @Test func aConflictThatWouldSkipAsksFirst() {
+        var machine = opened()
+        #expect(
+            machine.received(answer(409, expected: 8), to: .send(stream, seq: 6), pending(6), now: .zero, jitter: 0) == .nothing
+        )
+        #expect(machine.next(pending(6), now: .zero) == .open(stream))
+    }
+
+    @Test func aCollectorThatSendsTheAgentToAndFroIsFollowedEverMoreSlowly() {
+        var machine = opened()
+        var waits: [Duration] = []
+        for round in 0..<9 {
+            let seq: UInt64 = round.isMultiple(of: 2) ? 6 : 3
+            _ = machine.received(answer(409, expected: 9 - seq), to: .send(stream, seq: seq), pending(seq), now: .zero, jitter: 0)
+            if case .wait(let duration) = machine.next(pending(9 - seq), now: .zero) { waits.append(duration) } else { waits.append(.zero) }
+        }
+        #expect(waits == [0, 1, 2, 4, 8, 16, 32, 60, 60].map { .seconds($0) })
+    }
+
+    @Test func aCollectorThatIsAlwaysAheadDoesNotKeepTheAgentRewritingItsSpool() {
+        var machine = UplinkMachine()
+        var waits: [Duration] = []
+        for round in 0..<4 {
+            let stream = StreamID(bootID: "b", incarnation: "\(round)")
+            let pending = Spool.Pending(stream: stream, firstHeld: 1, firstUnacknowledged: 1, last: 3)
+            guard case .reseal = machine.received(answer(200, expected: 42), to: .open(stream), pending, now: .zero, jitter: 0) else {
+                return #expect(Bool(false))
+            }
+            if case .wait(let duration) = machine.next(pending, now: .zero) { waits.append(duration) } else { waits.append(.zero) }
+        }
+        #expect(waits == [0, 1, 2, 4].map { .seconds($0) })
     }
 
     @Test func aRewindBeyondWhatIsKeptBeginsANewStream() {
@@ -100,8 +171,8 @@ struct UplinkMachineTests {
         var now = Duration.zero
         for _ in 0..<5 {
             #expect(machine.received(answer(status), to: .send(stream, seq: 1), pending(1), now: now, jitter: 1) == .nothing)
-            #expect(machine.next(pending(1), now: now) == .wait(.seconds(60)))
-            now += .seconds(60)
+            #expect(machine.next(pending(1), now: now) == .wait(.seconds(75)))
+            now += .seconds(75)
         }
         #expect(machine.takeRemarks().count == 1)
         _ = machine.received(answer(200, acknowledged: 1), to: .send(stream, seq: 1), pending(1), now: now, jitter: 0)
@@ -133,6 +204,65 @@ struct UplinkMachineTests {
         _ = machine.received(busy, to: .send(stream, seq: 1), pending(1), now: .zero, jitter: 0)
         #expect(machine.next(pending(1), now: .seconds(119)) == .wait(.seconds(1)))
         #expect(machine.next(pending(1), now: .seconds(120)) == .send(stream, seq: 1))
+    }
+
+    @Test func whatIsAskedOfAllAtOnceIsNotObeyedByAllAtOnce() {
+        for (asked, longest) in [(2, 3), (120, 150), (3_600, 3_660)] as [(Int64, Int64)] {
+            for jitter in [0, 0.5, 1] {
+                var machine = opened()
+                var busy = answer(503)
+                busy.retryAfter = .seconds(asked)
+                _ = machine.received(busy, to: .send(stream, seq: 1), pending(1), now: .zero, jitter: jitter)
+                let expected = Duration.seconds(asked) + .seconds(longest - asked) * jitter
+                #expect(machine.next(pending(1), now: .zero) == .wait(expected))
+            }
+        }
+    }
+
+    @Test func aRedirectIsSaidAndTriedSlowly() {
+        var machine = opened()
+        _ = machine.received(answer(301), to: .send(stream, seq: 1), pending(1), now: .zero, jitter: 0)
+        #expect(machine.next(pending(1), now: .zero) == .wait(.seconds(60)))
+        guard case .warning(let text) = machine.takeRemarks().first else { return #expect(Bool(false)) }
+        #expect(text.contains("URL"))
+    }
+
+    // MARK: Compression
+
+    @Test func aCollectorThatRefusesTheEncodingGetsNoneFromThenOn() {
+        var machine = opened()
+        #expect(machine.compresses(stream, seq: 1))
+        let effect = machine.received(answer(415), to: .send(stream, seq: 1), pending(1), now: .zero, jitter: 0, wasCompressed: true)
+        #expect(effect == .nothing)
+        #expect(machine.next(pending(1), now: .zero) == .send(stream, seq: 1), "at once: nothing is wrong")
+        #expect(!machine.compresses(stream, seq: 1))
+        #expect(!machine.compresses(stream, seq: 2))
+        #expect(machine.takeRemarks().count == 1)
+    }
+
+    @Test func anUncompressedBatchThatIsNoMediaTypeIsKept() {
+        var machine = opened()
+        #expect(machine.received(answer(415), to: .send(stream, seq: 1), pending(1), now: .zero, jitter: 0) == .nothing)
+        #expect(machine.next(pending(1), now: .zero) == .wait(.seconds(1)))
+        #expect(machine.mayCompress)
+    }
+
+    @Test(arguments: [400, 422])
+    func aBatchRefusedCompressedIsTriedPlainBeforeItIsGivenUp(status: Int) {
+        var machine = opened()
+        let first = machine.received(answer(status), to: .send(stream, seq: 1), pending(1), now: .zero, jitter: 0, wasCompressed: true)
+        #expect(first == .nothing)
+        #expect(machine.next(pending(1), now: .zero) == .send(stream, seq: 1))
+        #expect(!machine.compresses(stream, seq: 1))
+        // It was the compression: never again.
+        var misread = machine
+        let taken = misread.received(answer(200, acknowledged: 1), to: .send(stream, seq: 1), pending(1), now: .zero, jitter: 0)
+        #expect(taken == .acknowledge(stream, through: 1))
+        #expect(!misread.mayCompress)
+        // It was the batch: it alone is left out.
+        let refused = machine.received(answer(status), to: .send(stream, seq: 1), pending(1), now: .zero, jitter: 0)
+        guard case .reseal(stream, from: 1, refused: 1, _) = refused else { return #expect(Bool(false), "\(refused)") }
+        #expect(machine.mayCompress)
     }
 
     @Test func theNextStreamIsOpenedAfterTheOldOneEnded() {

