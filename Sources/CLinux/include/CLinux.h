@@ -98,4 +98,19 @@ int wattle_ipmi_request(
 /// One wake-up, to the microsecond. Returns the set of readable ones as bits, 0 at the time or after an interruption.
 unsigned wattle_wait_until(int64_t monotonic_microseconds, const int *descriptors, size_t count);
 
+// MARK: descriptors.c
+
+/// Sends one short message with a descriptor beside it (SCM_RIGHTS); -1: none. Returns 0, or the negated errno.
+int wattle_send_descriptor(int socket, const void *bytes, size_t count, int descriptor);
+/// Receives bytes and at most one descriptor, which is made close-on-exec; `*descriptor` is -1 where none came. Returns the number of
+/// bytes, 0 at the end, or the negated errno.
+long wattle_receive_descriptor(int socket, void *bytes, size_t capacity, int *descriptor);
+/// Who made the other end of a connected Unix socket (SO_PEERCRED). Returns 0, or the negated errno.
+int wattle_peer(int socket, int *pid, unsigned *uid, unsigned *gid);
+/// Opens a path that may not leave the directory, neither by `..` nor by a symbolic link, and does not end in a link (openat2, Linux 5.6).
+/// Close-on-exec. `follows_links`: links that stay beneath are followed. Returns a descriptor, or the negated errno.
+int wattle_open_beneath(int directory, const char *path, int flags, bool follows_links);
+/// No program that this one might start gains rights; nobody but root traces this one. Returns 0, or the negated errno.
+int wattle_no_new_privileges(void);
+
 #endif

@@ -7,6 +7,8 @@ public struct SensorFault: Error, Hashable, Sendable, CustomStringConvertible {
         case system(Int32)
         /// The file was read but does not hold what it should; the text says what was found.
         case malformed(expected: String, found: String)
+        /// This process may not open the file and the broker did not open it either; the text says why.
+        case notPermitted(reason: String)
     }
 
     public let path: String
@@ -21,8 +23,11 @@ public struct SensorFault: Error, Hashable, Sendable, CustomStringConvertible {
 
     /// The `errno` of a failed system call; nil where the content is at fault.
     public var number: Int32? {
-        guard case .system(let number) = kind else { return nil }
-        return number
+        switch kind {
+        case .system(let number): number
+        case .malformed: nil
+        case .notPermitted: EACCES
+        }
     }
 
     /// The file, or the thing behind it, is gone for good: a removed cgroup, an unplugged device.
@@ -32,13 +37,14 @@ public struct SensorFault: Error, Hashable, Sendable, CustomStringConvertible {
         switch kind {
         case .system(let number): "\(path): \(SensorFault.text(of: number))"
         case .malformed(let expected, let found): "\(path): expected \(expected), found \(found)"
+        case .notPermitted(let reason): "\(path): \(SensorFault.text(of: EACCES)), and \(reason)"
         }
     }
 
     /// What to do about it, for people; nil where there is nothing general to say.
     public var remedy: String? {
         switch number {
-        case EACCES, EPERM: "run the agent as root; the kernel gives energy counters to root only"
+        case EACCES, EPERM: "start wattle-broker.service or run the agent as root; the kernel gives energy counters to root only"
         case EINVAL, ENODATA, EIO: "the kernel offers the counter but the processor or the hypervisor does not; nothing to be done here"
         default: nil
         }
