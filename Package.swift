@@ -146,7 +146,7 @@ let package = Package(
             dependencies: ["Wire", "Energy", "TestSupport", .product(name: "SwiftProtobuf", package: "swift-protobuf")]
         ),
         .testTarget(name: "PostgresTests", dependencies: ["Postgres", "TestSupport", .product(name: "Logging", package: "swift-log")]),
-        .testTarget(name: "MetersTests", dependencies: ["Meters", "Energy", "TestSupport"], exclude: ["Machines"]),
+        .testTarget(name: "MetersTests", dependencies: ["Meters", "Energy", "TestSupport"], exclude: ["FakeNVML", "Machines"]),
         .testTarget(
             name: "AgentTests",
             dependencies: [
@@ -160,9 +160,10 @@ let package = Package(
         .testTarget(
             name: "CollectorTests",
             dependencies: [
-                "Collector", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy", "Gzip", "TestSupport",
+                "Collector", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy", "Gzip", "HTTPClient", "TestSupport",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ]
         ),

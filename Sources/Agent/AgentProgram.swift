@@ -64,10 +64,16 @@ public enum AgentProgram {
         let sealNow = Doorbell()
         let batchSpooled = Doorbell()
         let clockOffset = ClockOffset()
+        let counts = UplinkCounts()
         // A group ends its services from the last to the first: no more requests, the last reading, the last batch, the last try.
         var services: [any Service] = []
         if let collector = settings.collector {
-            let client = HTTPClient(maximumBodyBytes: 1 << 20, maximumConnections: 1, userAgent: "wattle-agent/\(version)")
+            let client = HTTPClient(
+                connection: settings.connection,
+                maximumBodyBytes: 1 << 20,
+                maximumConnections: 1,
+                userAgent: "wattle-agent/\(version)"
+            )
             services.append(
                 Uplink(
                     spool: spool,
@@ -80,7 +86,9 @@ public enum AgentProgram {
                     },
                     clockOffset: clockOffset,
                     batchSpooled: batchSpooled,
-                    log: log
+                    log: log,
+                    isCompressing: settings.isCompressing,
+                    counts: counts
                 )
             )
         } else {
@@ -116,6 +124,26 @@ public enum AgentProgram {
                 log: log
             )
         )
+        if let address = settings.metricsAddress {
+            let hasCollector = settings.collector != nil
+            services.append(
+                MetricsServer(
+                    address: address,
+                    source: {
+                        var snapshot = sampling.withLock { $0.metrics(unused: unused.map(\.name)) }
+                        if hasCollector {
+                            snapshot.spool = MetricsSnapshot.Spool(
+                                fill: await spool.fill,
+                                capacityBytes: settings.spoolBytes,
+                                uplink: counts.now
+                            )
+                        }
+                        return snapshot
+                    },
+                    log: log
+                )
+            )
+        }
         var quiet = log
         quiet.logLevel = max(log.logLevel, .warning)
         var configuration = ServiceGroupConfiguration(

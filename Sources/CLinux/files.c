@@ -20,6 +20,8 @@ int wattle_create(const char *path, int flags, unsigned mode) {
 }
 
 int wattle_connect_unix(const char *path, int timeout_milliseconds) {
+    // Where there is no socket no connection is tried.
+    if (access(path, F_OK) != 0) return -errno;
     struct sockaddr_un address;
     memset(&address, 0, sizeof address);
     address.sun_family = AF_UNIX;

@@ -1,4 +1,5 @@
 public import Energy
+import HTTPClient
 public import Meters
 
 /// Why the configuration cannot be used: the key, where it was given, what was expected, what was found.
@@ -153,8 +154,8 @@ public struct AgentSettings: Sendable {
     public let proxy: String?
     /// Whether batches are sent compressed.
     public let isCompressing: Bool
-    /// `address:port` of the local metrics; nil for none.
-    public let metricsListen: String?
+    /// Where the local metrics are served; nil for nowhere.
+    let metricsAddress: MetricsAddress?
     public let brokerSocket: String
     /// The socket that speaks the carbon-ops governor's protocol; nil for none.
     public let governorSocket: String?
@@ -212,7 +213,7 @@ public struct AgentSettings: Sendable {
         if clientKey != nil, clientCertificate == nil { throw reader.fault(.clientCertificate, "a file, because client_key is given") }
         proxy = reader.text(.proxy)
         isCompressing = try reader.choice(.gzip)
-        metricsListen = reader.text(.metricsListen)
+        metricsAddress = try reader.address(.metricsListen)
         brokerSocket = try reader.path(.brokerSocket)
         governorSocket = reader.text(.governorSocket) == nil ? nil : try reader.path(.governorSocket)
         governorGroup = try reader.name(.governorGroup, longest: 64)
@@ -229,6 +230,16 @@ public struct AgentSettings: Sendable {
         let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
         guard levels.contains(level) else { throw reader.fault(.logLevel, "one of \(levels.joined(separator: ", "))") }
         logLevel = level
+    }
+
+    /// How connections to the collector are made. The word `none` means no proxy, whatever the environment says.
+    var connection: HTTPClient.Connection {
+        HTTPClient.Connection(
+            caFile: caFile,
+            certificateFile: clientCertificate,
+            keyFile: clientKey,
+            proxy: proxy == "none" ? "" : proxy
+        )
     }
 
     /// What `--show-config` prints: each key, its value and which source won. Tokens are masked.
@@ -268,6 +279,15 @@ public struct AgentSettings: Sendable {
         }
 
         private static func short(_ number: Double) -> String { number == number.rounded() ? "\(Int64(saturating: number))" : "\(number)" }
+
+        func address(_ key: SettingKey) throws(SettingsFault) -> MetricsAddress? {
+            guard let text = text(key) else { return nil }
+            do {
+                return try MetricsAddress(parsing: text)
+            } catch {
+                throw fault(key, "an address and a port such as 127.0.0.1:9480")
+            }
+        }
 
         func choice(_ key: SettingKey) throws(SettingsFault) -> Bool {
             switch text(key) {

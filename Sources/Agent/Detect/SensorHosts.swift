@@ -9,6 +9,7 @@ extension AgentSettings {
     public func sensorHost(clock: @escaping @Sendable () -> Timestamp) throws -> SensorHost {
         try SensorHost(
             roots: roots,
+            files: BrokeredFiles(socket: brokerSocket, root: roots.root),
             options: sensorOptions.mapValues(\.value),
             clock: clock,
             powerTable: try CPUPowerTable.builtIn(),

@@ -9,6 +9,9 @@ struct MeterBank {
         var meter: any Meter
         var curve: CountedCurve
         var trouble: Trouble?
+        /// Times that it ceased to answer, and gaps in its curve.
+        var failures: UInt64 = 0
+        var gaps: UInt64 = 0
     }
 
     /// A meter that does not answer.
@@ -177,7 +180,7 @@ struct MeterBank {
             } catch {
                 if metered[i].trouble == nil {
                     metered[i].trouble = Trouble(since: time, isGone: error.isVanished)
-                    failures += 1
+                    metered[i].failures += 1
                     news.append("\(metered[i].meter.place.name) does not answer: \(error)\(error.remedy.map { "; \($0)" } ?? "")")
                 } else if error.isVanished {
                     metered[i].trouble?.isGone = true
@@ -186,9 +189,6 @@ struct MeterBank {
             }
         }
     }
-
-    /// How often a meter ceased to answer.
-    private(set) var failures = 0
 
     private mutating func wait(_ i: Int, until time: Timestamp) {
         guard let trouble = metered[i].trouble, !trouble.isClosed else { return }
@@ -230,15 +230,15 @@ struct MeterBank {
         snapshot.idlePower = idle.filter { !idleUnknown.contains($0.key) }
     }
 
-    /// What each meter is and has counted, for people.
-    var readings: [MeterStatus] {
+    /// What each meter is and has counted, for the metrics.
+    var readings: [MetricsSnapshot.Meter] {
         metered.map {
-            MeterStatus(
+            MetricsSnapshot.Meter(
                 place: $0.meter.place,
-                sensor: $0.meter.sensor,
                 isInCover: $0.curve.announcement.inCover,
-                microjoules: $0.curve.value,
-                isAnswering: $0.trouble == nil
+                energy: Energy(microjoules: $0.curve.value),
+                failures: $0.failures,
+                gaps: $0.gaps
             )
         }
     }
@@ -279,12 +279,14 @@ struct MeterBank {
         for var curve in leftovers { sealable.take(&curve, isClosed: true) }
         leftovers = []
         for i in metered.indices {
+            let gaps = sealable.gaps.count
             switch metered[i].trouble {
             case .some(let trouble) where trouble.isClosed && !trouble.mustClose: break
             case let trouble: sealable.take(&metered[i].curve, isClosed: trouble?.mustClose == true)
             }
             metered[i].trouble?.mustClose = false
             if let state = metered[i].curve.state { sealable.state.curves.append(state) }
+            metered[i].gaps += UInt64(sealable.gaps.count - gaps)
         }
         sealable.state.curves += dormant
         for state in dormantToClose { Self.close(state, in: &sealable) }
@@ -318,14 +320,4 @@ struct CurveNumbers {
         defer { next += 1 }
         return next
     }
-}
-
-/// A meter and its count at an instant.
-struct MeterStatus: Hashable, Sendable {
-    var place: MeterPlace
-    var sensor: String
-    var isInCover: Bool
-    /// Since the agent first saw it.
-    var microjoules: Int64
-    var isAnswering: Bool
 }

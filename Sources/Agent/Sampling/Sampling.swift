@@ -20,7 +20,8 @@ struct Sampling {
     private var spans: Set<String> = []
     private var numbers: CurveNumbers
     private var generation: UInt64
-    private var lastReading: ClockReading?
+    /// For how long the host had been suspended in this boot at the last reading.
+    private var suspended: Microseconds?
     private var lastFull: Timestamp?
     private let drawOrigin: @Sendable () -> UInt64
     private var factor: Int64 = 1
@@ -65,6 +66,7 @@ struct Sampling {
             maximumRate: Double(cpus),
             absence: .nothing
         )
+        if isSameBoot { suspended = resumed?.suspended.map { Microseconds($0) } }
         let known = Dictionary((resumed?.curves ?? []).map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         meters = MeterBank(
             settings: settings,
@@ -162,11 +164,10 @@ struct Sampling {
     }
 
     private mutating func wasSuspended(until clock: ClockReading) -> Bool {
-        defer { lastReading = clock }
-        guard let lastReading else { return false }
-        let before = lastReading.boottime - lastReading.monotonic
-        let after = clock.boottime - clock.monotonic
-        return (after - before).count > 200_000
+        let now = clock.boottime - clock.monotonic
+        defer { suspended = now }
+        guard let suspended else { return false }
+        return (now - suspended).count > 200_000
     }
 
     private mutating func sayOnce(_ text: String) {
@@ -360,6 +361,18 @@ struct Sampling {
         return figures(at: time)
     }
 
+    /// For the metrics, but for what the spool knows.
+    func metrics(unused: [String]) -> MetricsSnapshot {
+        MetricsSnapshot(
+            version: AgentProgram.version,
+            unusedSensors: unused,
+            meters: meters.readings,
+            hostBusy: Microseconds(busy.value),
+            agentCPU: Microseconds(agent.value),
+            workloads: workloads.count
+        )
+    }
+
     private func figures(at time: Timestamp) -> HostSnapshot {
         var snapshot = HostSnapshot(time: time, busy: busy.value, agentCPU: agent.value, cpus: cpus)
         meters.figures(into: &snapshot)
@@ -405,6 +418,7 @@ struct Sampling {
                 generation: generation,
                 bootID: timeBase.bootID,
                 wallOffset: timeBase.offset.count,
+                suspended: suspended?.count,
                 nextRef: numbers.next,
                 curves: [],
                 workloads: []

@@ -1,8 +1,9 @@
 """Passes HTTP on to a collector and records what was posted and taken: recorder.py PORT UPSTREAM_PORT FILE
 
-A line per accepted POST: path, media type, body in base64. When the collector is away it answers 502.
+A line per accepted POST: path, media type, body in base64, decompressed. When the collector is away it answers 502.
 """
 import base64
+import gzip
 import http.client
 import http.server
 import sys
@@ -27,6 +28,8 @@ class Recorder(http.server.BaseHTTPRequestHandler):
         except OSError:
             status, fields, text = 502, [], b"{}"
         if self.command == "POST" and status in (200, 202):
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
             with lock, open(record, "a") as file:
                 file.write(f"{self.path} {self.headers['Content-Type']} {base64.b64encode(body).decode()}\n")
         self.send_response(status)
