@@ -20,7 +20,9 @@ struct NVMLGPU: Hashable, Sendable {
     /// Partitioned into instances (MIG): there is only one figure for all of them.
     let isPartitioned: Bool
     let source: Source
+}
 
+extension NVMLGPU {
     /// Asks the library for all that does not change.
     ///
     /// - Throws: `Unusable` where the GPU has neither energy nor power, or does not answer.

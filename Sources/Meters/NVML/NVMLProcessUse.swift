@@ -80,8 +80,11 @@ enum NVMLProcessList {
                 // All ones: not available.
                 let memory = Int64(exactly: bytes.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self))
                 // One process may be listed once for each instance of a partitioned GPU.
-                let total = byPid[pid]?.memoryBytes.map { $0.addingReportingOverflow(memory ?? 0) }.map { $0.overflow ? nil : $0.partialValue }
-                byPid[pid] = NVMLProcessUse.Process(pid: pid, memoryBytes: total ?? memory)
+                let earlier = byPid[pid]?.memoryBytes
+                byPid[pid] = NVMLProcessUse.Process(
+                    pid: pid,
+                    memoryBytes: memory.map { Int64(clamping: Int128($0) + Int128(earlier ?? 0)) } ?? earlier
+                )
             }
         }
         use?.withUnsafeBytes { bytes in
