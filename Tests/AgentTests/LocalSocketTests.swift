@@ -11,6 +11,7 @@ struct LocalSocketTests {
     /// Runs the socket of a fixture host while the body speaks to it.
     private func withSocket(
         limits: LocalSocket.Limits = .init(),
+        trusted: Set<UInt32> = [0, geteuid()],
         _ body: @escaping @Sendable (_ path: String, _ host: FixtureHost) throws -> Void
     ) async throws {
         let host = try FixtureHost()
@@ -22,6 +23,7 @@ struct LocalSocketTests {
             path: path,
             group: "no-such-group",
             limits: limits,
+            trusted: trusted,
             sampling: SharedSampling(try host.sampling(clock: clock)),
             context: SocketAnswer.Context(host: "h", bootID: "boot-a", gridZone: nil, hasCollector: false),
             sealNow: Doorbell(),
@@ -60,6 +62,9 @@ struct LocalSocketTests {
         var quality: String?
         var cpus: Int?
         var boot_id: String?
+        var held_since_us: Int64?
+        var span_uj: [String: Int64]?
+        var running_uj: [String: Int64]?
     }
 
     @Test func aSnapshotHasTheFiguresWithTheirUnits() async throws {
@@ -91,6 +96,117 @@ struct LocalSocketTests {
             #expect((finish.cover_uj ?? 0) - (start.cover_uj ?? 0) == 1_000)
             #expect((finish.t_us ?? 0) > (start.t_us ?? .max))
         }
+    }
+
+    @Test func aSpansOwnEnergyIsOfItsEdges() async throws {
+        try await withSocket { path, host in
+            let client = try Client(path)
+            try host.setEnergy(0)
+            _ = try client.ask(#"{"op":"span","phase":"start","key":"k"}"#)
+            try host.setEnergy(1_500)
+            let finish = try client.ask(#"{"op":"span","phase":"finish","key":"k"}"#)
+            #expect(finish.span_uj == ["cpu": 1_500])
+            #expect(finish.running_uj == ["cpu": 1_500])
+            #expect(finish.held_since_us == nil)
+        }
+    }
+
+    @Test func othersThanRootCannotSampleTheMetersThroughShortSpans() async throws {
+        try await withSocket(trusted: []) { path, host in
+            let client = try Client(path)
+            try host.setEnergy(0)
+            let first = try client.ask(#"{"op":"span","phase":"start","key":"a"}"#)
+            try host.setEnergy(700)
+            let finish = try client.ask(#"{"op":"span","phase":"finish","key":"a"}"#)
+            #expect(finish.cover_uj == first.cover_uj)
+            #expect(finish.uj == first.uj)
+            #expect(finish.components_uj == first.components_uj)
+            #expect(finish.held_since_us == first.t_us)
+            #expect(finish.span_uj == nil)
+            #expect(finish.running_uj == [:])
+            // Another connection of the same user is the same user.
+            #expect(try Client(path).ask(#"{"op":"snapshot"}"#).cover_uj == first.cover_uj)
+            usleep(1_050_000)
+            let later = try client.ask(#"{"op":"snapshot"}"#)
+            #expect(later.cover_uj == 700)
+            #expect(later.running_uj == ["cpu": 700])
+        }
+    }
+
+    @Test func aSpanIsForWhoStartedItAndRoot() throws {
+        var allowance = PeerAllowance(trusted: [0])
+        func at(_ seconds: Double, _ energy: Int64) -> HostSnapshot {
+            var snapshot = HostSnapshot(time: Timestamp(microseconds: Int64(seconds * 1e6)), busy: 0, agentCPU: 0, cpus: 1)
+            snapshot.components = [.cpu: energy]
+            return snapshot
+        }
+        _ = allowance.start("k", at(1, 10), by: 1_000)
+        #expect(throws: SpanFault.self) { try allowance.check("k", by: 1_001) }
+        try allowance.check("k", by: 1_000)
+        try allowance.check("k", by: 0)
+        try allowance.check("unknown", by: 1_001)
+        let end = allowance.finish("k", at(2.5, 35), by: 1_000)
+        #expect(end.span == [.cpu: 25])
+        #expect(end.heldSince == nil)
+    }
+
+    @Test func manyOverlappingSpansTellNoMoreThanOneFigureASecond() {
+        var allowance = PeerAllowance(trusted: [0])
+        var told: Set<Int64> = []
+        func at(_ milliseconds: Int64) -> HostSnapshot {
+            var snapshot = HostSnapshot(time: Timestamp(microseconds: milliseconds * 1_000), busy: 0, agentCPU: 0, cpus: 1)
+            snapshot.components = [.cpu: milliseconds * milliseconds]
+            snapshot.cover = milliseconds * milliseconds
+            return snapshot
+        }
+        for i in Int64(0)..<3_000 { told.insert(allowance.start("\(i)", at(i), by: 7).figures.cover) }
+        var own = 0
+        for i in Int64(0)..<3_000 {
+            let answer = allowance.finish("\(i)", at(3_000 + i), by: 7)
+            told.insert(answer.figures.cover)
+            if answer.span != nil { own += 1 }
+        }
+        #expect(told.count <= 7)
+        #expect(own <= 3)
+        // And none of it is lost.
+        var all: Int64 = 0
+        for i in Int64(0)..<3_000 {
+            let end = 3_000 + i
+            all += end * end - i * i
+        }
+        #expect(allowance.look(at(9_000), by: 7).running == [.cpu: all])
+    }
+
+    @Test func aLiveSocketThatLetsNobodyInIsNotRemoved() throws {
+        let host = try FixtureHost()
+        let full = ListeningSocket(path: host.root + "/full.sock", group: "none")
+        let log = Logger(label: "test")
+        let opened = try full.open(log)
+        defer { close(opened.descriptor) }
+        #expect(Glibc.listen(opened.descriptor, 0) == 0)
+        let waiting = try Client(full.path)
+        let error = #expect(throws: DiskFault.self) { try full.open(log) }
+        #expect(error?.reason.contains("found one that answers") == true)
+        #expect(access(full.path, F_OK) == 0)
+        withExtendedLifetime(waiting) {}
+    }
+
+    @Test func systemdsSocketIsFoundByItsPath() throws {
+        let host = try FixtureHost()
+        let log = Logger(label: "test")
+        let one = try ListeningSocket(path: host.root + "/one.sock", group: "none").open(log).descriptor
+        let two = try ListeningSocket(path: host.root + "/two.sock", group: "none").open(log).descriptor
+        defer {
+            close(one)
+            close(two)
+        }
+        let all = min(one, two)..<max(one, two) + 1
+        #expect(ListeningSocket.inherited(host.root + "/two.sock", among: all) == two)
+        #expect(ListeningSocket.inherited(host.root + "/one.sock", among: all) == one)
+        #expect(ListeningSocket.inherited(host.root + "/three.sock", among: all) == nil)
+        let client = try Client(host.root + "/one.sock")
+        withExtendedLifetime(client) {}
+        #expect(ListeningSocket.inherited(host.root + "/one.sock", among: 0..<1) == nil)
     }
 
     @Test func malformedLinesAreAnsweredWithWhatWasExpected() async throws {
@@ -140,7 +256,7 @@ struct LocalSocketTests {
                 sealNow: Doorbell(),
                 log: Logger(label: "test")
             )
-            #expect(throws: DiskFault.self) { try second.listen() }
+            #expect(throws: DiskFault.self) { try second.listening.open(second.log) }
             let stale = host.root + "/stale.sock"
             let left = LocalSocket(
                 path: stale,
@@ -150,9 +266,9 @@ struct LocalSocketTests {
                 sealNow: second.sealNow,
                 log: second.log
             )
-            close(try left.listen())
+            close(try left.listening.open(left.log).descriptor)
             #expect(access(stale, F_OK) == 0)
-            let descriptor = try left.listen()
+            let descriptor = try left.listening.open(left.log).descriptor
             var status = stat()
             #expect(stat(stale, &status) == 0 && status.st_mode & 0o777 == 0o660)
             close(descriptor)
@@ -165,7 +281,7 @@ struct LocalSocketTests {
                 sealNow: second.sealNow,
                 log: second.log
             )
-            #expect(throws: DiskFault.self) { try onFile.listen() }
+            #expect(throws: DiskFault.self) { try onFile.listening.open(onFile.log) }
         }
     }
 

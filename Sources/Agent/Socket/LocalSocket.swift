@@ -18,17 +18,21 @@ struct LocalSocket: Service {
     /// Members of this group may connect, where there is such a group.
     let group: String
     var limits = Limits()
+    /// Users that see everything as it is read; see `PeerAllowance`.
+    var trusted: Set<UInt32> = [0, geteuid()]
     let sampling: SharedSampling
     let context: SocketAnswer.Context
     /// Rung at the end of a span.
     let sealNow: Doorbell
     let log: Logger
 
+    var listening: ListeningSocket { ListeningSocket(path: path, group: group) }
+
     func run() async throws {
         let wakeUp = try WakeUp()
-        let listener: Int32
+        let listener: ListeningSocket.Opened
         do {
-            listener = try listen()
+            listener = try listening.open(log)
         } catch {
             // The agent measures and uploads without it.
             log.error("no local socket: \(error)")
@@ -42,75 +46,11 @@ struct LocalSocket: Service {
         }
     }
 
-    // MARK: Listening
-
-    func listen() throws(DiskFault) -> Int32 {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(path.utf8) + [0]
-        guard bytes.count <= MemoryLayout.size(ofValue: address.sun_path) else {
-            throw DiskFault(path: path, reason: "expected a socket path of at most 107 bytes, found \(bytes.count - 1); use --socket")
-        }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-        if let slash = path.lastIndex(of: "/"), slash > path.startIndex { try Disk.makeDirectory(String(path[..<slash]), mode: 0o755) }
-
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        guard descriptor >= 0 else { throw DiskFault(path: path, doing: "make a socket") }
-        do throws(DiskFault) {
-            try prepare(descriptor)
-            try removeStale(&address)
-            // Nobody may connect before the mode is set.
-            let mask = umask(0o777)
-            let bound = Self.with(&address) { bind(descriptor, $0, $1) }
-            let number = errno
-            umask(mask)
-            guard bound == 0 else { throw DiskFault(path: path, doing: "bind the socket", errno: number) }
-            if let entry = getgrnam(group) {
-                if chown(path, uid_t.max, entry.pointee.gr_gid) != 0 {
-                    log.warning("\(path): cannot give it to group \(group): \(Errno.text(errno)); only this user can connect")
-                }
-            }
-            guard chmod(path, 0o660) == 0 else { throw DiskFault(path: path, doing: "set its mode") }
-            guard Glibc.listen(descriptor, 64) == 0 else { throw DiskFault(path: path, doing: "listen") }
-        } catch {
-            close(descriptor)
-            throw error
-        }
-        return descriptor
-    }
-
-    private func prepare(_ descriptor: Int32) throws(DiskFault) {
-        guard fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0, fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0 else {
-            throw DiskFault(path: path, doing: "prepare a socket")
-        }
-    }
-
-    /// Removes the socket of an agent that was killed; one that answers is left alone, and so is anything that is no socket.
-    private func removeStale(_ address: inout sockaddr_un) throws(DiskFault) {
-        var status = stat()
-        guard lstat(path, &status) == 0 else { return }
-        guard status.st_mode & S_IFMT == S_IFSOCK else {
-            throw DiskFault(path: path, reason: "expected a socket or nothing, found another kind of file; move it away")
-        }
-        let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        guard probe >= 0 else { throw DiskFault(path: path, doing: "make a socket") }
-        defer { close(probe) }
-        guard Self.with(&address, { connect(probe, $0, $1) }) != 0 else {
-            throw DiskFault(path: path, reason: "expected no other agent, found one that answers there; stop it or use --socket")
-        }
-        try Disk.remove(path)
-    }
-
-    private static func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
-        withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
-        }
-    }
-
     // MARK: Serving
 
     private struct Client {
         let descriptor: Int32
+        let uid: UInt32
         var received: [UInt8] = []
         var unsent: [UInt8] = []
         var lastHeard: Microseconds
@@ -118,12 +58,14 @@ struct LocalSocket: Service {
         var isEnding = false
     }
 
-    private func serve(_ listener: Int32, _ wakeUp: WakeUp) {
+    private func serve(_ opened: ListeningSocket.Opened, _ wakeUp: WakeUp) {
+        let listener = opened.descriptor
         var clients: [Client] = []
+        var allowance = PeerAllowance(trusted: trusted)
         defer {
             for client in clients { close(client.descriptor) }
             close(listener)
-            unlink(path)
+            if !opened.isInherited { unlink(path) }
         }
         while !wakeUp.isStopping {
             var polled = [
@@ -143,7 +85,7 @@ struct LocalSocket: Service {
                 var isOpen = true
                 if polled[i + 2].revents != 0 {
                     client.lastHeard = now
-                    isOpen = client.unsent.isEmpty ? receive(&client) : send(&client)
+                    isOpen = client.unsent.isEmpty ? receive(&client, &allowance) : send(&client)
                 } else if (now - client.lastHeard) > limits.silence {
                     isOpen = false
                 }
@@ -159,18 +101,19 @@ struct LocalSocket: Service {
             let descriptor = Glibc.accept(listener, nil, nil)
             guard descriptor >= 0 else { return }
             do throws(DiskFault) {
-                try prepare(descriptor)
+                try ListeningSocket.prepare(descriptor, path)
             } catch {
                 close(descriptor)
                 continue
             }
-            if let peer = Peer(descriptor) { log.debug("a client with process \(peer.pid), user \(peer.uid), group \(peer.gid)") }
-            clients.append(Client(descriptor: descriptor, lastHeard: now))
+            let peer = Peer(descriptor)
+            if let peer { log.debug("a client with process \(peer.pid), user \(peer.uid), group \(peer.gid)") }
+            clients.append(Client(descriptor: descriptor, uid: peer?.uid ?? .max, lastHeard: now))
         }
     }
 
     /// False when the client is to be let go.
-    private func receive(_ client: inout Client) -> Bool {
+    private func receive(_ client: inout Client, _ allowance: inout PeerAllowance) -> Bool {
         var buffer = [UInt8](repeating: 0, count: 16_384)
         let count = recv(client.descriptor, &buffer, buffer.count, 0)
         guard count > 0 else { return count < 0 && (errno == EAGAIN || errno == EINTR) }
@@ -178,7 +121,7 @@ struct LocalSocket: Service {
         while let end = client.received.firstIndex(of: 0x0A) {
             let line = Array(client.received[..<end])
             client.received.removeSubrange(...end)
-            client.unsent += line.count > limits.line ? tooLong : answer(line)
+            client.unsent += line.count > limits.line ? tooLong : answer(line, to: client.uid, &allowance)
         }
         if client.received.count > limits.line {
             client.received = []
@@ -205,7 +148,7 @@ struct LocalSocket: Service {
         return !client.isEnding
     }
 
-    private func answer(_ line: [UInt8]) -> [UInt8] {
+    private func answer(_ line: [UInt8], to uid: UInt32, _ allowance: inout PeerAllowance) -> [UInt8] {
         let request: SocketRequest
         do throws(SocketRequest.Fault) {
             request = try SocketRequest(line: line)
@@ -215,15 +158,21 @@ struct LocalSocket: Service {
         // The clock is read within the lock: a time from before a wait for it would lie behind the sampler's own readings.
         switch request {
         case .snapshot:
-            return SocketAnswer.line(sampling.withLock { $0.snapshot(at: .now()) }, context)
+            return SocketAnswer.line(allowance.look(sampling.withLock { $0.snapshot(at: .now()) }, by: uid), context)
         case .span(let span):
             do throws(SpanFault) {
+                try allowance.check(span.key, by: uid)
                 let snapshot = try sampling.withLock { (sampling: inout Sampling) throws(SpanFault) in
                     try sampling.edge(span, at: .now())
                 }
                 // A start shortens the pace, an end wants its batch sent at once.
                 sealNow.ring()
-                return SocketAnswer.line(snapshot, context)
+                let answer =
+                    switch span.phase {
+                    case .start: allowance.start(span.key, snapshot, by: uid)
+                    case .finish: allowance.finish(span.key, snapshot, by: uid)
+                    }
+                return SocketAnswer.line(answer, context)
             } catch {
                 return SocketAnswer.line(refusing: error.description)
             }

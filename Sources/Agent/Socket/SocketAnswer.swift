@@ -12,7 +12,7 @@ enum SocketAnswer {
         var hasCollector: Bool
     }
 
-    static func line(_ snapshot: HostSnapshot, _ context: Context) -> [UInt8] { encoded(Figures(snapshot, context)) }
+    static func line(_ answer: PeerAllowance.Answer, _ context: Context) -> [UInt8] { encoded(Figures(answer, context)) }
 
     static func line(refusing reason: String) -> [UInt8] { encoded(Refusal(error: reason)) }
 
@@ -33,17 +33,19 @@ enum SocketAnswer {
     }
 
     private struct Figures: Encodable {
-        let snapshot: HostSnapshot
+        let answer: PeerAllowance.Answer
         let context: Context
+        private var snapshot: HostSnapshot { answer.figures }
 
-        init(_ snapshot: HostSnapshot, _ context: Context) {
-            self.snapshot = snapshot
+        init(_ answer: PeerAllowance.Answer, _ context: Context) {
+            self.answer = answer
             self.context = context
         }
 
         enum Key: String, CodingKey {
             case ok, host, boot_id, t_us, uj, cover_uj, components_uj, quality, basis, bound_low_ppm, bound_high_ppm, p_idle_uw
             case cpu_busy_us, agent_cpu_us, cpus, grid_zone, collector, cpu_time_us
+            case held_since_us, span_uj, running_uj
         }
 
         func encode(to encoder: any Encoder) throws {
@@ -66,6 +68,9 @@ enum SocketAnswer {
             try fields.encode(context.gridZone, forKey: .grid_zone)
             try fields.encode(context.hasCollector, forKey: .collector)
             if let cpuTime = snapshot.cpuTime { try fields.encode(cpuTime, forKey: .cpu_time_us) }
+            if let since = answer.heldSince { try fields.encode(since.microseconds, forKey: .held_since_us) }
+            if let span = answer.span { try fields.encode(named(span), forKey: .span_uj) }
+            try fields.encode(named(answer.running), forKey: .running_uj)
         }
 
         private func named<V>(_ values: [Component: V]) -> [String: V] {
