@@ -2,6 +2,7 @@ import Energy
 import FoundationEssentials
 import Glibc
 import Meters
+import TestSupport
 
 /// A machine's kernel files in a temporary directory, removed with the object.
 final class FixtureHost {
@@ -94,6 +95,13 @@ final class FixtureHost {
     func setBusy(ticks: Int64, cpus: Int = 2) throws {
         let lines = (0..<cpus).map { "cpu\($0) 1 0 0 9 0 0 0 0 0 0\n" }.joined()
         try write("/proc/stat", "cpu  \(ticks) 0 0 99999 7 0 0 0 0 0\n\(lines)intr 12345 0 0\nctxt 1\n")
+    }
+}
+
+extension MachineArchive {
+    /// The corpus beside this file.
+    static func all() throws -> [MachineArchive] {
+        try all(in: "\(#filePath.prefix(upTo: #filePath.lastIndex(of: "/") ?? #filePath.endIndex))/Machines")
     }
 }
 

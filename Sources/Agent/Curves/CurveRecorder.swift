@@ -19,9 +19,21 @@ struct CurveRecorder: Sendable {
     var epsilon: Int64 { door.epsilon }
 
     /// Continues a curve from where an earlier run of the agent left it.
-    mutating func resume(at tail: Knot, isKnot: Bool) {
+    ///
+    /// - Parameter untold: gaps of that run that reached no batch; they are given out again with the knots at their sides.
+    mutating func resume(at tail: Knot, isKnot: Bool, after untold: [AgentState.Gap] = []) {
+        for gap in untold {
+            guard let cause = Gap.Cause(rawValue: gap.cause), gap.from < gap.to, gap.to <= tail.time.microseconds else { continue }
+            let interval = Interval(Timestamp(microseconds: gap.from), Timestamp(microseconds: gap.to))
+            gaps.append(Gap(interval: interval, low: gap.low, high: gap.high, cause: cause))
+            for (time, value) in [(interval.start, gap.valueBefore), (interval.end, gap.valueAfter)] {
+                guard let value, knots.last.map({ $0.time < time }) ?? true else { continue }
+                knots.append(Knot(time: time, value: value, flags: .gapEdge))
+            }
+        }
         let knot = door.add(tail)
-        if !isKnot, let knot { knots.append(knot) }
+        let isGiven = isKnot || knots.last?.time == tail.time
+        if !isGiven, let knot { knots.append(knot) }
         isResumed = true
     }
 

@@ -17,6 +17,21 @@ struct AgentState: Codable, Hashable, Sendable {
         var isKnot: Bool
         /// A meter's announcement as protobuf, so that it can be ended as what it was should it not be there any more.
         var announced: Data?
+        /// Gaps that were in no batch on the disk when the state was kept.
+        var gaps: [Gap]?
+    }
+
+    /// A stretch over which a curve's increase is not known.
+    struct Gap: Codable, Hashable, Sendable {
+        /// µs since the epoch.
+        var from: Int64
+        var to: Int64
+        var low: Int64
+        var high: Int64
+        var cause: String
+        /// The curve's value on either side, where that knot too was in no batch.
+        var valueBefore: Int64?
+        var valueAfter: Int64?
     }
 
     struct Workload: Codable, Hashable, Sendable {
@@ -27,6 +42,8 @@ struct AgentState: Codable, Hashable, Sendable {
         var key: String
         /// µs since the epoch.
         var born: Int64
+        /// Of its memory, where that is measured.
+        var memory: Curve?
     }
 
     /// Grows with every state; the newest wins.
@@ -34,6 +51,8 @@ struct AgentState: Codable, Hashable, Sendable {
     var bootID: String
     /// µs; time since the epoch minus time since boot.
     var wallOffset: Int64
+    /// µs for which the host had been suspended in this boot at the latest reading; nil in the state of an older agent.
+    var suspended: Int64?
     /// The next free number of a curve in this boot's stream.
     var nextRef: UInt32
     var curves: [Curve]
@@ -48,10 +67,19 @@ struct AgentState: Codable, Hashable, Sendable {
 
     init(decoding bytes: [UInt8]) throws { self = try JSONDecoder().decode(AgentState.self, from: Data(bytes)) }
 
-    init(generation: UInt64, bootID: String, wallOffset: Int64, nextRef: UInt32, curves: [Curve], workloads: [Workload]) {
+    init(
+        generation: UInt64,
+        bootID: String,
+        wallOffset: Int64,
+        suspended: Int64? = nil,
+        nextRef: UInt32,
+        curves: [Curve],
+        workloads: [Workload]
+    ) {
         self.generation = generation
         self.bootID = bootID
         self.wallOffset = wallOffset
+        self.suspended = suspended
         self.nextRef = nextRef
         self.curves = curves
         self.workloads = workloads

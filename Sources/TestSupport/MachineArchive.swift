@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Glibc
 
-/// A machine's kernel files in one text file: `Machines/<name>.machine`.
+/// A machine's kernel files in one text file, `<name>.machine`; the corpus is in `Tests/MetersTests/Machines`.
 ///
 /// It starts with lines of `key: value` and goes on with files; blank lines and lines with `#` before the first file are passed over.
 ///
@@ -20,8 +20,8 @@ import Glibc
 ///
 /// A file with `!` cannot be opened: it has no mode bits, and `faults` has its `errno` for tests that run as root. `registers` holds
 /// 64-bit values at offsets, both in hexadecimal, with holes between.
-struct MachineArchive: Sendable, CustomStringConvertible {
-    enum Entry: Hashable, Sendable {
+public struct MachineArchive: Sendable, CustomStringConvertible {
+    public enum Entry: Hashable, Sendable {
         case file(String)
         case link(to: String)
         case directory
@@ -29,34 +29,39 @@ struct MachineArchive: Sendable, CustomStringConvertible {
         case registers([Register])
     }
 
-    struct Register: Hashable, Sendable {
-        var address: UInt64
-        var value: UInt64
+    public struct Register: Hashable, Sendable {
+        public var address: UInt64
+        public var value: UInt64
+
+        public init(address: UInt64, value: UInt64) {
+            self.address = address
+            self.value = value
+        }
     }
 
-    struct Fault: Error, CustomStringConvertible {
-        let description: String
+    public struct Fault: Error, CustomStringConvertible {
+        public let description: String
     }
 
-    let name: String
-    let provenance: String
-    let about: String
-    let options: [String: String]
-    let cover: [String]
-    let unused: [String]
-    let entries: [(path: String, entry: Entry)]
+    public let name: String
+    public let provenance: String
+    public let about: String
+    public let options: [String: String]
+    public let cover: [String]
+    public let unused: [String]
+    public let entries: [(path: String, entry: Entry)]
 
-    var description: String { name }
+    public var description: String { name }
 
-    /// All that are beside this file.
-    static func all() throws -> [MachineArchive] {
-        let directory = "\(#filePath.prefix(upTo: #filePath.lastIndex(of: "/") ?? #filePath.endIndex))/Machines"
-        return try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasSuffix(".machine") }.sorted().map {
+    /// All machines of a directory, by name.
+    public static func all(in directory: String) throws -> [MachineArchive] {
+        try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasSuffix(".machine") }.sorted().map {
             try MachineArchive(name: String($0.dropLast(8)), try String(contentsOfFile: "\(directory)/\($0)", encoding: .utf8))
         }
     }
 
-    init(name: String, _ text: String) throws {
+    /// - Throws: `Fault` where a line is not understood, or where it does not say where the machine comes from.
+    public init(name: String, _ text: String) throws {
         var keys: [String: [String]] = [:]
         var entries: [(path: String, entry: Entry)] = []
         var lines: [Substring] = []
@@ -127,7 +132,7 @@ struct MachineArchive: Sendable, CustomStringConvertible {
     /// Makes the files below a directory.
     ///
     /// - Returns: the `errno` of each file that cannot be opened, by its whole path.
-    func unpack(below root: String) throws -> [String: Int32] {
+    public func unpack(below root: String) throws -> [String: Int32] {
         var faults: [String: Int32] = [:]
         for (path, entry) in entries {
             let full = root + path
@@ -149,7 +154,7 @@ struct MachineArchive: Sendable, CustomStringConvertible {
 
     /// A sparse file with values of 64 bits at offsets. Written from the last to the first, since AMD's addresses overlap: of the
     /// register before, only the lower bytes matter.
-    static func write(_ registers: [Register], to path: String) throws {
+    public static func write(_ registers: [Register], to path: String) throws {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw Fault(description: "\(path): errno \(errno)") }
         defer { close(descriptor) }
