@@ -16,6 +16,7 @@ let package = Package(
         .library(name: "Tracker", targets: ["Tracker"]),
         .executable(name: "wattle", targets: ["wattle"]),
         .executable(name: "wattle-agent", targets: ["wattle-agent"]),
+        .executable(name: "wattle-broker", targets: ["wattle-broker"]),
         .executable(name: "wattle-collector", targets: ["wattle-collector"]),
     ],
     dependencies: [
@@ -113,6 +114,8 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
+        // Root's part of the agent: nothing but what opens files.
+        .executableTarget(name: "wattle-broker", dependencies: ["CLinux"]),
         .executableTarget(
             name: "wattle-agent",
             dependencies: [
@@ -150,7 +153,7 @@ let package = Package(
         .testTarget(
             name: "AgentTests",
             dependencies: [
-                "Agent", "Meters", "Wire", "Energy", "Gzip", "HTTPClient", "TestSupport",
+                "Agent", "Meters", "Wire", "Energy", "Gzip", "HTTPClient", "CLinux", "TestSupport", "wattle-broker",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
@@ -170,7 +173,7 @@ let package = Package(
         .testTarget(
             name: "SystemTests",
             dependencies: [
-                "Wire", "HTTPClient", "Postgres", "TestSupport", "wattle", "wattle-agent", "wattle-collector",
+                "Wire", "HTTPClient", "Postgres", "TestSupport", "wattle", "wattle-agent", "wattle-broker", "wattle-collector",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Support/recorder.py"]

@@ -124,6 +124,15 @@ public enum AgentProgram {
                 log: log
             )
         )
+        if let path = settings.governorSocket {
+            services.append(
+                GovernorSocket(
+                    listening: ListeningSocket(path: path, group: settings.governorGroup, mode: mode_t(settings.governorMode)),
+                    read: { sampling.withLock { GovernorReading($0.snapshot(at: .now()), cover: $0.meters.cover) } },
+                    log: log
+                )
+            )
+        }
         if let address = settings.metricsAddress {
             let hasCollector = settings.collector != nil
             services.append(

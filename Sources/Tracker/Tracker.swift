@@ -201,12 +201,24 @@ public struct Tracker: Sendable {
             report.footprint = footprint
             report.attributionMode = attributionMode(
                 quality: footprint.quality,
-                agent: running.edge.agent == nil ? nil : ended.edge.agent?.snapshot,
+                agent: Tracker.agentSnapshots(from: running.edge.agent, to: ended.edge.agent)?.1,
                 isCountedByCgroup: ended.counted != nil
             )
         case .failure(let failure): report.footprintFailure = failure.description
         }
         return report
+    }
+
+    /// The agent's word for both edges; nil where it has none for this span: it was not there at both, or the span is so short that it
+    /// tells others than root only their running total.
+    private static func agentSnapshots(from start: AgentReply?, to end: AgentReply?) -> (Snapshot, Snapshot)? {
+        guard let start, var end, start.snapshot.time < end.snapshot.time, !end.snapshot.components.isEmpty else { return nil }
+        if let own = end.spanEnergy {
+            for (component, energy) in own { end.snapshot.components[component] = (start.snapshot.components[component] ?? .zero) + energy }
+        } else if start.isEnergyHeld || end.isEnergyHeld {
+            return nil
+        }
+        return (start.snapshot, end.snapshot)
     }
 
     private func attributionMode(quality: Quality, agent: Snapshot?, isCountedByCgroup: Bool) -> AttributionMode {
@@ -225,7 +237,7 @@ public struct Tracker: Sendable {
     ) -> Result<Footprint, Unmeasurable> {
         let snapshots: (start: Snapshot, end: Snapshot)
         let source: String
-        if let first = start.agent?.snapshot, let last = end.agent?.snapshot, first.time < last.time, !last.components.isEmpty {
+        if let (first, last) = Tracker.agentSnapshots(from: start.agent, to: end.agent) {
             snapshots = (first, last)
             source = last.basis.isEmpty ? "\(last.quality.rawValue) by the agent" : "\(last.quality.rawValue) by the agent: \(last.basis)"
         } else {

@@ -54,7 +54,7 @@ public enum SettingKey: String, CaseIterable, Sendable {
         case .procRoot: "/proc"
         case .gzip: "yes"
         case .brokerSocket: "/run/wattle/broker.sock"
-        case .governorGroup: "carbon-users"
+        case .governorGroup: "wattle"
         case .governorMode: "660"
         case .collector, .token, .tokenFile, .host, .zone, .idleFloor, .root, .cgroupRoot, .caFile, .clientCertificate, .clientKey, .proxy,
             .metricsListen, .governorSocket:

@@ -230,6 +230,9 @@ struct MeterBank {
         snapshot.idlePower = idle.filter { !idleUnknown.contains($0.key) }
     }
 
+    /// The meters whose sum is the host's energy.
+    var cover: [MeterPlace] { metered.filter { $0.curve.announcement.inCover }.map(\.meter.place) }
+
     /// What each meter is and has counted, for the metrics.
     var readings: [MetricsSnapshot.Meter] {
         metered.map {

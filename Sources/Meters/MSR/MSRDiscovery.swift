@@ -186,7 +186,7 @@ struct MSRDiscovery {
     private func remedy(_ error: SensorFault) -> String? {
         switch error.number {
         case ENOENT, ENXIO, ENODEV: "modprobe msr, or set msr.enabled to no"
-        case EACCES: "run the agent as root"
+        case EACCES: "start wattle-broker.service or run the agent as root"
         case EPERM: "the msr device wants CAP_SYS_RAWIO, and no kernel lockdown (Secure Boot); powercap does without: set msr.enabled to no"
         default: error.remedy
         }

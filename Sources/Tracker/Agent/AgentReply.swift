@@ -12,6 +12,10 @@ public struct AgentReply: Sendable {
     public var hasCollector: Bool
     /// CPU time of the span's cgroup at `snapshot.time`.
     public var cpuTime: Microseconds?
+    /// The span's own energy at its end, from the agent's readings at its very edges.
+    public var spanEnergy: [Component: Energy]?
+    /// The snapshot's energy is older than its time: callers other than root see it change once a second only.
+    public var isEnergyHeld: Bool
 
     /// Why a line is not a usable answer.
     public enum Fault: Error, Sendable, Hashable {
@@ -47,6 +51,13 @@ public struct AgentReply: Sendable {
         gridZone = body.grid_zone
         hasCollector = body.collector ?? false
         cpuTime = body.cpu_time_us.map { Microseconds($0.value) }
+        isEnergyHeld = body.held_since_us != nil
+        spanEnergy = body.span_uj.map { span in
+            Dictionary(
+                span.compactMap { name, energy in Component(rawValue: name).map { ($0, Energy(microjoules: energy.value)) } },
+                uniquingKeysWith: { $1 }
+            )
+        }
         snapshot = Snapshot(
             time: Timestamp(microseconds: time),
             components: components,
@@ -98,5 +109,7 @@ public struct AgentReply: Sendable {
         var grid_zone: String?
         var collector: Bool?
         var cpu_time_us: WholeNumber?
+        var held_since_us: WholeNumber?
+        var span_uj: [String: WholeNumber]?
     }
 }

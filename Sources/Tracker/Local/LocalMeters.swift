@@ -38,6 +38,8 @@ final class LocalMeters: Sendable {
                 let found = HostSensors.find(
                     on: try SensorHost(
                         roots: roots,
+                        // A driver that takes seconds to wake must not hold up the command.
+                        options: ["nvml.enabled": "no", "ipmi.enabled": "no"],
                         clock: LocalMeters.monotonicNow,
                         powerTable: try CPUPowerTable(csv: LocalMeters.firstRow(of: Factors.cpuPowerCSV))
                     )
