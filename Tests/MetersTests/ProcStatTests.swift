@@ -46,6 +46,29 @@ struct ProcStatTests {
         #expect(try reader.read().busy == .milliseconds(410))
     }
 
+    @Test func aSumThatFallsByMoreThanRoundingBeginsAnewAndCountsOn() throws {
+        let host = try FixtureHost()
+        try host.setBusy(ticks: 90_000, cpus: 4)
+        var reader = try ProcStatReader(roots: host.roots)
+        #expect(try reader.read().busy == .seconds(900))
+        // Two CPUs were unplugged and took their sums with them: what is counted from here on counts.
+        try host.setBusy(ticks: 50_000)
+        #expect(try reader.read() == ProcStat(busy: .seconds(900), cpus: 2))
+        try host.setBusy(ticks: 50_700)
+        #expect(try reader.read().busy == .seconds(907))
+        // Plugged in again, with their sums: the kernel's whole count is no use of this moment, but nothing falls.
+        try host.setBusy(ticks: 50_699, cpus: 4)
+        #expect(try reader.read() == ProcStat(busy: .seconds(907), cpus: 4))
+    }
+
+    @Test func waitingForADiskAndTimeTakenByTheHypervisorNeverCount() {
+        let before = parse("cpu  100 0 0 0 0 0 0 0 0 0\ncpu0 1 0 0\n")
+        let after = parse("cpu  100 0 0 9 99999 0 0 88888 0 0\ncpu0 1 0 0\n")
+        #expect(before?.busy == after?.busy)
+        // A guest's time is within user and nice: the two last columns are not added to them.
+        #expect(parse("cpu  100 50 0 0 0 0 0 0 100 50\ncpu0 1 0 0\n")?.busy == .milliseconds(1_500))
+    }
+
     @Test func thisMachineCanBeRead() throws {
         let roots = HostRoots()
         var reader = try ProcStatReader(roots: roots)

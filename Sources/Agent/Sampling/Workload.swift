@@ -38,24 +38,3 @@ struct Workload {
         return change
     }
 }
-
-/// What a client says about a span.
-struct SpanRequest: Hashable, Sendable {
-    enum Phase: String, Hashable, Sendable {
-        case start, finish
-    }
-
-    var phase: Phase
-    var key: String
-    /// Below the hierarchy's mount.
-    var cgroup: String?
-    /// The same as a directory of this machine.
-    var directory: String?
-
-    static let longestKey = 1_024
-}
-
-/// Why a span's edge could not be taken, for the client.
-struct SpanFault: Error, Hashable, Sendable, CustomStringConvertible {
-    let description: String
-}

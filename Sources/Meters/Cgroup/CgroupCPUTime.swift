@@ -9,7 +9,8 @@ public struct CgroupCPUTime {
     public init(directory: String, kind: CgroupHierarchy.Kind) throws(SensorFault) {
         self.kind = kind
         switch kind {
-        case .unified: file = try SensorFile("\(directory)/cpu.stat", capacity: 1_024)
+        // usage_usec is the first line; the kernel writes the whole file for any reader, but need not copy it.
+        case .unified: file = try SensorFile("\(directory)/cpu.stat", capacity: 128)
         case .cpuacct: file = try SensorFile("\(directory)/cpuacct.usage")
         }
     }

@@ -29,6 +29,21 @@ public struct CgroupHierarchy: Hashable, Sendable {
         return parse(mounts: try SensorText.read("\(roots.proc)/mounts"))
     }
 
+    /// The mount of v1's `memory` hierarchy; nil where it is not mounted, as on machines with v2 only.
+    public static func memoryMount(roots: HostRoots) throws(SensorFault) -> String? {
+        guard roots.cgroup == nil else { return nil }
+        return memoryMount(mounts: try SensorText.read("\(roots.proc)/mounts"))
+    }
+
+    static func memoryMount(mounts: String) -> String? {
+        for line in mounts.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard fields.count >= 4, fields[2] == "cgroup", fields[3].split(separator: ",").contains("memory") else { continue }
+            return unescaped(fields[1])
+        }
+        return nil
+    }
+
     static func parse(mounts: String) -> [CgroupHierarchy] {
         var unified: [CgroupHierarchy] = []
         var accounting: [CgroupHierarchy] = []

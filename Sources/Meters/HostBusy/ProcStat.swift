@@ -50,10 +50,17 @@ public struct ProcStat: Hashable, Sendable {
 }
 
 /// Reads `/proc/stat` again and again; the count never falls.
+///
+/// A fall of up to a second is rounding in the kernel, and waits until the sums have caught up. A greater one (CPUs that take their
+/// sums with them when unplugged, a container that shows its own `/proc/stat` and was moved) is a new beginning: counting goes on
+/// from there, and what was used between the two readings is not known.
 public struct ProcStatReader {
     private let file: SensorFile
     private let ticksPerSecond: Int64
     private var last: Microseconds?
+    /// What was lost in falls.
+    private var lost = Microseconds.zero
+    private static let rounding = Microseconds.seconds(1)
 
     public init(roots: HostRoots) throws(SensorFault) {
         file = try SensorFile("\(roots.proc)/stat", capacity: 8_192)
@@ -75,8 +82,11 @@ public struct ProcStatReader {
                 continue
             }
             var stat = parsed
-            // Hot-unplugged CPUs and rounding in the kernel have been seen to lower the sums by a tick.
-            if let last { stat.busy = max(stat.busy, last) }
+            stat.busy += lost
+            if let last, stat.busy < last {
+                if last - stat.busy > Self.rounding { lost += last - stat.busy }
+                stat.busy = last
+            }
             last = stat.busy
             return stat
         }
