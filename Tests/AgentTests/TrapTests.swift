@@ -393,4 +393,21 @@ struct TrapTests {
         #expect(sensors.remarks.contains { $0.contains("energy filter") })
         #expect(DetectReport(sensors).table.contains("energy filter"))
     }
+
+    @Test func everyTestThatTheDocumentNamesIsThere() throws {
+        let tests = "/\(#filePath.split(separator: "/").dropLast(2).joined(separator: "/"))"
+        let document = try String(contentsOfFile: "\(tests)/../docs/agent.md", encoding: .utf8)
+        var functions: Set<Substring> = []
+        for file in try FileManager.default.subpathsOfDirectory(atPath: tests) where file.hasSuffix(".swift") {
+            let source = try String(contentsOfFile: "\(tests)/\(file)", encoding: .utf8)
+            functions.formUnion(source.matches(of: /func (\w+)/).map(\.1))
+        }
+        let section = try #require(document.split(separator: "\n## ").first { $0.hasPrefix("Traps") })
+        let rows = section.split(separator: "\n").filter { $0.hasPrefix("| ") }
+        #expect(rows.count > 30)
+        for row in rows {
+            let named = row.split(separator: "|").last?.matches(of: /`(\w+)`/).map(\.1) ?? []
+            for name in named { #expect(functions.contains(name), "\(row)") }
+        }
+    }
 }
