@@ -20,7 +20,10 @@ struct CoverSummary {
                 ? "\(whole.name) measures \(what)" : "\(wholes.map(\.name).joined(separator: " and ")) measure \(what) each"
             sentences.append("\(who): that is the amount, and these parts give its shape.")
         }
-        if !missing.isEmpty { sentences.append("Not in it: \(Self.list(missing)).") }
+        if !missing.isEmpty {
+            sentences.append("Not in it: \(Self.list(missing)).")
+            sentences.append("The machine's BMC (sensor ipmi), a plug or a PDU (sensor exec) would measure all of it.")
+        }
         return sentences.joined(separator: " ")
     }
 
@@ -70,8 +73,7 @@ struct CoverSummary {
         if zones.isDisjoint(with: [.package, .psys, .module]) { missing.append("the processors' other parts") }
         if zones.isDisjoint(with: [.dram, .psys, .module]) { missing.append("memory") }
         if zones.isDisjoint(with: [.gpu, .module]) { missing.append("GPUs (if there are any)") }
-        missing.append("disks, network cards, fans and what the power supplies lose")
-        return missing
+        return missing + ["disks", "network cards", "fans", "what the power supplies lose"]
     }
 
     private static let names: [Zone: (String, String)] = [
