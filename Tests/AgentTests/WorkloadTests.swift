@@ -212,6 +212,44 @@ import Wire
     }
 
     @Test(.enabled(if: RealCgroups.isPossible, Comment(rawValue: RealCgroups.absence)))
+    func aNameThatIsUsedAgainAtOnceIsTwoWorkloads() throws {
+        let cgroups = try RealCgroups()
+        try cgroups.make("/jobs")
+        var workloads = workloads(cgroups)
+        try cgroups.make("/jobs/a")
+        RealCgroups.wait(try cgroups.start(RealCgroups.busy(2), in: "/jobs/a"))
+        try cgroups.remove("/jobs/a")
+        try cgroups.make("/jobs/a")
+        RealCgroups.wait(try cgroups.start(RealCgroups.busy(1), in: "/jobs/a"))
+        // Of the first one nothing was heard until the second was there under its name.
+        look(&workloads)
+        workloads.read(at: .now)
+        var gathered = Gathered()
+        _ = gathered.take(&workloads)
+        let both = gathered.of("/jobs/a")
+        #expect(both.count == 2)
+        #expect(both.count { $0.diedUs > 0 } == 1)
+        #expect(Set(gathered.curves.values.map(\.name)).count == gathered.curves.count)
+        let second = try #require(both.first { $0.diedUs == 0 })
+        #expect(gathered.value(second) == (try cgroups.used("/jobs/a")))
+        #expect(both.map { gathered.value($0) }.reduce(0, +) == (try cgroups.used("/jobs")))
+    }
+
+    @Test func theCgroupsOfThisMachineAreFollowed() throws {
+        let roots = HostRoots()
+        var workloads = Workloads(
+            hierarchies: try CgroupHierarchy.find(roots: roots),
+            memoryMount: try CgroupHierarchy.memoryMount(roots: roots),
+            cpus: 1
+        )
+        for _ in 0..<3 { workloads.read(at: .now) }
+        var gathered = Gathered()
+        _ = gathered.take(&workloads)
+        #expect(gathered.values.values.allSatisfy { $0 >= 0 })
+        #expect(workloads.counts.directories <= workloads.settings.maximumDirectories)
+    }
+
+    @Test(.enabled(if: RealCgroups.isPossible, Comment(rawValue: RealCgroups.absence)))
     func theLifeOfACgroupIsPartedAtItsSpansEdges() throws {
         let cgroups = try RealCgroups()
         try cgroups.make("/runner.service")
