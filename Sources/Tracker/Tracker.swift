@@ -105,17 +105,22 @@ public struct Tracker: Sendable {
         var failure: AgentSocket.Failure?
         if agentIsThere, let path = options.socketPath {
             let limit = phase == .start ? Tracker.agentStartLimit : Tracker.agentFinishLimit
-            let request = AgentRequest.span(
-                phase: phase,
-                key: key,
-                cgroup: cgroup?.path,
-                cgroupDirectory: cgroup?.directory,
-                pid: getpid()
-            )
-            do throws(AgentSocket.Failure) {
-                reply = try AgentSocket(path: path).ask(request, within: limit)
-            } catch {
-                failure = error
+            // An agent that cannot see this cgroup (it runs in a container, or reads another tree) still has the host's edges to give.
+            for cgroup in cgroup == nil ? [nil] : [cgroup, nil] {
+                let request = AgentRequest.span(
+                    phase: phase,
+                    key: key,
+                    cgroup: cgroup?.path,
+                    cgroupDirectory: cgroup?.directory,
+                    pid: getpid()
+                )
+                do throws(AgentSocket.Failure) {
+                    reply = try AgentSocket(path: path).ask(request, within: limit)
+                    break
+                } catch {
+                    failure = failure ?? error
+                    guard error.kind == .unusable else { break }
+                }
             }
         }
         return Edge(local: meters.read(), agent: reply, agentFailure: failure)

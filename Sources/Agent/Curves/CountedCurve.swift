@@ -109,8 +109,16 @@ struct CountedCurve {
     /// The last raw reading.
     var raw: Int64? { counter.lastRaw }
 
+    /// Multiplies ε by a factor. Knots that were settled may be thinned by as much again, and the announcement says so.
+    mutating func setCoarseness(_ factor: Int64, of epsilon: Int64) {
+        let (product, overflows) = epsilon.multipliedReportingOverflow(by: factor)
+        let coarse = overflows ? epsilon : product
+        recorder.setEpsilon(coarse)
+        announcement.epsilon = factor == 1 ? epsilon : coarse * 2
+        isAnnounced = false
+    }
+
     mutating func force(flags: KnotFlags = []) { recorder.force(flags: flags) }
-    mutating func setEpsilon(_ epsilon: Int64) { recorder.setEpsilon(epsilon) }
     mutating func take() -> (knots: [Knot], gaps: [Gap]) { recorder.take() }
 
     /// What a later run needs to continue; nil before the first reading.

@@ -85,7 +85,7 @@ struct MeterBank {
                 continue
             }
             var curve = Self.curve(of: meter, name: curveName, isInCover: inCover.contains(meter.place.name), settings)
-            if factor != 1 { Self.coarsen(&curve, settings.energyEpsilon.microjoules, factor) }
+            if factor != 1 { curve.setCoarseness(factor, of: settings.energyEpsilon.microjoules) }
             if let i = dormant.firstIndex(where: { $0.name == curveName }) {
                 let state = dormant.remove(at: i)
                 dormantToClose.removeAll { $0.name == curveName }
@@ -258,16 +258,7 @@ struct MeterBank {
 
     mutating func setCoarseness(_ factor: Int64) {
         self.factor = factor
-        for i in metered.indices { Self.coarsen(&metered[i].curve, settings.energyEpsilon.microjoules, factor) }
-    }
-
-    static func coarsen(_ curve: inout CountedCurve, _ epsilon: Int64, _ factor: Int64) {
-        let (product, overflows) = epsilon.multipliedReportingOverflow(by: factor)
-        let coarse = overflows ? epsilon : product
-        curve.setEpsilon(coarse)
-        // Knots that were settled may be thinned by as much again.
-        curve.announcement.epsilon = factor == 1 ? epsilon : coarse * 2
-        curve.isAnnounced = false
+        for i in metered.indices { metered[i].curve.setCoarseness(factor, of: settings.energyEpsilon.microjoules) }
     }
 
     /// Refs of the curves whose unit is µJ.

@@ -17,7 +17,11 @@ struct Sampler: Service {
         }
     }
 
+    /// Cgroups that come and go by the hundred are looked at together, this often at most.
+    private static let pauseBetweenEvents = Microseconds.milliseconds(2)
+
     private func loop(_ wakeUp: WakeUp) {
+        let events = sampling.withLock { $0.workloads.descriptor } ?? -1
         var next = ClockReading.now().monotonic
         var nextFull = next
         while !wakeUp.isStopping {
@@ -32,7 +36,14 @@ struct Sampler: Service {
                     isFull ? Self.deadline(after: clock.monotonic, from: nextFull, every: settings.slowPeriod) : nextFull
                 )
             }
-            _ = wakeUp.wait(until: next)
+            while wakeUp.wait(until: next, orReadable: events), !wakeUp.isStopping {
+                let now = sampling.withLock { sampling in
+                    let clock = ClockReading.now()
+                    sampling.takeEvents(at: clock)
+                    return clock.monotonic
+                }
+                _ = wakeUp.wait(until: min(next, now + Self.pauseBetweenEvents))
+            }
         }
         // Every curve ends in a real reading that is a knot.
         sampling.withLock {

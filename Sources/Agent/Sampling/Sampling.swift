@@ -8,7 +8,6 @@ import Wire
 struct Sampling {
     let timeBase: TimeBase
     let settings: SamplingSettings
-    private let hierarchies: [CgroupHierarchy]
     private let processCPUTime: @Sendable () -> Microseconds
 
     private(set) var meters: MeterBank
@@ -16,14 +15,11 @@ struct Sampling {
     private var busy: CountedCurve
     private var agent: CountedCurve
     private var cpus = 1
-    private var workloads: [Workload] = []
-    private var spans: Set<String> = []
-    private var numbers: CurveNumbers
+    private(set) var workloads: Workloads
     private var generation: UInt64
     /// For how long the host had been suspended in this boot at the last reading.
     private var suspended: Microseconds?
     private var lastFull: Timestamp?
-    private let drawOrigin: @Sendable () -> UInt64
     private var factor: Int64 = 1
     /// Said once each, for the log.
     private var news: [String] = []
@@ -31,12 +27,15 @@ struct Sampling {
 
     /// - Parameters:
     ///   - resumed: the state of an earlier run; nil to start all counts at 0.
+    ///   - hierarchies: the cgroups that are followed, in the order in which they are preferred.
+    ///   - memoryMount: of v1's `memory` hierarchy, where there is one.
     ///   - drawOrigin: draws a random number that names a count.
     /// - Throws: `SensorFault` where `/proc/stat` cannot be read.
     init(
         sensors: HostSensors,
         roots: HostRoots,
         hierarchies: [CgroupHierarchy],
+        memoryMount: String? = nil,
         settings: SamplingSettings,
         timeBase: TimeBase,
         resumed: AgentState?,
@@ -45,14 +44,12 @@ struct Sampling {
     ) throws(SensorFault) {
         self.timeBase = timeBase
         self.settings = settings
-        self.hierarchies = hierarchies
         self.processCPUTime = processCPUTime
-        self.drawOrigin = drawOrigin
         stat = try ProcStatReader(roots: roots)
         cpus = try stat.read().cpus
         generation = resumed?.generation ?? 0
         let isSameBoot = resumed?.bootID == timeBase.bootID
-        numbers = CurveNumbers(next: isSameBoot ? resumed?.nextRef ?? 1 : 1)
+        var numbers = CurveNumbers(next: isSameBoot ? resumed?.nextRef ?? 1 : 1)
         let own = ["cpu/busy", "agent/cpu"]
         busy = CountedCurve(
             announcement: Self.cpuAnnouncement(own[0], .hostBusy, sensor: "proc", settings),
@@ -76,7 +73,21 @@ struct Sampling {
         Self.begin(&busy, known[own[0]], isSameBoot: isSameBoot, numbers: &numbers, drawOrigin)
         Self.begin(&agent, known[own[1]], isSameBoot: isSameBoot, numbers: &numbers, drawOrigin)
         meters.adopt(sensors, at: nil, isSameBoot: isSameBoot, numbers: &numbers)
-        for state in resumed?.workloads ?? [] { resume(state, isSameBoot: isSameBoot) }
+        workloads = Workloads(
+            hierarchies: hierarchies,
+            memoryMount: memoryMount,
+            settings: WorkloadSettings(
+                cpuEpsilon: settings.cpuEpsilon,
+                readPeriod: settings.slowPeriod,
+                maximumSpans: settings.maximumWorkloads,
+                isWatching: settings.isWatchingCgroups
+            ),
+            cpus: cpus,
+            nextRef: numbers.next,
+            resumed: resumed?.workloads ?? [],
+            isSameBoot: isSameBoot,
+            drawOrigin: drawOrigin
+        )
     }
 
     private static func begin(
@@ -96,7 +107,11 @@ struct Sampling {
 
     /// Takes up meters that were found while it runs.
     mutating func adopt(_ sensors: HostSensors, at clock: ClockReading) {
+        var numbers = CurveNumbers(next: workloads.nextRef)
         meters.adopt(sensors, at: timeBase.time(of: clock), isSameBoot: true, numbers: &numbers)
+        workloads.nextRef = numbers.next
+        // What is counted begins now, not at the next deadline.
+        sample(.host, at: clock)
     }
 
     private static func cpuAnnouncement(
@@ -119,7 +134,7 @@ struct Sampling {
 
     // MARK: Reading
 
-    var isSpanRunning: Bool { !spans.isEmpty || workloads.contains { $0.died == nil } }
+    var isSpanRunning: Bool { workloads.isSpanRunning }
 
     /// Time between two readings of the fast meters.
     var fastPeriod: Microseconds { meters.period }
@@ -145,6 +160,7 @@ struct Sampling {
         do throws(SensorFault) {
             let now = try stat.read()
             cpus = now.cpus
+            workloads.cpus = cpus
             // A tick less than before a restart is rounding in the kernel, no reset.
             busy.read(raw: max(now.busy.count, busyFloor(now.busy.count)), at: time, flags: flags)
         } catch {
@@ -152,11 +168,18 @@ struct Sampling {
         }
         agent.read(raw: processCPUTime().count, at: time, flags: flags)
         if depth == .all {
-            for i in workloads.indices { readWorkload(i, at: time, flags: []) }
+            workloads.takeEvents(at: time)
+            workloads.read(at: time)
         }
         lastFull = time
         return time
     }
+
+    /// Cgroups came, went, filled or emptied.
+    mutating func takeEvents(at clock: ClockReading) { workloads.takeEvents(at: timeBase.time(of: clock)) }
+
+    /// Containers and pods of which more may be known than their path tells, and what was found out.
+    mutating func identify(_ answers: [IdentityAnswer]) { workloads.identify(answers) }
 
     private func busyFloor(_ raw: Int64) -> Int64 {
         guard let last = busy.raw, last > raw, last - raw < 1_000_000 else { return raw }
@@ -178,176 +201,23 @@ struct Sampling {
     /// What happened that an operator should know, since the last call.
     mutating func takeNews() -> [String] {
         defer { news = [] }
-        return meters.takeNews() + news
+        return meters.takeNews() + workloads.takeNews() + news
     }
 
-    // MARK: Spans and workloads
+    // MARK: Spans
 
     /// Reads everything at the edge of a span and makes knots of it.
     mutating func edge(_ request: SpanRequest, at clock: ClockReading) throws(SpanFault) -> HostSnapshot {
-        guard !request.key.isEmpty, request.key.utf8.count <= SpanRequest.longestKey else {
-            throw SpanFault(description: "expected a key of 1 to \(SpanRequest.longestKey) bytes, found \(request.key.utf8.count)")
-        }
-        let place = try place(of: request)
-        return switch request.phase {
-        case .start: try start(request.key, place, at: clock)
-        case .finish: finish(request.key, place, at: clock)
-        }
-    }
-
-    private mutating func start(_ key: String, _ place: Place?, at clock: ClockReading) throws(SpanFault) -> HostSnapshot {
-        guard spans.contains(key) || spans.count < settings.maximumWorkloads else {
-            throw SpanFault(
-                description: "expected at most \(settings.maximumWorkloads) spans at a time, found as many running; finish some first"
-            )
-        }
-        let isRegistered = place != nil && living(key).map { workloads[$0].directory } == place?.directory
-        var source: CgroupCPUTime?
-        if let place, !isRegistered {
-            do throws(SensorFault) {
-                source = try CgroupCPUTime(directory: place.directory, kind: place.kind)
-            } catch {
-                throw SpanFault(description: "expected a cgroup at \(place.directory), found none to read: \(error)")
-            }
-        }
+        let entry = try workloads.admit(request)
         let time = sample(.host, at: clock, flags: .edge)
-        spans.insert(key)
-        if let place, let source {
-            // The key's earlier cgroup, if it is still open, ends here.
-            if let old = living(key) {
-                readWorkload(old, at: time, flags: .edge)
-                close(old, at: time)
+        let cpuTime =
+            switch entry.phase {
+            case .start: workloads.start(entry, at: time)
+            case .finish: workloads.finish(entry, at: time)
             }
-            register(key, place, source, born: time)
-        }
         var snapshot = figures(at: time)
-        if let i = living(key) {
-            readWorkload(i, at: time, flags: .edge)
-            snapshot.cpuTime = workloads[i].curve.raw
-        }
+        snapshot.cpuTime = cpuTime
         return snapshot
-    }
-
-    private mutating func finish(_ key: String, _ place: Place?, at clock: ClockReading) -> HostSnapshot {
-        let time = sample(.host, at: clock, flags: .edge)
-        spans.remove(key)
-        var snapshot = figures(at: time)
-        if let i = living(key) {
-            readWorkload(i, at: time, flags: .edge)
-            snapshot.cpuTime = workloads[i].curve.raw
-            close(i, at: time)
-        } else if let place {
-            // Not registered: the agent was not there at its start. Its total is all that can be told, if it is still there.
-            do throws(SensorFault) {
-                snapshot.cpuTime = try CgroupCPUTime(directory: place.directory, kind: place.kind).read().count
-            } catch {
-                sayOnce("a span finished whose cgroup the agent did not know and cannot read: \(error)")
-            }
-        }
-        return snapshot
-    }
-
-    private func living(_ key: String) -> Int? { workloads.firstIndex { $0.died == nil && $0.key == key } }
-
-    private mutating func close(_ i: Int, at time: Timestamp) {
-        guard workloads[i].died == nil else { return }
-        workloads[i].died = workloads[i].curve.tail?.time ?? time
-        workloads[i].isChanged = true
-        workloads[i].source = nil
-    }
-
-    private struct Place {
-        var cgroup: String
-        var directory: String
-        var kind: CgroupHierarchy.Kind
-    }
-
-    /// Where a client's cgroup is, if it is within a cgroup mount: a client must not make the agent read elsewhere.
-    private func place(of request: SpanRequest) throws(SpanFault) -> Place? {
-        if let directory = request.directory {
-            guard CgroupHierarchy.isPlain(directory), let hierarchy = hierarchies.first(where: { $0.contains(directory: directory) }) else {
-                let mounts = hierarchies.map(\.mount).joined(separator: ", ")
-                throw SpanFault(
-                    description: "expected cgroup_dir below a cgroup mount (\(mounts.isEmpty ? "none here" : mounts)), found '\(directory)'"
-                )
-            }
-            let below = String(directory.dropFirst(hierarchy.mount.count))
-            let cgroup = request.cgroup ?? (below.isEmpty ? "/" : below)
-            guard CgroupHierarchy.isPlain(cgroup) else {
-                throw SpanFault(description: "expected a cgroup path such as /wattle/run-1, found '\(cgroup)'")
-            }
-            return Place(cgroup: cgroup, directory: directory, kind: hierarchy.kind)
-        }
-        guard let cgroup = request.cgroup else { return nil }
-        guard CgroupHierarchy.isPlain(cgroup) else {
-            throw SpanFault(description: "expected a cgroup path such as /wattle/run-1, found '\(cgroup)'")
-        }
-        guard let hierarchy = hierarchies.first else {
-            throw SpanFault(description: "expected a mounted cgroup hierarchy for '\(cgroup)', found none on this host")
-        }
-        return Place(cgroup: cgroup, directory: hierarchy.directory(of: cgroup), kind: hierarchy.kind)
-    }
-
-    private mutating func register(_ key: String, _ place: Place, _ source: CgroupCPUTime, born: Timestamp) {
-        var announcement = Self.cpuAnnouncement("cgroup\(place.cgroup)#\(born.microseconds)", .workloadCpu, sensor: "cgroup", settings)
-        announcement.ref = numbers.take(nil)
-        announcement.origin = drawOrigin()
-        announcement.epsilon *= factor
-        let curve = CountedCurve(announcement: announcement, modulus: nil, maximumRate: Double(cpus), absence: .counted)
-        workloads.append(
-            Workload(
-                curve: curve,
-                cgroup: place.cgroup,
-                directory: place.directory,
-                kind: place.kind,
-                key: key,
-                born: born,
-                source: source
-            )
-        )
-    }
-
-    private mutating func resume(_ state: AgentState.Workload, isSameBoot: Bool) {
-        var announcement = Self.cpuAnnouncement(state.curve.name, .workloadCpu, sensor: "cgroup", settings)
-        announcement.ref = numbers.take(isSameBoot ? state.curve.ref : nil)
-        var curve = CountedCurve(announcement: announcement, modulus: nil, maximumRate: Double(cpus), absence: .counted)
-        curve.resume(state.curve, isSameBoot: isSameBoot)
-        let kind: CgroupHierarchy.Kind = state.isUnified ? .unified : .cpuacct
-        var workload = Workload(
-            curve: curve,
-            cgroup: state.cgroup,
-            directory: state.directory,
-            kind: kind,
-            key: state.key,
-            born: Timestamp(microseconds: state.born),
-            source: nil
-        )
-        let ended = Timestamp(microseconds: state.curve.time)
-        if isSameBoot {
-            do throws(SensorFault) {
-                workload.source = try CgroupCPUTime(directory: state.directory, kind: kind)
-            } catch {
-                news.append("the cgroup of span \(state.key) went while the agent did not run; its CPU time ends at its last reading")
-                workload.died = ended
-            }
-        } else {
-            workload.died = ended
-        }
-        if workload.died == nil { spans.insert(state.key) }
-        workloads.append(workload)
-    }
-
-    private mutating func readWorkload(_ i: Int, at time: Timestamp, flags: KnotFlags) {
-        guard let source = workloads[i].source else { return }
-        do throws(SensorFault) {
-            let raw = try source.read().count
-            workloads[i].curve.read(raw: raw, at: time, flags: flags)
-        } catch {
-            // Removed before anybody said so: it ends with its last reading.
-            close(i, at: time)
-            spans.remove(workloads[i].key)
-            if !error.isVanished { sayOnce("the cgroup of span \(workloads[i].key) cannot be read any more: \(error)") }
-        }
     }
 
     // MARK: Looking
@@ -369,7 +239,7 @@ struct Sampling {
             meters: meters.readings,
             hostBusy: Microseconds(busy.value),
             agentCPU: Microseconds(agent.value),
-            workloads: workloads.count
+            workloads: workloads.counts.curves
         )
     }
 
@@ -386,7 +256,7 @@ struct Sampling {
         meters.forceTails()
         busy.force()
         agent.force()
-        for i in workloads.indices { workloads[i].curve.force() }
+        workloads.forceTails()
     }
 
     /// Announce every live curve again with the next batch.
@@ -394,7 +264,7 @@ struct Sampling {
         meters.announceAll()
         busy.isAnnounced = false
         agent.isAnnounced = false
-        for i in workloads.indices { workloads[i].curve.isAnnounced = false }
+        workloads.announceAll()
     }
 
     /// Coarser curves while the spool is short of room: every ε is multiplied by `factor`.
@@ -402,15 +272,15 @@ struct Sampling {
         guard factor != self.factor else { return }
         self.factor = factor
         meters.setCoarseness(factor)
-        MeterBank.coarsen(&busy, settings.cpuEpsilon.count, factor)
-        MeterBank.coarsen(&agent, settings.cpuEpsilon.count, factor)
-        for i in workloads.indices { MeterBank.coarsen(&workloads[i].curve, settings.cpuEpsilon.count, factor) }
+        busy.setCoarseness(factor, of: settings.cpuEpsilon.count)
+        agent.setCoarseness(factor, of: settings.cpuEpsilon.count)
+        workloads.setCoarseness(factor)
     }
 
     /// Refs of the curves whose unit is µJ.
     var energyRefs: Set<UInt32> { meters.energyRefs }
 
-    /// Takes what was gathered since the last call; workloads that have died are let go.
+    /// Takes what was gathered since the last call; workloads that have ended are let go.
     mutating func take() -> Sealable {
         generation += 1
         var sealable = Sealable(
@@ -419,7 +289,7 @@ struct Sampling {
                 bootID: timeBase.bootID,
                 wallOffset: timeBase.offset.count,
                 suspended: suspended?.count,
-                nextRef: numbers.next,
+                nextRef: workloads.nextRef,
                 curves: [],
                 workloads: []
             )
@@ -428,15 +298,7 @@ struct Sampling {
         sealable.take(&busy)
         sealable.take(&agent)
         sealable.state.curves += [busy.state, agent.state].compactMap { $0 }
-        for i in workloads.indices {
-            sealable.take(&workloads[i].curve, isClosed: workloads[i].died != nil)
-            if workloads[i].isChanged, workloads[i].curve.tail != nil {
-                sealable.workloads.append(workloads[i].change)
-                workloads[i].isChanged = false
-            }
-            if let state = workloads[i].state { sealable.state.workloads.append(state) }
-        }
-        workloads.removeAll { $0.died != nil }
+        workloads.take(into: &sealable)
         return sealable
     }
 }

@@ -10,6 +10,8 @@ public struct SamplingSettings: Hashable, Sendable {
     public var cpuEpsilon: Microseconds
     /// Workloads that may be registered at a time, and spans that may run.
     public var maximumWorkloads: Int
+    /// Whether cgroups are followed that no client named.
+    public var isWatchingCgroups = true
 
     public init(
         rate: Double = 10,

@@ -19,11 +19,16 @@ struct Sealable {
 
     /// Takes what a curve has gathered since the last batch.
     ///
-    /// - Parameter isClosed: it has ended, and nobody need wait for it.
-    mutating func take(_ curve: inout CountedCurve, isClosed: Bool = false) {
-        guard let tail = curve.tail else { return }
+    /// - Parameters:
+    ///   - isClosed: it has ended, and nobody need wait for it.
+    ///   - mustHaveTail: false where the tail of an earlier batch may stand, unless there is something new.
+    /// - Returns: whether a tail was taken.
+    @discardableResult
+    mutating func take(_ curve: inout CountedCurve, isClosed: Bool = false, mustHaveTail: Bool = true) -> Bool {
+        guard let tail = curve.tail else { return false }
         let ref = curve.announcement.ref
-        if !curve.isAnnounced {
+        let isNew = !curve.isAnnounced
+        if isNew {
             curve.isAnnounced = true
             announcements.append(curve.announcement)
         }
@@ -40,7 +45,9 @@ struct Sealable {
             wire.cause = gap.cause.rawValue
             self.gaps.append(wire)
         }
+        guard mustHaveTail || isClosed || isNew || !knots.isEmpty || !gaps.isEmpty else { return false }
         tails.append(Self.tail(ref, time: tail.time.microseconds, value: tail.value, isClosed: isClosed))
+        return true
     }
 
     static func tail(_ ref: UInt32, time: Int64, value: Int64, isClosed: Bool) -> WireTail {

@@ -14,6 +14,8 @@ struct BatchSealer: Service {
     let stateFile: StateFile
     let pace: SealingPace
     let facts: WireHostFacts
+    /// What container runtimes and Kubernetes keep about their cgroups.
+    var identityFiles = IdentityFiles()
     let clockOffset: ClockOffset
     /// Rung when a batch should be sealed now.
     let sealNow: Doorbell
@@ -31,11 +33,26 @@ struct BatchSealer: Service {
             while !isStopping.isSet {
                 let interval = sampling.withLock { $0.isSpanRunning } ? pace.intervalInSpan : pace.interval
                 await sealNow.wait(atMost: .microseconds(interval.count * sealing.pressure.interval))
+                await identifyWorkloads()
                 await seal(&sealing, isLast: isStopping.isSet)
             }
         } onCancelOrGracefulShutdown: {
             isStopping.set()
             sealNow.ring()
+        }
+    }
+
+    /// Looks up containers and pods on a thread of its own: it may have to read many files.
+    private func identifyWorkloads() async {
+        let questions = sampling.withLock { $0.workloads.unidentified() }
+        guard !questions.isEmpty else { return }
+        do {
+            try await OwnThread.run("identities") { [sampling, identityFiles] in
+                let answers = identityFiles.answers(to: questions)
+                sampling.withLock { $0.identify(answers) }
+            }
+        } catch {
+            log.warning("containers and pods cannot be looked up: \(error)")
         }
     }
 

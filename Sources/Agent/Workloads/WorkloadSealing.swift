@@ -114,14 +114,3 @@ extension Workloads {
         }
     }
 }
-
-extension CountedCurve {
-    /// Multiplies ε by a factor. Knots that were settled may be thinned by as much again, and the announcement says so.
-    mutating func setCoarseness(_ factor: Int64, of epsilon: Int64) {
-        let (product, overflows) = epsilon.multipliedReportingOverflow(by: factor)
-        let coarse = overflows ? epsilon : product
-        setEpsilon(coarse)
-        announcement.epsilon = factor == 1 ? epsilon : coarse * 2
-        isAnnounced = false
-    }
-}
