@@ -114,7 +114,9 @@ import Testing
                     try meters()["powercap/intel-rapl:1"] == nil ? nil : ()
                 }
                 try machine.spend(["1": 5_000_000], busyTicks: 9)
-                try await eventually("its energy") { (try meters()["powercap/intel-rapl:1"] as? NSNumber)?.int64Value == 5_000_000 ? () : nil }
+                try await eventually("its energy") {
+                    (try meters()["powercap/intel-rapl:1"] as? NSNumber)?.int64Value == 5_000_000 ? () : nil
+                }
                 try await agent.program.stop()
             }
         }

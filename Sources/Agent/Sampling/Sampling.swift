@@ -20,6 +20,7 @@ struct Sampling {
     /// For how long the host had been suspended in this boot at the last reading.
     private var suspended: Microseconds?
     private var lastFull: Timestamp?
+    private var edges = EdgeAllowance()
     private var factor: Int64 = 1
     /// Said once each, for the log.
     private var news: [String] = []
@@ -175,8 +176,13 @@ struct Sampling {
         return time
     }
 
-    /// Cgroups came, went, filled or emptied.
-    mutating func takeEvents(at clock: ClockReading) { workloads.takeEvents(at: timeBase.time(of: clock)) }
+    /// Cgroups came, went, filled or emptied. Where work began or ended the meters are read at that instant: a job that only its CI
+    /// knows of has exact edges all the same.
+    mutating func takeEvents(at clock: ClockReading) {
+        workloads.takeEvents(at: timeBase.time(of: clock))
+        guard workloads.takeEdge(), edges.take(at: clock.monotonic) else { return }
+        sample(.host, at: clock, flags: .edge)
+    }
 
     /// Containers and pods of which more may be known than their path tells, and what was found out.
     mutating func identify(_ answers: [IdentityAnswer]) { workloads.identify(answers) }

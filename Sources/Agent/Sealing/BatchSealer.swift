@@ -28,13 +28,13 @@ struct BatchSealer: Service {
         var sealing = Sealing()
         // The first reading goes to the disk at once: whatever kills the agent from here on, the counts go on from it.
         sampling.withLock { _ = $0.sample(.all, at: .now()) }
-        await seal(&sealing, isLast: false)
+        await seal(&sealing, every: pace.interval, isLast: false)
         await withTaskCancellationOrGracefulShutdownHandler {
             while !isStopping.isSet {
                 let interval = sampling.withLock { $0.isSpanRunning } ? pace.intervalInSpan : pace.interval
-                await sealNow.wait(atMost: .microseconds(interval.count * sealing.pressure.interval))
+                await sealNow.wait(atMost: .microseconds(interval.count))
                 await identifyWorkloads()
-                await seal(&sealing, isLast: isStopping.isSet)
+                await seal(&sealing, every: interval, isLast: isStopping.isSet)
             }
         } onCancelOrGracefulShutdown: {
             isStopping.set()
@@ -58,14 +58,14 @@ struct BatchSealer: Service {
 
     private struct Sealing {
         var pressure = SealingPace.Pressure.none
-        /// Gathered, but not on the disk yet.
-        var waiting: Sealable?
+        var buffer = SealingBuffer()
         var areFactsDue = true
         var isDiskFailing = false
         var lastAttempt: Timestamp?
     }
 
-    private func seal(_ sealing: inout Sealing, isLast: Bool) async {
+    /// - Parameter interval: between two batches; a filling spool makes it longer, but the state is kept at this pace all the same.
+    private func seal(_ sealing: inout Sealing, every interval: Microseconds, isLast: Bool) async {
         let clock = ClockReading.now()
         let now: Timestamp = sampling.withLock { $0.timeBase.time(of: clock) }
         for line in sampling.withLock({ $0.takeNews() }) { log.warning("\(line)") }
@@ -78,18 +78,16 @@ struct BatchSealer: Service {
             sealing.areFactsDue = true
         }
         await ease(&sealing, spool)
-        var sealable = sealing.waiting
-        let fresh = sampling.withLock { $0.take() }
-        if sealable == nil { sealable = fresh } else { sealable?.append(fresh) }
-        guard var sealable else { return }
-        if sealing.pressure.isFull {
-            thin(&sealable, sealing.pressure)
-            sealing.waiting = sealable
+        sealing.buffer.add(sampling.withLock { $0.take() })
+        if sealing.pressure != .none { thin(&sealing.buffer, sealing.pressure) }
+        let isDue =
+            isLast || sealing.pressure.interval == 1
+            || sealing.buffer.isDue(at: now, every: Microseconds(interval.count * sealing.pressure.interval))
+        guard let sealable = sealing.buffer.waiting, isDue, !sealing.pressure.isFull else {
             // The counts are safe on the disk though their knots wait in memory.
-            keepState(sealable.state)
+            if let state = sealing.buffer.state { keepState(state) }
             return
         }
-        if sealing.pressure != .none { thin(&sealable, sealing.pressure) }
         var batches = sealable.batches()
         for i in batches.indices {
             batches[i].wallUs = now.microseconds
@@ -99,18 +97,20 @@ struct BatchSealer: Service {
         if sealing.areFactsDue { batches[0].facts = facts }
         do {
             try await spool.append(batches, live: sealable.live, state: try sealable.state.encoded(), at: now)
-            sealing.waiting = nil
+            sealing.buffer.spooled(at: now)
             sealing.areFactsDue = false
             if sealing.isDiskFailing { log.notice("the spool can be written again") }
             sealing.isDiskFailing = false
             batchSpooled.ring()
         } catch {
-            if !sealing.isDiskFailing { log.error("cannot spool a batch; it waits in memory, no energy is lost: \(error)") }
+            let isNews = !sealing.isDiskFailing
+            if isNews { log.error("cannot spool a batch; it waits in memory, no energy is lost: \(error)") }
             sealing.isDiskFailing = true
-            if sealable.knotCount > 20_000 { thin(&sealable, SealingPace.Pressure(interval: 1, coarseness: 64)) }
-            sealing.waiting = sealable
+            if sealable.knotCount > 20_000 { thin(&sealing.buffer, SealingPace.Pressure(interval: 1, coarseness: 64)) }
+            // A disk that is full for a batch may have room for the state.
+            if let state = sealing.buffer.state { keepState(state, isFailureSaid: isNews || isLast) }
         }
-        if isLast { keepState(sealable.state) }
+        if isLast, !sealing.isDiskFailing { keepState(sealable.state) }
     }
 
     /// Slows down as the spool fills, and back.
@@ -129,18 +129,18 @@ struct BatchSealer: Service {
         }
     }
 
-    private func thin(_ sealable: inout Sealable, _ pressure: SealingPace.Pressure) {
+    private func thin(_ buffer: inout SealingBuffer, _ pressure: SealingPace.Pressure) {
         let (energy, cpu, refs) = sampling.withLock {
             ($0.settings.energyEpsilon.microjoules, $0.settings.cpuEpsilon.count, $0.energyRefs)
         }
-        sealable.thin(energyEpsilon: energy * pressure.coarseness, cpuEpsilon: cpu * pressure.coarseness, energyRefs: refs)
+        buffer.thin(energyEpsilon: energy * pressure.coarseness, cpuEpsilon: cpu * pressure.coarseness, energyRefs: refs)
     }
 
-    private func keepState(_ state: AgentState) {
+    private func keepState(_ state: AgentState, isFailureSaid: Bool = true) {
         do {
             try stateFile.write(try state.encoded())
         } catch {
-            log.error("cannot save the state; after a restart counts go on from the last that was saved: \(error)")
+            if isFailureSaid { log.error("cannot save the state; after a restart counts go on from the last that was saved: \(error)") }
         }
     }
 }

@@ -45,6 +45,8 @@ struct Workloads {
     var unsettled: [Int] = []
     var readingsLeft: Int
     private var events: [CgroupWatch.Event] = []
+    /// A cgroup was born, or the last process of one has gone, since this was asked: an edge of work.
+    private(set) var isEdge = false
     /// Those of which nothing but their end was seen, since the last look, and curves that had ended before it.
     private var deathsAtOnce: Int64 = 0
     private var endedBefore = 0
@@ -107,6 +109,12 @@ struct Workloads {
         return nextRef
     }
 
+    /// Whether an edge of work was heard of since the last call.
+    mutating func takeEdge() -> Bool {
+        defer { isEdge = false }
+        return isEdge
+    }
+
     mutating func say(_ text: String) { news.append(text) }
 
     mutating func sayOnce(_ text: String) {
@@ -158,6 +166,7 @@ struct Workloads {
             guard let parent = byWatch[watch], nodes[parent].isAlive else { return }
             // Found by looking into a directory just made.
             guard byDirectory[directory(name, in: parent)].map({ nodes[$0].parent == parent }) != true else { return }
+            isEdge = true
             follow(name, in: parent, at: time, isBorn: true)
         case .died(let watch, let name):
             guard let parent = byWatch[watch], let i = byDirectory[directory(name, in: parent)], nodes[i].isAlive else { return }
@@ -166,6 +175,7 @@ struct Workloads {
                 // It is of an earlier one of this name, that came and went before it was ever seen.
                 vanishUnseen(name, in: parent, at: time)
             default:
+                isEdge = true
                 kill(i, at: time)
             }
         case .populationChanged(let watch):
@@ -173,6 +183,7 @@ struct Workloads {
             nodes[i].isPopulated = CgroupDirectory.isPopulated(nodes[i].directory)
             nodes[i].lastMove = period
             if nodes[i].isPopulated == false {
+                isEdge = true
                 // Nothing runs there any more, so this is the last value unless something moves in again.
                 if isRead(i), readNode(i, at: time) { nodes[i].isFinal = true }
             } else {
