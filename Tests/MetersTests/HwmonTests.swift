@@ -73,13 +73,15 @@ struct HwmonTests {
                 "hwmon/ibmpowernv/chip-0-vdn": "uncore 0 measured in hwmon/ibmpowernv/chip-0",
                 "hwmon/ibmpowernv/chip-0-memory": "dram 0 measured in hwmon/ibmpowernv/system",
                 "hwmon/ibmpowernv/chip-0-gpu": "gpu 0 measured in hwmon/ibmpowernv/system",
-                "hwmon/ibmpowernv/fan": "io measured in hwmon/ibmpowernv/system",
-                "hwmon/ibmpowernv/io": "io measured in hwmon/ibmpowernv/system",
-                "hwmon/ibmpowernv/storage": "io measured in hwmon/ibmpowernv/system",
+                "hwmon/ibmpowernv/fan": "io die 1 measured in hwmon/ibmpowernv/system",
+                "hwmon/ibmpowernv/io": "io die 0 measured in hwmon/ibmpowernv/system",
+                "hwmon/ibmpowernv/storage": "io die 2 measured in hwmon/ibmpowernv/system",
             ]
         )
         #expect(found.unused.isEmpty)
         #expect(found.meters.allSatisfy { $0.counting == .hardware(modulus: nil) })
+        let cover = Containment(found.meters.map(\.place)).cover
+        #expect(cover.isSuperset(of: ["io", "fan", "storage"].map { "hwmon/ibmpowernv/\($0)" }), "each is a part of its own")
     }
 
     @Test func aBoardWithoutASystemSensorIsThePartsThatItHas() throws {
@@ -138,6 +140,7 @@ struct HwmonTests {
     @Test func theRailsOfAltrasManagementProcessorAreParts() throws {
         let labels = ["CORE VRD", "SoC", "DIMM VRD1", "DIMM VRD2", "RCA VRD"].map { ($0, Int64(9_000_000)) }
         try addChip(2, "smpro_hwmon", channels("power", labels))
+        #expect(Containment(try find().meters.map(\.place)).cover.count == 5, "no rail passes for another's twin")
         #expect(
             places(try find()) == [
                 "hwmon/smpro_hwmon/core-vrd": "package 0 sampled", "hwmon/smpro_hwmon/soc": "io 0 die 0 sampled",
@@ -157,8 +160,11 @@ struct HwmonTests {
             try host.write("/sys/devices/\(device)/power1_average", "\(50_000_000 + number)\n")
             try host.write("/sys/devices/\(device)/power1_oem_info", label + "\n")
         }
-        let places = places(try find())
+        let found = try find()
+        let places = places(found)
         #expect(places.count == 5)
+        let parts = found.meters.map(\.place).filter { $0.zone == .io }
+        #expect(Containment(parts).cover.count == parts.count, "no part passes for another's twin")
         #expect(places["hwmon/power_meter/module-power-socket-0"] == "module 0 sampled")
         // Chips of the same name, each with a socket of its own.
         #expect(

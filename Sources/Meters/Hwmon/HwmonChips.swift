@@ -51,9 +51,10 @@ struct HwmonChip: Sendable {
             names: ["ibmpowernv"],
             rules: [
                 Rule(label: .exactly("System"), zone: .node),
-                Rule(label: .exactly("IO"), zone: .io, inside: ["System"]),
-                Rule(label: .exactly("Fan"), zone: .io, inside: ["System"]),
-                Rule(label: .exactly("Storage"), zone: .io, inside: ["System"]),
+                // Three parts of one zone: with one place they would pass for one meter found three times.
+                Rule(label: .exactly("IO"), zone: .io, die: 0, inside: ["System"]),
+                Rule(label: .exactly("Fan"), zone: .io, die: 1, inside: ["System"]),
+                Rule(label: .exactly("Storage"), zone: .io, die: 2, inside: ["System"]),
                 Rule(label: .numbered("Chip #"), zone: .package, package: .ofLabel, inside: ["System"]),
                 Rule(label: .numbered("Chip # Vdd"), zone: .core, package: .ofLabel, inside: ["Chip #", "System"]),
                 Rule(label: .numbered("Chip # Vdn"), zone: .uncore, package: .ofLabel, inside: ["Chip #", "System"]),
