@@ -160,6 +160,30 @@ import Testing
         #expect(wide.read(raw: 30, at: CurveTests.at(2)) == .exactly(20))
     }
 
+    @Test(arguments: [nil, modulus]) func aRiseBeyondReachIsAGapAndCountingGoesOnFromThere(modulus: Int64?) {
+        var counter = CounterUnwrapping(modulus: modulus, maximumRate: 200)
+        _ = counter.read(raw: 1_000, at: CurveTests.at(0))
+        // 200 W for a second, twice that and ten seconds more for a reader that stood still: 4.4 kJ, and no µJ more.
+        let most: Int64 = 4_400_000_000
+        #expect(counter.read(raw: 1_000 + most, at: CurveTests.at(1)) == .exactly(most))
+        let reset = CounterUnwrapping.Increase.between(low: 0, high: 200_000_000, cause: .reset)
+        #expect(counter.read(raw: 1_001 + 2 * most, at: CurveTests.at(2)) == reset)
+        #expect(counter.read(raw: 1_031 + 2 * most, at: CurveTests.at(3)) == .exactly(30))
+    }
+
+    @Test func aFallThatIsNoWrapIsAGap() {
+        var counter = CounterUnwrapping(modulus: Self.modulus, maximumRate: 200)
+        _ = counter.read(raw: Self.modulus / 2, at: CurveTests.at(0))
+        #expect(counter.read(raw: 10, at: CurveTests.at(1)) == .between(low: 0, high: 200_000_000, cause: .reset))
+        #expect(counter.read(raw: 40, at: CurveTests.at(2)) == .exactly(30))
+    }
+
+    @Test func aRateThatDoesNotBindIsNoReach() {
+        var counter = CounterUnwrapping(modulus: nil, maximumRate: 1, isRateBinding: false)
+        _ = counter.read(raw: 0, at: CurveTests.at(0))
+        #expect(counter.read(raw: 1_000_000_000, at: CurveTests.at(1)) == .exactly(1_000_000_000))
+    }
+
     @Test func anAbsurdReadingDoesNotTrap() {
         var counter = CounterUnwrapping(modulus: nil, maximumRate: .infinity)
         _ = counter.read(raw: .min, at: CurveTests.at(0))

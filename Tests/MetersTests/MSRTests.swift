@@ -40,7 +40,7 @@ struct MSRTests {
             var random = RandomSource(seed: seed)
             let exponent = Int.random(in: 0...31, using: &random)
             let unit = try #require(EnergyUnit(jouleDividedByTwoTo: exponent))
-            var counter = CounterUnwrapping(modulus: unit.modulusMicrojoules, maximumRate: 0)
+            var counter = CounterUnwrapping(modulus: unit.modulusMicrojoules, maximumRate: 0, isRateBinding: false)
             let start = UInt64(UInt32.random(in: 0 ... .max, using: &random))
             var count = start
             var total: Int64 = 0

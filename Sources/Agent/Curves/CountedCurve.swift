@@ -29,7 +29,7 @@ struct CountedCurve {
     init(announcement: WireCurveAnnouncement, modulus: Int64?, maximumRate: Double, absence: Absence) {
         self.announcement = announcement
         recorder = CurveRecorder(epsilon: announcement.epsilon)
-        counter = CounterUnwrapping(modulus: modulus, maximumRate: maximumRate)
+        counter = CounterUnwrapping(modulus: modulus, maximumRate: maximumRate, isRateBinding: announcement.kind == .meter)
         self.absence = absence
     }
 
@@ -41,9 +41,7 @@ struct CountedCurve {
         value = state.value
         let time = Timestamp(microseconds: state.time)
         recorder.resume(at: Knot(time: time, value: state.value), isKnot: state.isKnot, after: state.gaps ?? [])
-        if let raw = state.raw {
-            counter = CounterUnwrapping(modulus: counter.modulus, maximumRate: counter.maximumRate, lastRaw: raw, lastTime: time)
-        }
+        if let raw = state.raw { counter.goOn(from: raw, at: time) }
         resumed = (isSameBoot, time)
     }
 
@@ -59,12 +57,7 @@ struct CountedCurve {
         let resumed = self.resumed
         self.resumed = nil
         if let resumed, absence != .counted {
-            counter = CounterUnwrapping(
-                modulus: counter.modulus,
-                maximumRate: counter.maximumRate,
-                lastRaw: absence == .nothing ? 0 : raw,
-                lastTime: resumed.time
-            )
+            counter.goOn(from: absence == .nothing ? 0 : raw, at: resumed.time)
             if absence == .unknown {
                 let most = Int64(saturating: counter.maximumRate * Double(max(0, (time - resumed.time).count)))
                 recorder.addAfterGap(time: time, low: 0, high: most, cause: resumed.isSameBoot ? .absence : .reboot, flags: flags)
@@ -74,36 +67,20 @@ struct CountedCurve {
         }
         if let gap, let last = recorder.tail, last.time < time {
             let most = Int64(saturating: counter.maximumRate * Double((time - last.time).count))
-            counter = CounterUnwrapping(modulus: counter.modulus, maximumRate: counter.maximumRate, lastRaw: raw, lastTime: time)
+            counter.goOn(from: raw, at: time)
             recorder.addAfterGap(time: time, low: 0, high: most, cause: gap, flags: flags)
             return
         }
-        let before = counter
         // The agent's own count begins anew with each process, whatever the boot.
         switch counter.read(raw: raw, at: time, isSameBoot: absence == .nothing || resumed?.isSameBoot ?? true) {
         case .first:
             recorder.add(time: time, value: value, flags: flags)
-        case .exactly(let increase) where isBeyondReach(increase, since: before, until: time):
-            let most = Int64(saturating: counter.maximumRate * Double(max(0, (time - (before.lastTime ?? time)).count)))
-            recorder.addAfterGap(time: time, low: 0, high: most, cause: .reset, flags: flags)
         case .exactly(let increase):
             value = value.addingReportingOverflow(increase).overflow ? value : value + increase
             recorder.add(time: time, value: value, flags: flags)
         case .between(let low, let high, let cause):
             recorder.addAfterGap(time: time, low: low, high: high, cause: cause, flags: flags)
         }
-    }
-
-    /// Whether a meter cannot have counted so much: a driver was loaded anew and the fall of its count looks like a wrap, or the
-    /// hardware has said nonsense.
-    ///
-    /// Twice the largest power, because limits that firmware publishes are at times exceeded. Longer by a second where the count
-    /// fell, because counters are refreshed and read a little early or late; by ten where it rose, because the agent itself may have
-    /// stood still between its look at the clock and the reading. Counts of CPU time have no such bound: processors are plugged in.
-    private func isBeyondReach(_ increase: Int64, since before: CounterUnwrapping, until time: Timestamp) -> Bool {
-        guard announcement.kind == .meter, let lastRaw = before.lastRaw, let lastTime = before.lastTime, let raw else { return false }
-        let slack = raw < lastRaw ? Microseconds.seconds(1) : .seconds(10)
-        return Double(increase) > 2 * counter.maximumRate * Double(max(0, (time - lastTime).count) + slack.count)
     }
 
     /// The last raw reading.

@@ -67,6 +67,7 @@ public struct SelfTest: Sendable {
         private var readings = 0
         private var fault: SensorFault?
         private var last: Timestamp?
+        private var hasJumped = false
 
         init(_ meter: any Meter) {
             self.meter = meter
@@ -81,7 +82,10 @@ public struct SelfTest: Sendable {
                 guard last.map({ $0 < time }) ?? true else { return }
                 let elapsed = last.map { (time - $0).seconds } ?? 0
                 last = time
-                guard case .exactly(let increase) = unwrapping.read(raw: reading.count, at: time), reading.gap == nil else { return }
+                let step = unwrapping.read(raw: reading.count, at: time)
+                guard reading.gap == nil else { return }
+                if case .between(_, _, .reset) = step { hasJumped = true }
+                guard case .exactly(let increase) = step else { return }
                 readings += 1
                 switch phase {
                 case .rest:
@@ -102,6 +106,9 @@ public struct SelfTest: Sendable {
             let load = seconds.load > 0 ? joules.load / seconds.load : nil
             if let fault {
                 complaint = "cannot be read: \(fault)\(fault.remedy.map { "; \($0)" } ?? "")"
+            } else if hasJumped {
+                let most = FixedDecimal.text(meter.maximumPower.watts, digits: 0)
+                complaint = "jumped further than its limit of \(most) W explains: its driver was loaded anew, or it says nonsense"
             } else if readings == 0 {
                 complaint = "gave no two readings to compare: it is slower than the test, or silent; try a longer --load"
             } else if joules.rest + joules.load == 0 {
