@@ -8,11 +8,25 @@ struct MeterBank {
     private struct Metered {
         var meter: any Meter
         var curve: CountedCurve
+        let isFast: Bool
+        /// Readings that are not in the curve yet, oldest first; never more than `mostSamples`.
+        var samples: [Sample] = []
+        /// A reading with a time of its own or a gap, which is told only once.
+        var held: MeterReading?
         var trouble: Trouble?
         /// Times that it ceased to answer, and gaps in its curve.
         var failures: UInt64 = 0
         var gaps: UInt64 = 0
     }
+
+    private struct Sample {
+        var time: Timestamp
+        var count: Int64
+    }
+
+    /// Between two full readings fast ones are only kept: after a tenth of a second of sleep each line of code that is touched is
+    /// fetched anew, which costs more than its work. They go through the curve together, once a second.
+    private static let mostSamples = 64
 
     /// A meter that does not answer.
     private struct Trouble {
@@ -58,6 +72,7 @@ struct MeterBank {
     ///   - time: of the finding; nil at the start.
     ///   - isSameBoot: the resumed curves are of this boot.
     mutating func adopt(_ sensors: HostSensors, at time: Timestamp?, isSameBoot: Bool, numbers: inout CurveNumbers) {
+        flush()
         let inCover = sensors.cover
         func name(_ place: MeterPlace) -> String { Self.curveName(place, isInCover: inCover.contains(place.name)) }
         let roles = Dictionary(sensors.meters.map { ($0.place.name, name($0.place)) }, uniquingKeysWith: { a, _ in a })
@@ -96,7 +111,9 @@ struct MeterBank {
                 curve.announcement.origin = drawOrigin()
             }
             if time != nil { news.append("\(curveName) is measured from now on") }
-            metered.append(Metered(meter: meter, curve: curve))
+            var new = Metered(meter: meter, curve: curve, isFast: meter.cadence == .fast)
+            new.samples.reserveCapacity(Self.mostSamples)
+            metered.append(new)
         }
         period = Self.period(of: metered, settings)
         guard time == nil else { return }
@@ -118,7 +135,7 @@ struct MeterBank {
     private(set) var period: Microseconds
 
     private static func period(of metered: [Metered], _ settings: SamplingSettings) -> Microseconds {
-        let wanted = metered.contains { $0.meter.cadence == .fast } ? settings.fastPeriod : settings.slowPeriod
+        let wanted = metered.contains(where: \.isFast) ? settings.fastPeriod : settings.slowPeriod
         let quarters = metered.compactMap { metered -> Microseconds? in
             guard case .hardware(let modulus?) = metered.meter.counting, metered.meter.maximumPower.watts > 0 else { return nil }
             return Microseconds(Int64(saturating: Double(modulus) / metered.meter.maximumPower.watts / 4))
@@ -158,35 +175,72 @@ struct MeterBank {
 
     /// Reads the meters, all or the fast ones. One that fails stops none of the others.
     mutating func read(onlyFast: Bool, at time: Timestamp, flags: KnotFlags, isSuspended: Bool) {
-        for i in metered.indices where !onlyFast || metered[i].meter.cadence == .fast {
-            if metered[i].trouble?.isGone == true {
-                wait(i, until: time)
-                continue
+        guard onlyFast else {
+            for i in metered.indices { readWhole(i, at: time, flags: flags, isSuspended: isSuspended) }
+            return
+        }
+        for i in metered.indices where metered[i].isFast && !Self.keep(&metered[i], at: time) {
+            readWhole(i, at: time, flags: flags, isSuspended: isSuspended)
+        }
+    }
+
+    /// Reads a meter and keeps what it says for later. False where there is more to it, and nothing was kept.
+    private static func keep(_ metered: inout Metered, at time: Timestamp) -> Bool {
+        guard metered.trouble == nil, metered.samples.count < mostSamples else { return false }
+        do throws(SensorFault) {
+            let reading = try metered.meter.read(at: time)
+            guard reading.time == nil, reading.gap == nil else {
+                metered.held = reading
+                return false
             }
-            do throws(SensorFault) {
-                let reading = try metered[i].meter.read(at: time)
-                let at = reading.time.map { min($0, time) } ?? time
-                metered[i].curve.read(
-                    raw: reading.count,
-                    at: at,
-                    // An older sample is no reading at the edge itself.
-                    flags: at == time ? flags : [],
-                    gap: isSuspended ? .suspend : reading.gap
-                )
-                if metered[i].trouble != nil {
-                    metered[i].trouble = nil
-                    news.append("\(metered[i].meter.place.name) answers again")
-                }
-            } catch {
-                if metered[i].trouble == nil {
-                    metered[i].trouble = Trouble(since: time, isGone: error.isVanished)
-                    metered[i].failures += 1
-                    news.append("\(metered[i].meter.place.name) does not answer: \(error)\(error.remedy.map { "; \($0)" } ?? "")")
-                } else if error.isVanished {
-                    metered[i].trouble?.isGone = true
-                }
-                wait(i, until: time)
+            metered.samples.append(Sample(time: time, count: reading.count))
+            return true
+        } catch {
+            // It is read again at once, and what is wrong with it is told there.
+            return false
+        }
+    }
+
+    /// What was kept goes into the curves.
+    private mutating func flush() {
+        for i in metered.indices { flush(i) }
+    }
+
+    private mutating func flush(_ i: Int) {
+        for sample in metered[i].samples { metered[i].curve.read(raw: sample.count, at: sample.time) }
+        metered[i].samples.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func readWhole(_ i: Int, at time: Timestamp, flags: KnotFlags, isSuspended: Bool) {
+        flush(i)
+        if metered[i].trouble?.isGone == true {
+            wait(i, until: time)
+            return
+        }
+        do throws(SensorFault) {
+            let reading = if let held = metered[i].held { held } else { try metered[i].meter.read(at: time) }
+            metered[i].held = nil
+            let at = reading.time.map { min($0, time) } ?? time
+            metered[i].curve.read(
+                raw: reading.count,
+                at: at,
+                // An older sample is no reading at the edge itself.
+                flags: at == time ? flags : [],
+                gap: isSuspended ? .suspend : reading.gap
+            )
+            if metered[i].trouble != nil {
+                metered[i].trouble = nil
+                news.append("\(metered[i].meter.place.name) answers again")
             }
+        } catch {
+            if metered[i].trouble == nil {
+                metered[i].trouble = Trouble(since: time, isGone: error.isVanished)
+                metered[i].failures += 1
+                news.append("\(metered[i].meter.place.name) does not answer: \(error)\(error.remedy.map { "; \($0)" } ?? "")")
+            } else if error.isVanished {
+                metered[i].trouble?.isGone = true
+            }
+            wait(i, until: time)
         }
     }
 
@@ -249,6 +303,7 @@ struct MeterBank {
     // MARK: Sealing
 
     mutating func forceTails() {
+        flush()
         for i in metered.indices { metered[i].curve.force() }
     }
 
@@ -257,6 +312,7 @@ struct MeterBank {
     }
 
     mutating func setCoarseness(_ factor: Int64) {
+        flush()
         self.factor = factor
         for i in metered.indices { metered[i].curve.setCoarseness(factor, of: settings.energyEpsilon.microjoules) }
     }
@@ -270,6 +326,7 @@ struct MeterBank {
     }
 
     mutating func take(into sealable: inout Sealable) {
+        flush()
         for var curve in leftovers { sealable.take(&curve, isClosed: true) }
         leftovers = []
         for i in metered.indices {
