@@ -129,6 +129,8 @@ public struct ReadingsRecord: Sendable {
     /// SHA-256 of the uncompressed body as the agent spooled it.
     public var sha256: [UInt8]
     public var clockOffset: Microseconds?
+    /// When the batch was sealed, on the clock of its times.
+    public var sealedAt: Timestamp?
     public var facts: HostFacts?
     public var announcements: [Announcement] = []
     public var columns: [(ref: Int32, knots: [Knot])] = []

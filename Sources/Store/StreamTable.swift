@@ -88,6 +88,9 @@ public enum StreamTable {
         return .acknowledged(sequence: record.sequence)
     }
 
+    /// 2020-01-01: a clock that says less was never set.
+    private static let leastPlausible = Timestamp(microseconds: 1_577_836_800_000_000)
+
     /// What to add to a stream's times, decided with its first batch: nothing, unless the agent's clock is off by more than an hour.
     ///
     /// Below that the host's own clock holds, because spans that its `wattle run` posts carry the same one.
@@ -97,7 +100,12 @@ public enum StreamTable {
     static func timeShift(for record: ReadingsRecord, now: Timestamp) -> Microseconds {
         let tolerated = Microseconds.hour
         if let offset = record.clockOffset { return offset > tolerated || offset < .zero - tolerated ? offset : .zero }
-        guard let latest = record.latestTime, latest > now + tolerated else { return .zero }
-        return now - latest
+        guard let latest = record.latestTime ?? record.sealedAt else { return .zero }
+        if latest < leastPlausible {
+            // The clock was never set, and nobody had told the agent the time: the batch was sealed not long before it came.
+            let sealed = record.sealedAt.flatMap { $0 < leastPlausible ? $0 : nil } ?? latest
+            return now - max(latest, sealed)
+        }
+        return latest > now + tolerated ? now - latest : .zero
     }
 }

@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import Meters
 import SwiftProtobuf
+import Synchronization
 import TestSupport
 import Testing
 import Wire
@@ -222,6 +223,126 @@ struct TrapTests {
         let sealable = second.take()
         #expect(sealable.gaps(package0).map(\.cause) == ["reboot"])
         #expect(sealable.knots(package0).map(\.time) == sealable.knots(package0).map(\.time).sorted())
+    }
+
+    /// A board's clocks, which tests move: 10 s after a boot in 1970.
+    private final class BoardClock: Sendable {
+        private let reading = Mutex(
+            ClockReading(boottime: .seconds(10), monotonic: .seconds(10), wall: Timestamp(microseconds: 10_000_000))
+        )
+
+        var now: ClockReading { reading.withLock { $0 } }
+
+        func advance(_ time: Microseconds) {
+            reading.withLock {
+                $0.boottime = $0.boottime + time
+                $0.monotonic = $0.monotonic + time
+                $0.wall = $0.wall + time
+            }
+        }
+
+        func set(_ wall: Timestamp) { reading.withLock { $0.wall = wall } }
+    }
+
+    /// Lets a sealer run on a board's clocks for twelve seconds of them, tells the time, and gives it more; what it sealed by then.
+    private func sealed(
+        on board: BoardClock,
+        telling tell: (BoardClock, ClockOffset) -> Void
+    ) async throws -> (batches: [WireReadingsBatch], hasState: Bool) {
+        let host = try FixtureHost()
+        try host.addPackage(energy: 0)
+        let spool = Spool(directory: host.root + "/spool", host: "h", bootID: "boot-a")
+        _ = try await spool.open()
+        let sampling = SharedSampling(try host.sampling(clock: board.now))
+        let offset = ClockOffset()
+        let sealNow = Doorbell()
+        let stateFile = StateFile(path: host.root + "/state.json")
+        var sealer = BatchSealer(
+            sampling: sampling,
+            spool: spool,
+            stateFile: stateFile,
+            pace: SealingPace(),
+            facts: WireHostFacts(),
+            clockOffset: offset,
+            sealNow: sealNow,
+            batchSpooled: Doorbell(),
+            log: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+        )
+        sealer.clock = { board.now }
+        let service = sealer
+        sampling.withLock { _ = $0.sample(.all, at: board.now) }
+        var hasState = false
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await service.run() }
+            for round in 1...12 {
+                board.advance(.seconds(1))
+                try host.setEnergy(Int64(round) * 5_000_000)
+                sampling.withLock { _ = $0.sample(.all, at: board.now) }
+                sealNow.ring()
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            #expect(await spool.pending == nil, "nothing is sealed while nobody knows the time")
+            hasState = try stateFile.read() != nil
+            tell(board, offset)
+            board.advance(.seconds(1))
+            sealNow.ring()
+            for _ in 0..<500 where await spool.pending == nil { try await Task.sleep(for: .milliseconds(10)) }
+            group.cancelAll()
+        }
+        let pending = try #require(await spool.pending)
+        var batches: [WireReadingsBatch] = []
+        for seq in pending.firstUnacknowledged...pending.last {
+            batches.append(try WireReadingsBatch(serializedBytes: try await spool.body(pending.stream, seq: seq)))
+        }
+        return (batches, hasState)
+    }
+
+    private static let trueTime = Timestamp(microseconds: 1_788_253_200_000_000)
+
+    @Test func aBoardIn1970SealsNothingUntilTheCollectorHasToldTheTime() async throws {
+        let (batches, hasState) = try await sealed(on: BoardClock()) { board, offset in
+            let now = Timestamp(microseconds: 0) + board.now.boottime
+            offset.note(sent: now, answered: Self.trueTime, received: now, boottime: board.now.boottime)
+        }
+        #expect(hasState, "the counts are safe all the while")
+        let first = try #require(batches.first)
+        #expect(first.seq == 1)
+        #expect(first.clockOffsetUs == Self.trueTime.microseconds - 22_000_000)
+        #expect(first.tails.contains { $0.value == 60_000_000 }, "what was gathered before is in it")
+        #expect(first.knots.contains { $0.tDeltaUs.first == 10_000_000 }, "from the first reading on")
+    }
+
+    @Test func aBoardIn1970WhoseClockIsSetKnowsItsOffsetWithoutTheCollector() async throws {
+        let (batches, _) = try await sealed(on: BoardClock()) { board, _ in board.set(Self.trueTime) }
+        #expect(batches.first?.clockOffsetUs == Self.trueTime.microseconds - 22_000_000)
+    }
+
+    @Test func aBoardIn1970ThatIsStoppedBeforeItKnowsTheTimeKeepsItsCountsAndSendsNothing() async throws {
+        let board = BoardClock()
+        let host = try FixtureHost()
+        try host.addPackage(energy: 7_000_000)
+        let spool = Spool(directory: host.root + "/spool", host: "h", bootID: "boot-a")
+        _ = try await spool.open()
+        let stateFile = StateFile(path: host.root + "/state.json")
+        var sealer = BatchSealer(
+            sampling: SharedSampling(try host.sampling(clock: board.now)),
+            spool: spool,
+            stateFile: stateFile,
+            pace: SealingPace(),
+            facts: WireHostFacts(),
+            clockOffset: ClockOffset(),
+            sealNow: Doorbell(),
+            batchSpooled: Doorbell(),
+            log: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+        )
+        sealer.clock = { board.now }
+        let service = sealer
+        await withTaskGroup { group in
+            group.addTask { do { try await service.run() } catch { Issue.record("\(error)") } }
+            group.cancelAll()
+        }
+        #expect(await spool.pending == nil)
+        #expect(try stateFile.read()?.curves.contains { $0.raw == 7_000_000 } == true)
     }
 
     @Test func theOffsetToTheCollectorsClockTravelsWithEveryBatch() async throws {

@@ -146,6 +146,38 @@ struct UplinkTests {
         #expect(state.authorisation == ["Bearer wtl_1"])
     }
 
+    @Test(arguments: [(1970, 1), (2026, 0)]) func onlyABoardThatDoesNotKnowTheTimeAsksForItWithNothingToSend(year: Int, requests: Int)
+        async throws
+    {
+        let host = try FixtureHost()
+        try host.addPackage()
+        var clock = ClockReading.now()
+        if year == 1970 { clock.wall = Timestamp(microseconds: 5_000_000) }
+        let spool = Spool(directory: host.root + "/spool", host: "h", bootID: "boot-a")
+        _ = try await spool.open()
+        let collector = MemoryCollector()
+        let offset = ClockOffset()
+        let uplink = Uplink(
+            spool: spool,
+            sampling: SharedSampling(try host.sampling(clock: clock)),
+            timeBase: TimeBase(bootID: "boot-a", clock: clock, resuming: nil),
+            collector: "http://collector",
+            token: nil,
+            transport: { collector.answer($0) },
+            clockOffset: offset,
+            batchSpooled: Doorbell(),
+            log: Logger(label: "test")
+        )
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await uplink.run() }
+            for _ in 0..<200 where requests > 0 && offset.best == nil { try await Task.sleep(for: .milliseconds(10)) }
+            try await Task.sleep(for: .milliseconds(100))
+            group.cancelAll()
+        }
+        #expect(collector.state.withLock { $0.requests } == requests)
+        #expect((offset.best != nil) == (requests > 0))
+    }
+
     @Test func aLostAcknowledgementIsNoSecondBatch() async throws {
         let state = try await send([1, 2, 3], faults: [-1, -1, 200])
         #expect(state.order == [1, 2, 3])

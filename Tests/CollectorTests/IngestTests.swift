@@ -177,6 +177,31 @@ import Wire
         }
     }
 
+    @Test func aBootIn1970ThatKnowsNoOffsetIsMovedToWhenItsFirstBatchCame() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(100)
+            func in1970(_ seconds: Double) -> Knot {
+                Knot(time: Timestamp(microseconds: Int64(seconds * 1e6)), value: Int64(seconds * 10))
+            }
+            // Sealed when the boot was 30 s old, or by an agent that does not say when.
+            for (name, sealed, start) in [("sealed", 30.0, 70.0), ("unsaid", 0, 80)] {
+                let token = try await farm.token(name, host: name)
+                var reporter = Reporter(host: name)
+                var first = reporter.batch(energy: [in1970(10), in1970(20)])
+                first.wallUs = Int64(sealed * 1e6)
+                #expect(try await farm.commit(first, token: token) == .acknowledged(sequence: 1))
+                // The whole boot moves by as much, whatever is known later.
+                var second = reporter.batch(energy: [in1970(40)])
+                second.clockOffsetUs = farm.clock.now.microseconds
+                #expect(try await farm.commit(second, token: token) == .acknowledged(sequence: 2))
+                let host = try #require(try await HostTable.find(name: name, farm.connection))
+                let around = Interval(at(start), at(start + 40))
+                let curve = try await CurveReading.read(hostID: host.id, curveIDs: [1], around: around, farm.connection)[1]
+                #expect(curve?.curve.knots.map(\.time) == [at(start + 10), at(start + 20), at(start + 40)], "\(name)")
+            }
+        }
+    }
+
     @Test func aMeterThatIsAnnouncedNoMoreHasEnded() async throws {
         try await Farm.with { farm in
             let token = try await farm.token("a", host: "bremusa")

@@ -34,6 +34,11 @@ public struct ClockReading: Hashable, Sendable {
     }
 }
 
+extension Timestamp {
+    /// 2020-01-01. A clock that says less was never set: a board without a battery starts in 1970, or when its firmware was made.
+    static let leastPlausible = Timestamp(microseconds: 1_577_836_800_000_000)
+}
+
 /// Turns time since boot into time since the epoch, the same way throughout a boot: steps of the wall clock do not reach the curves.
 ///
 /// The distance from the collector's clock is measured beside it and travels with every batch.

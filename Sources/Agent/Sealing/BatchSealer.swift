@@ -22,12 +22,14 @@ struct BatchSealer: Service {
     /// Rung when there is a batch to send.
     let batchSpooled: Doorbell
     let log: Logger
+    /// Replaced in tests by the clocks of a board that boots in 1970.
+    var clock: @Sendable () -> ClockReading = { .now() }
 
     func run() async throws {
         let isStopping = Flag()
         var sealing = Sealing()
         // The first reading goes to the disk at once: whatever kills the agent from here on, the counts go on from it.
-        sampling.withLock { _ = $0.sample(.all, at: .now()) }
+        sampling.withLock { _ = $0.sample(.all, at: clock()) }
         await seal(&sealing, every: pace.interval, isLast: false)
         await withTaskCancellationOrGracefulShutdownHandler {
             while !isStopping.isSet {
@@ -61,12 +63,14 @@ struct BatchSealer: Service {
         var buffer = SealingBuffer()
         var areFactsDue = true
         var isDiskFailing = false
+        /// Nothing is sealed until the time is known.
+        var isHeld = false
         var lastAttempt: Timestamp?
     }
 
     /// - Parameter interval: between two batches; a filling spool makes it longer, but the state is kept at this pace all the same.
     private func seal(_ sealing: inout Sealing, every interval: Microseconds, isLast: Bool) async {
-        let clock = ClockReading.now()
+        let clock = self.clock()
         let now: Timestamp = sampling.withLock { $0.timeBase.time(of: clock) }
         for line in sampling.withLock({ $0.takeNews() }) { log.warning("\(line)") }
         guard let spool else {
@@ -80,10 +84,15 @@ struct BatchSealer: Service {
         await ease(&sealing, spool)
         sealing.buffer.add(sampling.withLock { $0.take() })
         if sealing.pressure != .none { thin(&sealing.buffer, sealing.pressure) }
+        let offset = clockOffset(at: now, clock)
+        let isHeld = now < .leastPlausible && offset == nil
+        if isHeld != sealing.isHeld { log.notice("\(isHeld ? Self.holding : "the time is known: batches are sealed")") }
+        sealing.isHeld = isHeld
+        if isHeld, let waiting = sealing.buffer.waiting { thinIfLarge(&sealing.buffer, waiting) }
         let isDue =
             isLast || sealing.pressure.interval == 1
             || sealing.buffer.isDue(at: now, every: Microseconds(interval.count * sealing.pressure.interval))
-        guard let sealable = sealing.buffer.waiting, isDue, !sealing.pressure.isFull else {
+        guard let sealable = sealing.buffer.waiting, isDue, !isHeld, !sealing.pressure.isFull else {
             // The counts are safe on the disk though their knots wait in memory.
             if let state = sealing.buffer.state { keepState(state) }
             return
@@ -92,7 +101,7 @@ struct BatchSealer: Service {
         for i in batches.indices {
             batches[i].wallUs = now.microseconds
             batches[i].boottimeUs = clock.boottime.count
-            if let offset = clockOffset.best { batches[i].clockOffsetUs = offset.count }
+            if let offset { batches[i].clockOffsetUs = offset.count }
         }
         if sealing.areFactsDue { batches[0].facts = facts }
         do {
@@ -106,11 +115,29 @@ struct BatchSealer: Service {
             let isNews = !sealing.isDiskFailing
             if isNews { log.error("cannot spool a batch; it waits in memory, no energy is lost: \(error)") }
             sealing.isDiskFailing = true
-            if sealable.knotCount > 20_000 { thin(&sealing.buffer, SealingPace.Pressure(interval: 1, coarseness: 64)) }
+            thinIfLarge(&sealing.buffer, sealable)
             // A disk that is full for a batch may have room for the state.
             if let state = sealing.buffer.state { keepState(state, isFailureSaid: isNews || isLast) }
         }
         if isLast, !sealing.isDiskFailing { keepState(sealable.state) }
+    }
+
+    private static let holding =
+        "this machine's clock says a time before 2020: batches wait in memory until it is set or the collector has told the time"
+
+    /// What to add to the agent's times: as measured on exchanges with the collector, else, where they are those of a clock that was
+    /// never set, by the host's own clock once it is. Nil where neither is known.
+    ///
+    /// The collector moves a whole boot by the offset of its first batch. So a boot in 1970 seals nothing without one, not even when the
+    /// agent stops: its counts go on from the state, while a batch that is sent an hour late would put the whole boot an hour off.
+    private func clockOffset(at now: Timestamp, _ clock: ClockReading) -> Microseconds? {
+        if let measured = clockOffset.best { return measured }
+        return now < .leastPlausible && clock.wall >= .leastPlausible ? clock.wall - now : nil
+    }
+
+    /// Keeps what waits for long in bounds.
+    private func thinIfLarge(_ buffer: inout SealingBuffer, _ waiting: Sealable) {
+        if waiting.knotCount > 20_000 { thin(&buffer, SealingPace.Pressure(interval: 1, coarseness: 64)) }
     }
 
     /// Slows down as the spool fills, and back.

@@ -59,7 +59,8 @@ struct Uplink: Service {
         let pending = await spool.pending
         let step = machine.next(pending, now: Self.now)
         guard let pending else {
-            if !isStopping.isSet { await batchSpooled.wait(atMost: nil) }
+            guard !isStopping.isSet else { return false }
+            if isTimeUnknown { await askTheTime(isStopping) } else { await batchSpooled.wait(atMost: nil) }
             return false
         }
         let request: HTTPRequest
@@ -71,14 +72,7 @@ struct Uplink: Service {
             if !isStopping.isSet { await wait(duration, isStopping) }
             return false
         case .open(let stream):
-            let query = "boot=\(stream.bootID)&incarnation=\(stream.incarnation)"
-            request = HTTPRequest(
-                method: "GET",
-                url: "\(collector)/v1/readings/stream?\(query)",
-                headers: authorisation,
-                body: [],
-                timeout: timeout
-            )
+            request = opening(stream, timeout)
         case .send(let stream, let seq):
             do {
                 let body = try await spool.body(stream, seq: seq)
@@ -103,16 +97,7 @@ struct Uplink: Service {
         }
         let sent = ClockReading.now()
         let result = await exchange(request, isStopping)
-        let received = ClockReading.now()
-        let answer = UplinkAnswer(result, receivedAt: timeBase.time(of: received))
-        if let now = answer.now {
-            clockOffset.note(
-                sent: timeBase.time(of: sent),
-                answered: now,
-                received: timeBase.time(of: received),
-                boottime: received.boottime
-            )
-        }
+        let answer = answer(result, sentAt: sent)
         let effect = machine.received(
             answer,
             to: step,
@@ -129,6 +114,50 @@ struct Uplink: Service {
             }
         }
         return await apply(effect, isStopping)
+    }
+
+    private func opening(_ stream: StreamID, _ timeout: Duration) -> HTTPRequest {
+        HTTPRequest(
+            method: "GET",
+            url: "\(collector)/v1/readings/stream?boot=\(stream.bootID)&incarnation=\(stream.incarnation)",
+            headers: authorisation,
+            body: [],
+            timeout: timeout
+        )
+    }
+
+    /// Reads an answer, and the collector's clock from it.
+    private func answer(_ result: Result<HTTPResponse, HTTPError>, sentAt sent: ClockReading) -> UplinkAnswer {
+        let received = ClockReading.now()
+        let answer = UplinkAnswer(result, receivedAt: timeBase.time(of: received))
+        if let now = answer.now {
+            clockOffset.note(
+                sent: timeBase.time(of: sent),
+                answered: now,
+                received: timeBase.time(of: received),
+                boottime: received.boottime
+            )
+        }
+        return answer
+    }
+
+    /// This boot's times are those of a clock that was never set, and the first batch waits until the collector has told the time.
+    private var isTimeUnknown: Bool { clockOffset.best == nil && timeBase.time(of: .now()) < .leastPlausible }
+
+    /// Opens a stream that nothing is sent on, for the clock in the answer: more and more rarely, until there is one or a batch to send.
+    private func askTheTime(_ isStopping: Flag) async {
+        let stream = StreamID(bootID: timeBase.bootID, incarnation: StreamID.drawIncarnation())
+        var pause = Duration.seconds(1)
+        while isTimeUnknown, !isStopping.isSet, !Task.isCancelled, await spool.pending == nil {
+            let sent = ClockReading.now()
+            let answer = answer(await exchange(opening(stream, .seconds(30)), isStopping), sentAt: sent)
+            guard isTimeUnknown else { return }
+            if pause == .seconds(1) {
+                log.warning("the collector has not told the time: \(answer.status ?? 0) \(answer.detail); asking again")
+            }
+            await batchSpooled.wait(atMost: max(pause * Double.random(in: 0.5...1), answer.retryAfter ?? .zero))
+            pause = min(pause * 2, UplinkMachine.longestBackoff)
+        }
     }
 
     /// The body in fewer bytes; nil where that is not possible. A batch is packed within a millisecond, in memory.
