@@ -13,8 +13,8 @@ struct Rediscovery: Service {
     let log: Logger
     /// How often it looks whether anything has changed.
     var interval = Duration.seconds(10)
-    /// Sensors that an operator can do something about are tried again after so many intervals.
-    var intervalsBetweenTries = 6
+    /// Sensors that an operator can do something about are tried again after one interval, then two, four... at most so many.
+    static let mostIntervalsBetweenTries = 60
 
     func run() async throws {
         let isStopping = Flag()
@@ -22,15 +22,18 @@ struct Rediscovery: Service {
         await withTaskCancellationOrGracefulShutdownHandler {
             var devices = HostSensors.devices(of: host)
             var unused = self.unused
-            var round = 0
+            var wait = 1
+            var left = wait
             while !isStopping.isSet {
                 await stop.wait(atMost: interval)
                 guard !isStopping.isSet else { return }
-                round += 1
+                left -= 1
                 let now = HostSensors.devices(of: host)
                 let isMissing = sampling.withLock { $0.meters.isMissingDevice }
-                let isTryDue = round % intervalsBetweenTries == 0 && unused.contains { $0.remedy != nil }
+                let isTryDue = left <= 0 && unused.contains { $0.remedy != nil }
                 guard now != devices || isMissing || isTryDue else { continue }
+                wait = now == devices ? min(2 * wait, Self.mostIntervalsBetweenTries) : 1
+                left = wait
                 devices = now
                 unused = await look() ?? unused
             }
