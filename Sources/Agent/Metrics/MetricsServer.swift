@@ -27,11 +27,11 @@ struct MetricsServer: Service {
 
     func run() async throws {
         let wakeUp: WakeUp
-        let bell: PollBell
+        let bell: WakeUp
         let listener: Int32
         do throws(DiskFault) {
             wakeUp = try WakeUp()
-            bell = try PollBell()
+            bell = try WakeUp()
             listener = try listen()
         } catch {
             // The agent measures and uploads without it.
@@ -126,7 +126,7 @@ struct MetricsServer: Service {
         var deadline: Microseconds
     }
 
-    private func serve(_ listener: Int32, _ wakeUp: WakeUp, _ bell: PollBell, _ page: Page, _ asked: Doorbell) {
+    private func serve(_ listener: Int32, _ wakeUp: WakeUp, _ bell: WakeUp, _ page: Page, _ asked: Doorbell) {
         var clients: [Client] = []
         var lastRefresh: Microseconds?
         defer {

@@ -30,9 +30,20 @@ final class WakeUp: Sendable {
 
     func stop() {
         stopping.store(true, ordering: .releasing)
+        ring()
+    }
+
+    /// Wakes it, and does not stop it.
+    func ring() {
         var byte: UInt8 = 1
         // A full pipe wakes as well.
         _ = write(writeEnd, &byte, 1)
+    }
+
+    /// Forgets the rings so far.
+    func silence() {
+        var bytes = [UInt8](repeating: 0, count: 64)
+        while read(readEnd, &bytes, bytes.count) == bytes.count {}
     }
 
     /// Waits until a monotonic time, until `stop`, or until a descriptor can be read, which is what it returns.

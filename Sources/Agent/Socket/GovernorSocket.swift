@@ -20,20 +20,8 @@ struct GovernorSocket: Service {
     let log: Logger
 
     func run() async throws {
-        let wakeUp = try WakeUp()
-        let listener: ListeningSocket.Opened
-        do {
-            listener = try listening.open(log)
-        } catch {
-            // The agent measures and uploads without it.
-            log.error("no socket for clients of the carbon-ops governor: \(error)")
-            try await gracefulShutdown()
-            return
-        }
-        try await withTaskCancellationOrGracefulShutdownHandler {
-            try await OwnThread.run("governor") { serve(listener, wakeUp) }
-        } onCancelOrGracefulShutdown: {
-            wakeUp.stop()
+        try await listening.serve("governor", without: "no socket for clients of the carbon-ops governor", log) { listener, wakeUp in
+            serve(listener, wakeUp)
         }
     }
 

@@ -1,6 +1,7 @@
 import Energy
 import Glibc
 import Logging
+import ServiceLifecycle
 
 /// A Unix socket on which others on this machine may ask: taken over from systemd where it made one at this path, else made here.
 struct ListeningSocket: Hashable, Sendable {
@@ -14,6 +15,34 @@ struct ListeningSocket: Hashable, Sendable {
     /// Members of this group may connect, where there is such a group.
     let group: String
     var mode: mode_t = 0o660
+
+    /// Serves clients on a thread of its own until the program ends. Where the socket cannot be had it says so and waits: the agent
+    /// measures and uploads without it.
+    ///
+    /// - Parameters:
+    ///   - missing: what there is not then, for the log.
+    ///   - body: returns when `wakeUp` is stopping.
+    func serve(
+        _ thread: String,
+        without missing: String,
+        _ log: Logger,
+        _ body: @escaping @Sendable (Opened, WakeUp) -> Void
+    ) async throws {
+        let wakeUp = try WakeUp()
+        let listener: Opened
+        do {
+            listener = try open(log)
+        } catch {
+            log.error("\(missing): \(error)")
+            try await gracefulShutdown()
+            return
+        }
+        try await withTaskCancellationOrGracefulShutdownHandler {
+            try await OwnThread.run(thread) { body(listener, wakeUp) }
+        } onCancelOrGracefulShutdown: {
+            wakeUp.stop()
+        }
+    }
 
     /// A listening descriptor that does not block.
     ///

@@ -29,21 +29,7 @@ struct LocalSocket: Service {
     var listening: ListeningSocket { ListeningSocket(path: path, group: group) }
 
     func run() async throws {
-        let wakeUp = try WakeUp()
-        let listener: ListeningSocket.Opened
-        do {
-            listener = try listening.open(log)
-        } catch {
-            // The agent measures and uploads without it.
-            log.error("no local socket: \(error)")
-            try await gracefulShutdown()
-            return
-        }
-        try await withTaskCancellationOrGracefulShutdownHandler {
-            try await OwnThread.run("socket") { serve(listener, wakeUp) }
-        } onCancelOrGracefulShutdown: {
-            wakeUp.stop()
-        }
+        try await listening.serve("socket", without: "no local socket", log) { listener, wakeUp in serve(listener, wakeUp) }
     }
 
     // MARK: Serving
