@@ -42,7 +42,7 @@ public enum AgentProgram {
         }
         let sensorHost = try settings.sensorHost(clock: { timeBase.time(of: .now()) })
         let sensors = HostSensors.find(on: sensorHost)
-        say(sensors, log)
+        say(sensors, settings, log)
         let facts = HostFacts.gather(settings, sensors.cpu, log)
         let unused = sensors.unused
         // In a tree of files this process does not run: there its own time is nobody's.
@@ -167,13 +167,19 @@ public enum AgentProgram {
         for line in sampling.withLock({ $0.takeNews() }) { log.warning("\(line)") }
     }
 
-    private static func say(_ sensors: HostSensors, _ log: Logger) {
+    private static func say(_ sensors: HostSensors, _ settings: AgentSettings, _ log: Logger) {
         for meter in sensors.meters {
             let role = sensors.cover.contains(meter.place.name) ? "in the cover" : "beside the cover"
             log.info("\(meter.place.name): \(meter.place.zone.rawValue), \(meter.place.quality.rawValue), \(role); \(meter.basis)")
         }
         for unused in sensors.unused {
-            log.info("\(unused.name) is not used: \(unused.reason)\(unused.remedy.map { "; \($0)" } ?? "")")
+            // Somebody asked for this sensor: that it is not there is more than a note.
+            let sensor = unused.name.prefix { $0 != "/" }
+            let isWanted = settings.sensorOptions.keys.contains { $0.prefix { $0 != "." } == sensor }
+            log.log(
+                level: isWanted ? .warning : .info,
+                "\(unused.name) is not used: \(unused.reason)\(unused.remedy.map { "; \($0)" } ?? "")"
+            )
         }
         for remark in sensors.remarks { log.warning("\(remark)") }
     }

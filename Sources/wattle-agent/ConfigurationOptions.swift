@@ -73,6 +73,11 @@ struct ConfigurationOptions: ParsableArguments {
             let home = environment["XDG_CONFIG_HOME"] ?? environment["HOME"].map { "\($0)/.config" }
             let files = [(home.map { "\($0)/wattle/config.yaml" }, true), ("/etc/wattle/agent.yaml", false)]
             for case (let path?, let isShared) in files {
+                // Another user's home, as after a change of user: nothing in it is for this program.
+                if access(path, R_OK) != 0, errno == EACCES {
+                    StandardError.write("wattle-agent: \(path) cannot be read by this user: passed over\n")
+                    continue
+                }
                 if let text = try read(path) { layers.append(try SettingsLayer(file: path, text: text, isShared: isShared)) }
             }
         }
@@ -100,7 +105,7 @@ struct ConfigurationOptions: ParsableArguments {
     private func read(_ path: String) throws -> String? {
         guard let file = fopen(path, "r") else {
             if errno == ENOENT || errno == ENOTDIR { return nil }
-            throw ValidationError("\(path): cannot be read (error \(errno))")
+            throw ValidationError("\(path): cannot be read: \(String(cString: strerror(errno)))")
         }
         defer { fclose(file) }
         var bytes: [UInt8] = []

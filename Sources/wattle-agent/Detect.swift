@@ -10,6 +10,7 @@ struct Detect: ParsableCommand {
             Examples:
               wattle-agent detect
               wattle-agent detect --format json
+              wattle-agent detect --options
               wattle-agent detect --root /tmp/fixture --proc-root /tmp/fixture/proc
             """
     )
@@ -20,10 +21,17 @@ struct Detect: ParsableCommand {
 
     @OptionGroup var configuration: ConfigurationOptions
 
+    @Flag(help: "List what can be set for each sensor with --set or in agent.yaml, and stop.")
+    var options = false
+
     @Option(help: "table or json.")
     var format = Format.table
 
     func run() throws {
+        if options {
+            print(SensorOptions.table, terminator: "")
+            return
+        }
         let settings = try configuration.settings()
         let sensors = HostSensors.find(on: try settings.sensorHost(clock: { ClockReading.now().wall }))
         let report = DetectReport(sensors)

@@ -31,7 +31,7 @@ struct WattleAgent: AsyncParsableCommand {
         } catch  where exitCode(for: error) == .success || error is ExitCode {
             exit(withError: error)
         } catch  where exitCode(for: error) == .validationFailure {
-            standardError(fullMessage(for: error) + "\n")
+            StandardError.write(fullMessage(for: error) + "\n")
             Glibc.exit(2)
         } catch {
             finish("\(error)", 1)
@@ -39,12 +39,7 @@ struct WattleAgent: AsyncParsableCommand {
     }
 
     private static func finish(_ message: String, _ code: Int32) -> Never {
-        standardError("wattle-agent: \(message)\n")
+        StandardError.write("wattle-agent: \(message)\n")
         Glibc.exit(code)
-    }
-
-    private static func standardError(_ text: String) {
-        // The last words before the end: where even this cannot be written there is nobody to tell.
-        _ = text.utf8.withContiguousStorageIfAvailable { write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 }

@@ -97,7 +97,7 @@ struct DetectTests {
     }
 
     @Test func aWholeThatFixesTheAmountIsNamed() throws {
-        #expect(try report("power9-energy").summary.contains("hwmon/ibmpowernv/system measures the whole machine: that is the amount"))
+        #expect(try report("power9-energy").summary.contains("hwmon/ibmpowernv/system measures the whole machine: recorded beside"))
         #expect(try report("client-psys").summary.contains("measures the platform"))
     }
 

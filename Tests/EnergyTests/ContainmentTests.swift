@@ -94,9 +94,9 @@ struct ContainmentTests {
         let graph = Containment([meter("bmc", .node), meter("p", .package, 0), meter("c", .core, 0), meter("m", .package, nil, .modelled)])
         #expect(graph.explanation(of: "p") == "counted")
         #expect(graph.explanation(of: "c") == "a part of p, which is counted")
-        #expect(graph.explanation(of: "bmc") == "contains p, counted by itself; this one fixes the amount, that one gives the shape")
+        #expect(graph.explanation(of: "bmc") == "contains p, counted by itself; recorded beside it, not added")
         let two = Containment([meter("bmc", .node), meter("p", .package, 0), meter("q", .package, 1)])
-        #expect(two.explanation(of: "bmc") == "contains p, q, counted by themselves; it fixes the amount, they give the shape")
+        #expect(two.explanation(of: "bmc") == "contains p, q, counted by themselves; recorded beside them, not added")
         #expect(graph.explanation(of: "x") == "not a meter of this host")
         #expect(Containment([meter("bmc", .node)]).explanation(of: "bmc").contains("no package inside"))
     }

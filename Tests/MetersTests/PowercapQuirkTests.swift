@@ -102,7 +102,7 @@ struct PowercapQuirkTests {
 
     @Test func thePlatformBesideTheCoverSaysWhatItIsFor() throws {
         let graph = Containment(try sensors("client-psys").meters.map(\.place))
-        #expect(graph.explanation(of: "powercap/intel-rapl:1").contains("fixes the amount"))
+        #expect(graph.explanation(of: "powercap/intel-rapl:1").contains("recorded beside"))
         #expect(graph.explanation(of: "powercap/intel-rapl:0:0") == "a part of powercap/intel-rapl:0, which is counted")
     }
 

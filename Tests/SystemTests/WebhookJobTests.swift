@@ -57,15 +57,17 @@ import Testing
                     if rule == "alone" { CgroupMount.remove("\(top)/\(name)") }
                     edges[name]?.end = Date()
                 }
-                // A webhook's times are whole seconds.
-                let seconds = ISO8601DateFormatter()
+                // A webhook's times are whole seconds; a cgroup of the job's own puts its edges right. A runner's unit outlives the job, so that
+                // what a whole second cuts off is lost to it: there the edges come with their fractions.
+                let times = ISO8601DateFormatter()
+                if rule == "unit" { times.formatOptions.insert(.withFractionalSeconds) }
                 for name in names {
                     let (start, end) = try #require(edges[name])
                     let runner = name.hasSuffix("big.service") || name == "job-big" ? "big" : "small"
                     _ = try await collector.post(
                         """
-                        {"id": "\(name)", "host": "hooked", "runner": "\(runner)", "time_resolution_ms": 1000,
-                         "started_at": "\(seconds.string(from: start))", "finished_at": "\(seconds.string(from: end))"}
+                        {"id": "\(name)", "host": "hooked", "runner": "\(runner)", "time_resolution_ms": \(rule == "unit" ? 1 : 1000),
+                         "started_at": "\(times.string(from: start))", "finished_at": "\(times.string(from: end))"}
                         """
                     )
                 }

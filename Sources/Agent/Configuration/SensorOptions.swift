@@ -18,6 +18,18 @@ public enum SensorOptions {
         kind.options.map { Option(name: "\(kind.name).\($0.key)", help: $0.help, standard: $0.standard) }
     }
 
+    /// For people. Of a kind that takes several the first two are shown.
+    public static var table: String {
+        let shown = all.filter { option in
+            let parts = option.name.split(separator: ".")
+            return parts.count < 3 || parts[1] == "2"
+        }
+        return TextTable.render(
+            header: ["option", "default", "what it is"],
+            rows: shown.map { [$0.name, $0.standard ?? "-", $0.help] }
+        )
+    }
+
     static func isKnown(_ name: String) -> Bool {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 2 || parts.count == 3, let sensor = parts.first, let key = parts.last else { return false }

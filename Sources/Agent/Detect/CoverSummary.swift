@@ -18,11 +18,13 @@ struct CoverSummary {
             let who =
                 wholes.count == 1
                 ? "\(whole.name) measures \(what)" : "\(wholes.map(\.name).joined(separator: " and ")) measure \(what) each"
-            sentences.append("\(who): that is the amount, and these parts give its shape.")
+            sentences.append("\(who): recorded beside these parts, not yet used to correct their sum.")
         }
         if !missing.isEmpty {
             sentences.append("Not in it: \(Self.list(missing)).")
-            sentences.append("The machine's BMC (sensor ipmi), a plug or a PDU (sensor exec) would measure all of it.")
+            if !wholes.contains(where: { $0.zone == .node }) {
+                sentences.append("The machine's BMC (sensor ipmi), a plug or a PDU (sensor exec) would measure all of it.")
+            }
         }
         return sentences.joined(separator: " ")
     }
@@ -67,7 +69,7 @@ struct CoverSummary {
     }
 
     private var missing: [String] {
-        let zones = Set(counted.map(\.zone)).union(wholes.map(\.zone))
+        let zones = Set(counted.map(\.zone))
         guard !zones.contains(.node) else { return [] }
         var missing: [String] = []
         if zones.isDisjoint(with: [.package, .psys, .module]) { missing.append("the processors' other parts") }

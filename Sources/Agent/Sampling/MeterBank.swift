@@ -84,7 +84,7 @@ struct MeterBank {
             metered[i].curve.force()
             if let state = metered[i].curve.state { dormant.append(state) }
             leftovers.append(metered[i].curve)
-            news.append(role.map { "\(old) goes on as \($0)" } ?? "\(old) ends: other sensors have taken its place")
+            news.append(role.map { "\(old) goes on as \($0)" } ?? "\(old) ends: it is not among the sensors any more")
             metered.remove(at: i)
         }
         for meter in sensors.meters {

@@ -117,6 +117,10 @@ public struct SelfTest: Sendable {
                 complaint = "shows more than its limit of \(FixedDecimal.text(meter.maximumPower.watts, digits: 0)) W"
             } else if meter.place.zone == .package, meter.place.quality == .measured, let rest, let load, load < rest * 0.95 {
                 complaint = "falls under load: it may not be this machine's package"
+            } else if [.package, .psys, .module, .node].contains(meter.place.zone), meter.place.quality != .modelled, let rest, let load,
+                load < rest * 1.01
+            {
+                complaint = "does not respond to load: the same power with all CPUs busy as at rest"
             }
             return MeterResult(place: meter.place, restWatts: rest, loadWatts: load, readings: readings, complaint: complaint)
         }

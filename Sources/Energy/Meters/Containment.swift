@@ -70,8 +70,8 @@ public struct Containment: Sendable {
         case .part(let outer): "a part of \(outer), which is counted"
         case .amount(let inner):
             inner.count == 1
-                ? "contains \(inner[0]), counted by itself; this one fixes the amount, that one gives the shape"
-                : "contains \(Self.list(inner)), counted by themselves; it fixes the amount, they give the shape"
+                ? "contains \(inner[0]), counted by itself; recorded beside it, not added"
+                : "contains \(Self.list(inner)), counted by themselves; recorded beside them, not added"
         case .standIn(let sensors): "a model, not needed: \(Self.list(sensors)) \(sensors.count == 1 ? "is" : "are") counted"
         case .overlap(let others): "shares a part with \(Self.list(others)), which \(others.count == 1 ? "is" : "are") counted"
         }
