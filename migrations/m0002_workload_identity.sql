@@ -33,6 +33,12 @@ UPDATE span SET
     runner = nullif(left(coalesce(document ->> 'runner', document ->> 'runner_name'), 512), ''),
     job_ids = array_remove(
         ARRAY[workload_key, regexp_replace(workload_key, '^.*/', ''), document ->> 'job_id', document ->> 'external_id'], NULL);
+-- By each of what may tell whose a cgroup is; GIN since a span has several ids.
+CREATE INDEX span_workload_key ON span (host_id, workload_key, started_at);
+CREATE INDEX span_workload ON span (host_id, workload, started_at) WHERE workload IS NOT NULL;
+CREATE INDEX span_job_ids ON span USING gin (job_ids);
+-- Spans whose edges are known worse than within 2 s: their cgroups are looked for further around.
+CREATE INDEX span_coarse ON span (host_id, started_at) WHERE time_resolution_us > 2000000;
 CREATE INDEX span_runner ON span (host_id, runner, started_at) WHERE runner IS NOT NULL;
 
 -- Which cgroups a span was last accounted with: a rule, or the reason why there is none.

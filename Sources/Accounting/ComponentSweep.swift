@@ -121,24 +121,15 @@ struct ComponentSweep {
             part.reserved += floor * one.claim / max(1, claims)
             part.busy += shares > 0 ? floor * one.share / shares : 0
             part.equal += floor / count
-            if let most = one.most {
-                // It can have used anything from nothing to the most there was; where the energy is below the floor the extremes
-                // change places.
-                if dynamic >= 0 {
-                    part.bounds.drawnHigh += most * energyHigh
-                    part.bounds.floorHigh += most * floor
-                } else {
-                    part.bounds.drawnLow += most * energyLow
-                    part.bounds.floorLow += most * floor
-                }
-            } else {
-                part.bounds.drawnLow += one.share * energyLow
-                part.bounds.drawnHigh += one.share * energyHigh
-                part.bounds.floorLow += one.share * floor
-                part.bounds.floorHigh += one.share * floor
-                let cpuTime = formula.busy * Double(duration.count)
-                if cpuTime > 0 { part.dearest = max(part.dearest, energyHigh / cpuTime) }
-            }
+            let cpuTime = formula.busy * Double(duration.count)
+            if cpuTime > 0 { part.dearest = max(part.dearest, energyHigh / cpuTime) }
+            let (least, most) = one.limits ?? (one.share, one.share)
+            // Where the energy is below the floor the extremes change places: who used less then has more.
+            let (atLow, atHigh) = dynamic >= 0 ? (least, most) : (most, least)
+            part.bounds.drawnLow += atLow * energyLow
+            part.bounds.floorLow += atLow * floor
+            part.bounds.drawnHigh += atHigh * energyHigh
+            part.bounds.floorHigh += atHigh * floor
             part.bounds.unmeteredHigh += missing
             if isWhole { part.metered += duration } else { part.unmetered += duration }
             parts[one.span] = part
@@ -156,6 +147,7 @@ struct ComponentSweep {
         spans: [ActiveSpan],
         cpuTimes: [Double],
         shared: [Microseconds],
+        isPartial: [Bool],
         flags: AccountFlags,
         window: Interval
     ) -> ComponentAccounts {
@@ -206,7 +198,8 @@ struct ComponentSweep {
                     meanShare: cpuTimes[index] / length,
                     // Equal parts of a cgroup that several own are no measurement of any of them.
                     shareMethod: Double(shared[index].count) > length / 2 ? .equal : span.span.shareMethod,
-                    quality: part.unmetered > .zero ? max(.partial, part.quality ?? .unknown) : part.quality ?? meterQuality
+                    quality: part.unmetered > .zero || isPartial[index]
+                        ? max(.partial, part.quality ?? .unknown) : part.quality ?? meterQuality
                 )
             )
         }

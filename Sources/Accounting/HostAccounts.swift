@@ -18,11 +18,15 @@ public struct AccountFlags: OptionSet, Hashable, Sendable {
 
     /// A cgroup was owned by several spans that ran at the same time; each was charged an equal part of it.
     public static let cgroupShared = AccountFlags(rawValue: 1 << 5)
+    /// Nobody read a span's cgroup as it died: its last CPU time may be another's or the system's here, and the span's upper limit
+    /// goes up to that.
+    public static let cpuTimePartial = AccountFlags(rawValue: 1 << 6)
 
     public var names: [String] {
         [
             (AccountFlags.idleFloorHigh, "idle_floor_high"), (.clamped, "clamped"), (.idleFloorUnknown, "idle_floor_unknown"),
             (.slotsUnknown, "slots_unknown"), (.busyUnknown, "busy_unknown"), (.cgroupShared, "cgroup_shared"),
+            (.cpuTimePartial, "cpu_time_partial"),
         ].filter { contains($0.0) }.map(\.1)
     }
 }

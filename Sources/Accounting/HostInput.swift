@@ -55,19 +55,23 @@ public struct SpanInput: Sendable {
         public var childSpanIDs: [Int64]
         /// Other spans that own the same cgroup: while several of them run nobody knows which of them used what.
         public var sharingSpanIDs: [Int64]
+        /// From here on the cgroup may have used more than the curve says: nobody read it as it died. Nil where all was counted.
+        public var partialSince: Timestamp?
 
         public init(
             curve: Curve,
             isClosed: Bool,
             epsilonMicroseconds: Int64 = 0,
             childSpanIDs: [Int64] = [],
-            sharingSpanIDs: [Int64] = []
+            sharingSpanIDs: [Int64] = [],
+            partialSince: Timestamp? = nil
         ) {
             self.curve = curve
             self.isClosed = isClosed
             self.epsilonMicroseconds = epsilonMicroseconds
             self.childSpanIDs = childSpanIDs
             self.sharingSpanIDs = sharingSpanIDs
+            self.partialSince = partialSince
         }
     }
 

@@ -13,6 +13,8 @@ public struct Sweep {
     private let children: [[Int]]
     /// For each span, the indexes of those that own the same cgroup.
     private let sharing: [[Int]]
+    /// For each span, the indexes of those that it is nested in.
+    private let parents: [[Int]]
     private let busy: Track?
     private let agent: Track?
 
@@ -25,13 +27,22 @@ public struct Sweep {
             .compactMap { span in span.interval.intersection(host.window).map { (span, $0) } }
             .sorted { $0.0.id < $1.0.id }
         let curves = host.meters.map(\.curve) + [host.busy, host.agent].compactMap { $0 } + clipped.compactMap { $0.0.workload?.curve }
-        let times = Sweep.breakpoints(of: curves, spans: clipped.map(\.1), in: host.window)
+        let times = Sweep.breakpoints(
+            of: curves,
+            spans: clipped.map(\.1),
+            others: clipped.compactMap { $0.0.workload?.partialSince },
+            in: host.window
+        )
         self.times = times
         busy = host.busy.map { Track($0, at: times) }
         agent = host.agent.map { Track($0, at: times) }
         spans = clipped.map { ActiveSpan(span: $0.0, clipped: $0.1, times: times) }
         let indexes = Dictionary(clipped.enumerated().map { ($1.0.id, $0) }) { first, _ in first }
-        children = clipped.map { span, _ in (span.workload?.childSpanIDs ?? []).compactMap { indexes[$0] } }
+        let children = clipped.map { span, _ in (span.workload?.childSpanIDs ?? []).compactMap { indexes[$0] } }
+        self.children = children
+        var parents = [[Int]](repeating: [], count: clipped.count)
+        for (parent, below) in children.enumerated() { for child in below { parents[child].append(parent) } }
+        self.parents = parents
         sharing = clipped.map { span, _ in (span.workload?.sharingSpanIDs ?? []).compactMap { indexes[$0] } }
     }
 
@@ -46,8 +57,8 @@ public struct Sweep {
         return all / owners(index, i)
     }
 
-    private static func breakpoints(of curves: [Curve], spans: [Interval], in window: Interval) -> [Timestamp] {
-        var times = [window.start, window.end]
+    private static func breakpoints(of curves: [Curve], spans: [Interval], others: [Timestamp], in window: Interval) -> [Timestamp] {
+        var times = [window.start, window.end] + others.filter { window.contains($0) }
         for span in spans { times += [span.start, span.end] }
         for curve in curves {
             for knot in curve.knots where window.contains(knot.time) { times.append(knot.time) }
@@ -84,6 +95,7 @@ public struct Sweep {
         var flags: AccountFlags = []
         var cpuTimes = [Double](repeating: 0, count: spans.count)
         var shared = [Microseconds](repeating: .zero, count: spans.count)
+        var isPartial = [Bool](repeating: false, count: spans.count)
         let starting = Dictionary(grouping: spans.indices.filter { !spans[$0].stretches.isEmpty }) { spans[$0].stretches.lowerBound }
         // In the order of the accounts, whoever came first.
         var running: [Int] = []
@@ -94,13 +106,21 @@ public struct Sweep {
             for part in stretch.running {
                 cpuTimes[part.span] += part.share * stretch.formula.busy * Double(stretch.duration.count)
                 if part.isCgroupShared { shared[part.span] += stretch.duration }
+                if part.isPartial { isPartial[part.span] = true }
             }
             for component in components.keys {
                 components[component]!.add(i, stretch.duration, stretch.formula, stretch.running, stretch.claims, stretch.shares)
             }
         }
         return Component.allCases.compactMap { component in
-            components[component]?.close(spans: spans, cpuTimes: cpuTimes, shared: shared, flags: flags, window: host.window)
+            components[component]?.close(
+                spans: spans,
+                cpuTimes: cpuTimes,
+                shared: shared,
+                isPartial: isPartial,
+                flags: flags,
+                window: host.window
+            )
         }
     }
 
@@ -131,6 +151,12 @@ public struct Sweep {
         if busyFraction == nil { flags.insert(.busyUnknown) }
         let formula = ShareFormula(busy: busyFraction, measured: measuredSum, agent: agentFraction, weights: weightSum)
 
+        // What spans whose cgroup's last CPU time is lost may have used beyond what they are charged.
+        let partial = Set(running.filter { spans[$0].isPartial(i) })
+        let values = partial.isEmpty ? [:] : Dictionary(uniqueKeysWithValues: parts.filter { $0.owners != nil }.map { ($0.span, $0.value) })
+        let robbed = Set(partial.flatMap { parents[$0] })
+        if !partial.isEmpty { flags.insert(.cpuTimePartial) }
+
         var result = Stretch(duration: duration, formula: formula, running: [], claims: 0, shares: 0)
         result.running.reserveCapacity(parts.count)
         for part in parts {
@@ -138,21 +164,50 @@ public struct Sweep {
             let share = part.owners != nil ? formula.measured(part.value) : formula.declared(part.value)
             let isShared = (part.owners ?? 1) > 1
             if isShared { flags.insert(.cgroupShared) }
-            let most: Double?
+            var limits: (least: Double, most: Double)?
             switch part.owners {
-            case nil: most = formula.mostUndeclared
-            case .some(let owners) where owners > 1: most = formula.measured(part.value * owners)
-            case .some: most = nil
+            case nil: limits = (0, formula.mostUndeclared)
+            case .some(let owners) where owners > 1: limits = (0, formula.measured(part.value * owners))
+            case .some: limits = nil
+            }
+            if part.owners != nil {
+                if partial.contains(part.span) {
+                    let known = limits ?? (share, share)
+                    let lost = formula.remainder + outer(part.span, values: values, partial: partial)
+                    limits = (known.least, min(1, known.most + formula.measured(lost)))
+                }
+                // What a cgroup below lost, its parent's count may hold.
+                if robbed.contains(part.span) { limits = (0, limits?.most ?? share) }
             }
             let claim = span.claim(cpus: host.cpus, slots: host.slots, running: count)
             if claim.isGuess { flags.insert(.slotsUnknown) }
             result.running.append(
-                RunningShare(span: part.span, share: share, most: most, isCgroupShared: isShared, claim: claim.value)
+                RunningShare(
+                    span: part.span,
+                    share: share,
+                    limits: limits,
+                    isCgroupShared: isShared,
+                    isPartial: partial.contains(part.span),
+                    claim: claim.value
+                )
             )
             result.claims += claim.value
             result.shares += share
         }
         return result
+    }
+
+    /// What those were charged whose counts may hold what a span's cgroup lost: those around it, further out where theirs lost too.
+    private func outer(_ index: Int, values: [Int: Double], partial: Set<Int>) -> Double {
+        var seen: Set<Int> = [index]
+        var open = parents[index]
+        var sum = 0.0
+        while let parent = open.popLast() {
+            guard seen.insert(parent).inserted else { continue }
+            sum += values[parent] ?? 0
+            if partial.contains(parent) { open += parents[parent] }
+        }
+        return sum
     }
 }
 
@@ -162,10 +217,12 @@ struct RunningShare {
     var span: Int
     /// Its fraction of dynamic energy.
     var share: Double
-    /// The most that it can have been, the least being 0; nil where it was measured.
-    var most: Double?
+    /// The least and the most that it can have been; nil where it was measured.
+    var limits: (least: Double, most: Double)?
     /// Its cgroup is another running span's too.
     var isCgroupShared: Bool
+    /// CPU time of its cgroup may be missing here.
+    var isPartial: Bool
     /// Its claim on idle.
     var claim: Double
 }
@@ -240,6 +297,9 @@ struct ActiveSpan {
     }
 
     func isRunning(_ i: Int) -> Bool { stretches.contains(i) }
+
+    /// Whether the span's cgroup may have used more in a stretch than its curve says.
+    func isPartial(_ i: Int) -> Bool { span.workload?.partialSince.map { times[i] >= $0 } ?? false }
 
     /// CPU-µs that the span used in a stretch; nil where nobody measured.
     func cpuTime(_ i: Int) -> Double? {

@@ -62,6 +62,7 @@ extension HourInputs {
         let owners = Dictionary(owned.map { ($0.spanID, $0) }) { $1 }
         let sharing = Dictionary(grouping: owned.flatMap { owner in owner.cgroups.map { ($0.curveID, owner.spanID) } }, by: \.0)
             .mapValues { $0.map(\.1) }
+        let children = Owner.children(of: owned)
         let inputs = spans.map { span in
             SpanInput(
                 id: span.spanID,
@@ -76,8 +77,11 @@ extension HourInputs {
                         curve: Curve.sum(parts),
                         isClosed: parts.allSatisfy(\.isClosed),
                         epsilonMicroseconds: owner.cgroups.reduce(0) { $0 + $1.epsilonMicroseconds },
-                        childSpanIDs: owner.children(among: owned),
-                        sharingSpanIDs: Set(owner.cgroups.flatMap { sharing[$0.curveID] ?? [] }).subtracting([span.spanID]).sorted()
+                        childSpanIDs: children[span.spanID] ?? [],
+                        sharingSpanIDs: Set(owner.cgroups.flatMap { sharing[$0.curveID] ?? [] }).subtracting([span.spanID]).sorted(),
+                        partialSince: owner.cgroups.compactMap { cgroup in
+                            cgroup.isCPUTimePartial ? loaded[cgroup.curveID]?.partialSince(bornAt: cgroup.bornAt) : nil
+                        }.min()
                     )
                 },
                 postedCPUTime: span.finishedAt == nil ? nil : span.cpuTime,
@@ -146,14 +150,25 @@ extension HourInputs {
         let spanID: Int64
         let cgroups: [OwnedCgroup]
 
-        func isBelow(_ other: Owner) -> Bool {
-            cgroups.contains { own in other.cgroups.contains { own.path.hasPrefix($0.path + "/") } }
-        }
-
-        /// Of several nested owners those directly below this one.
-        func children(among all: [Owner]) -> [Int64] {
-            let below = all.filter { $0.isBelow(self) }
-            return below.filter { one in !below.contains { one.isBelow($0) } }.map(\.spanID).sorted()
+        /// For each owner, those whose cgroups lie below its own; of several nested ones those directly below.
+        static func children(of all: [Owner]) -> [Int64: [Int64]] {
+            var byPath: [String: [Int64]] = [:]
+            for owner in all { for cgroup in owner.cgroups { byPath[cgroup.path, default: []].append(owner.spanID) } }
+            var above: [Int64: Set<Int64>] = [:]
+            for owner in all {
+                var outer: Set<Int64> = []
+                for path in owner.cgroups.map(\.path) {
+                    for slash in path.indices where path[slash] == "/" { outer.formUnion(byPath[String(path[..<slash])] ?? []) }
+                }
+                above[owner.spanID] = outer
+            }
+            var children: [Int64: [Int64]] = [:]
+            for (one, outer) in above {
+                for parent in outer where !outer.contains(where: { above[$0]?.contains(parent) ?? false }) {
+                    children[parent, default: []].append(one)
+                }
+            }
+            return children.mapValues { $0.sorted() }
         }
     }
 }
@@ -164,6 +179,16 @@ public enum CurveReading {
         public let curve: Curve
         /// `Int64.max` microseconds: the curve has ended.
         public let completeUntil: Int64
+        /// The curve's last knot, wherever the interval lies.
+        let tailTime: Timestamp
+
+        /// Since when CPU time may be missing from a cgroup's curve whose end nobody read; nil where that is after the interval.
+        ///
+        /// An agent ends such a curve at the death with the last count that it has, so that the last line holds what was lost.
+        func partialSince(bornAt: Timestamp) -> Timestamp? {
+            guard let last = curve.knots.last, last.time >= tailTime else { return nil }
+            return curve.knots.dropLast().last?.time ?? min(bornAt, last.time)
+        }
     }
 
     /// The curves' knots within the interval and the nearest one on either side.
@@ -246,7 +271,8 @@ public enum CurveReading {
             if all.last.map({ $0.time < tail.time && $0.time <= interval.end }) ?? true { all.append(tail) }
             loaded[id] = Loaded(
                 curve: Curve(knots: all, gaps: gaps[id] ?? []),
-                completeUntil: try row.timestampMicroseconds("complete_until")
+                completeUntil: try row.timestampMicroseconds("complete_until"),
+                tailTime: tail.time
             )
         }
         return loaded

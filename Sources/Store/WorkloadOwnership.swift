@@ -13,6 +13,8 @@ public struct OwnedCgroup: Sendable, Hashable {
     public let bornAt: Timestamp
     public let diedAt: Timestamp?
     public let maximumMemoryBytes: Int64?
+    /// Nobody could read it as it died: it may have used more CPU time than its curve says.
+    public let isCPUTimePartial: Bool
     let epsilonMicroseconds: Int64
     let spanKey: String?
     let jobLabel: String?
@@ -44,7 +46,7 @@ public struct SpanWorkload: Sendable, Hashable {
 /// Finds out which cgroups the spans of a host own, from what the database holds now, and records what was decided.
 public enum WorkloadOwnership {
     private static let columns = """
-        w.curve_id, w.cgroup, w.born_at, w.died_at, w.span_key, w.unit, w.container_id, w.pod, w.memory_max_bytes, c.epsilon,
+        w.curve_id, w.cgroup, w.born_at, w.died_at, w.span_key, w.unit, w.container_id, w.pod, w.memory_max_bytes, w.ending, c.epsilon,
         w.labels ->> '\(WatchedCgroup.jobLabelName)' AS job_label
         """
 
@@ -188,20 +190,37 @@ public enum WorkloadOwnership {
         _ connection: PostgresConnection
     ) async throws -> [SpanRow] {
         guard !cgroups.isEmpty else { return [] }
+        // One branch for each way, so that each finds its rows by an index; the edges' own error is looked at afterwards.
+        func nearby(_ widest: Microseconds, _ condition: String) -> String {
+            """
+            SELECT s.span_id FROM w JOIN span s ON s.host_id = $1 AND \(condition)
+                AND s.started_at >= w.born_at - (\(widest.count) + $8::int8) * interval '1 microsecond'
+                AND s.started_at <= w.born_at + (\(widest.count) + $8::int8) * interval '1 microsecond'
+                AND s.finished_at >= w.died_at - \(tolerance) AND s.finished_at <= w.died_at + \(tolerance)
+                AND s.started_at >= w.born_at - \(tolerance) AND s.started_at <= w.born_at + \(tolerance)
+            """
+        }
+        func named(_ condition: String) -> String {
+            """
+            SELECT s.span_id FROM w JOIN span s ON s.host_id = $1 AND \(condition)
+                AND s.started_at > w.born_at - interval '1 day'
+                AND s.started_at < coalesce(w.died_at, 'infinity') + interval '6 minutes'
+            """
+        }
         return try await connection.query(
             Statement(
                 "claimants",
                 """
+                WITH w AS MATERIALIZED (
+                    SELECT * FROM unnest($2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[])
+                        AS w (born_at, died_at, span_key, cgroup, job_label, pod_name))
                 SELECT \(SpanTable.columns) FROM span WHERE host_id = $1 AND span_id IN (
-                    SELECT s.span_id
-                    FROM unnest($2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[])
-                        AS w (born_at, died_at, span_key, cgroup, job_label, pod_name)
-                    JOIN span s ON s.host_id = $1 AND s.started_at > w.born_at - interval '1 day'
-                        AND s.started_at < coalesce(w.died_at, 'infinity') + interval '6 minutes'
-                        AND (s.workload_key = w.span_key OR s.workload = w.cgroup OR w.job_label = ANY(s.job_ids) OR s.runner = w.pod_name
-                            OR w.died_at IS NOT NULL
-                                AND abs(extract(epoch FROM s.started_at - w.born_at)) * 1e6 <= \(tolerance)
-                                AND abs(extract(epoch FROM s.finished_at - w.died_at)) * 1e6 <= \(tolerance)))
+                    \(named("s.workload_key = w.span_key"))
+                    UNION \(named("s.workload = w.cgroup"))
+                    UNION \(named("s.job_ids @> ARRAY[w.job_label] AND w.job_label IS NOT NULL"))
+                    UNION \(named("s.runner = w.pod_name"))
+                    UNION \(nearby(fineEdge, "s.time_resolution_us <= \(fineEdge.count)"))
+                    UNION \(nearby(SpanRow.coarsestEdge, "s.time_resolution_us > \(fineEdge.count)")))
                 ORDER BY span_id
                 """
             ),
@@ -214,7 +233,10 @@ public enum WorkloadOwnership {
         ).map(SpanTable.spanRow)
     }
 
-    private static let tolerance = "(least(greatest(s.time_resolution_us, 0), \(SpanRow.coarsestEdge.count)) + $8::int8)"
+    /// The edges of most spans are known this well; those of the others have an index of their own (`span_coarse`).
+    private static let fineEdge = Microseconds.seconds(2)
+    private static let tolerance =
+        "(least(greatest(s.time_resolution_us, 0), \(SpanRow.coarsestEdge.count)) + $8::int8) * interval '1 microsecond'"
 
     /// Other spans of the same runners at the same time.
     private static func onSameRunner(
@@ -251,6 +273,7 @@ public enum WorkloadOwnership {
             bornAt: Timestamp(microseconds: try row.timestampMicroseconds("born_at")),
             diedAt: try row.timestampMicrosecondsIfPresent("died_at").map { Timestamp(microseconds: $0) },
             maximumMemoryBytes: try row.int64IfPresent("memory_max_bytes"),
+            isCPUTimePartial: try row.stringIfPresent("ending") == "last",
             epsilonMicroseconds: try row.int64("epsilon"),
             spanKey: try row.stringIfPresent("span_key"),
             jobLabel: try row.stringIfPresent("job_label")

@@ -264,6 +264,69 @@ import Testing
         #expect(accounts.slices[0].bounds.limits(idleMoved: 0).high >= 300_000_000)
     }
 
+    /// A host of two CPUs, 30 W dynamic, one CPU busy for 10 s; spans of constant CPU time a second, over the whole window.
+    private static func partial(_ spans: [(cpus: Double, partialSince: Double?, children: [Int64])]) -> ComponentAccounts {
+        let window = RuleTests.window
+        return Sweep.accounts(
+            of: HostInput(
+                window: window,
+                cpus: 2,
+                meters: [RuleTests.meter(50, idle: 20)],
+                busy: RuleTests.line(1_000_000),
+                spans: spans.enumerated().map { i, span in
+                    SpanInput(
+                        id: Int64(i + 1),
+                        interval: window,
+                        workload: .init(
+                            curve: RuleTests.line(Int64(span.cpus * 1e6)),
+                            isClosed: true,
+                            childSpanIDs: span.children,
+                            partialSince: span.partialSince.map { window.start + Microseconds(Int64($0 * 1e6)) }
+                        )
+                    )
+                }
+            )
+        )[0]
+    }
+
+    /// Spans 1... with what they lost since when, and the limits of each, J. 300 J are for one CPU, 30 J a second.
+    @Test(
+        arguments: [
+            // Nothing lost: exact. Lost since the middle: what nobody else used then, 0.5 CPUs for 5 s.
+            ([(0.5, nil, [])], [(150, 150)]),
+            ([(0.5, 5, [])], [(150, 225)]),
+            // Lost in another window: all of this one.
+            ([(0.5, -100, [])], [(150, 300)]),
+            ([(0.5, 100, [])], [(150, 150)]),
+            // What another measured is not in question.
+            ([(0.5, 5, []), (0.25, nil, [])], [(150, 187.5), (75, 75)]),
+            // Unless its cgroup lies around: its count holds what the inner one lost.
+            ([(0.25, 5, []), (0.75, nil, [1])], [(75, 187.5), (75, 150)]),
+            // Two that lost may both have used what is left.
+            ([(0.25, 0, []), (0.25, 0, [])], [(75, 225), (75, 225)]),
+            // A chain: what the inner two lost may be in the outermost's count.
+            ([(0.1, 0, []), (0.2, 0, [1]), (0.5, nil, [2])], [(30, 300), (0, 270), (0, 90)]),
+        ] as [([(Double, Double?, [Int64])], [(Double, Double)])]
+    )
+    func whatACgroupMayHaveUsedUnreadWidensItsLimitsAndMovesNothing(
+        spans: [(Double, Double?, [Int64])],
+        expected: [(Double, Double)]
+    ) {
+        let spans = spans.map { (cpus: $0.0, partialSince: $0.1, children: $0.2) }
+        let accounts = Self.partial(spans)
+        let certain = Self.partial(spans.map { ($0.cpus, nil, $0.children) })
+        #expect(accounts.slices.map(\.dynamic) == certain.slices.map(\.dynamic))
+        #expect(accounts.isConserved)
+        for (slice, expected) in zip(accounts.slices, expected) {
+            let limits = slice.bounds.limits(idleMoved: 0)
+            #expect(abs(limits.low / 1e6 - expected.0) < 0.01 && abs(limits.high / 1e6 - expected.1) < 0.01, "\(slice.spanID): \(limits)")
+        }
+        let isLost = spans.map { ($0.partialSince ?? .infinity) < 10 }
+        #expect(accounts.flags.contains(.cpuTimePartial) == isLost.contains(true))
+        #expect(accounts.slices.map(\.quality) == isLost.map { $0 ? .partial : .measured })
+        #expect(accounts.slices.allSatisfy { $0.shareMethod == .measured })
+    }
+
     @Test(arguments: 0..<100)
     func whoeverSharesACgroupEveryJouleHasOneOwner(seed: Int) {
         var host = RandomHost(seed: UInt64(seed)).input

@@ -1,12 +1,12 @@
 import Accounting
 import Energy
 import Postgres
-import Store
 import SwiftProtobuf
 import Testing
 import Wire
 
 @testable import Collector
+@testable import Store
 
 /// Cgroups that an agent watched, and jobs that only their CI posted.
 @Suite struct WorkloadOwnershipTests {
@@ -328,6 +328,96 @@ import Wire
             let flags = try await farm.connection.query(Statement("flags", "SELECT bool_or(flags & 32 = 32) AS shared FROM host_hour"))
                 .only()
             #expect(try flags.bool("shared"))
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func aCgroupThatNobodyReadAsItDiedIsALowerLimit(isLast: Bool) async throws {
+        // Half a CPU up to the last reading at 1,500 s; the agent ends the curve at the death with that count.
+        let cgroup = Cgroup(path: "/c", born: 600.5, died: 1_800.5, cpus: 0.5) { $0.ending = isLast ? "last" : "settled" }
+        try await Farm.with { farm in
+            farm.clock.now = at(7_300)
+            let token = try await farm.token("a", host: "bremusa")
+            var reporter = Reporter(host: "bremusa")
+            var batch = Self.batch(&reporter, [cgroup])
+            let column = try #require(batch.knots.firstIndex { $0.ref == 10 })
+            batch.knots[column] = WireKnotColumn(ref: 10, knots: [knot(600.5, 0), knot(1_500.5, 450), knot(1_800.5, 450)])
+            batch.tails[try #require(batch.tails.firstIndex { $0.ref == 10 })].value = 450_000_000
+            _ = try await farm.commit(batch, token: token)
+            let job = try await farm.post(Self.job("1", 600, 1_800))
+            let live = try #require(try await farm.footprint(job.jobID))
+            try await farm.account()
+            let footprint = try #require(try await farm.footprint(job.jobID))
+            #expect(live.energy?.bounds.high == footprint.energy?.bounds.high)
+            let energy = try #require(footprint.energy)
+            let idle = Double(energy.idle.microjoules) / 1e6
+            // 450 CPU-s at 40 J; in the last 300 s both busy CPUs may have been its own: 24,000 J.
+            #expect(abs(Double(energy.dynamic.microjoules) / 1e6 - 18_000) < 1)
+            #expect(abs(energy.bounds.low / 1e6 - idle - 18_000) < 20, "\(energy.bounds)")
+            #expect(abs(energy.bounds.high / 1e6 - idle - (isLast ? 42_000 : 18_000)) < 20, "\(energy.bounds)")
+            #expect(energy.quality == (isLast ? .partial : .measured) && footprint.share?.method == .measured)
+            let workload = footprint.json(baseURL: "").object?["share"]?.object?["workload"]?.object
+            #expect(workload?["cpu_time_partial"] == .bool(isLast))
+            let flags = try await farm.connection.query(Statement("flags", "SELECT bool_or(flags & 64 = 64) AS partial FROM host_hour"))
+                .only()
+            #expect(try flags.bool("partial") == isLast)
+        }
+    }
+
+    /// 5,000 spans and 2,000 cgroups of a busy day's two hours; far below the API's limit of a minute, however slow the machine.
+    @Test func thousandsOfSpansAndCgroupsAreMatchedInSeconds() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(7_300)
+            let token = try await farm.token("a", host: "bremusa")
+            var reporter = Reporter(host: "bremusa")
+            _ = try await farm.commit(Self.batch(&reporter, []), token: token)
+            let host = try #require(try await HostTable.find(name: "bremusa", farm.connection))
+            _ = try await farm.connection.execute(
+                Statement(
+                    "many_spans",
+                    """
+                    INSERT INTO span (host_id, job_id, started_at, finished_at, time_resolution_us, workload, workload_key, source, document,
+                        runner, job_ids)
+                    SELECT $1, lpad(i::text, 26, '0'), $2::timestamptz + i * interval '1.4 s', $2::timestamptz + (i + 60) * interval '1.4 s',
+                        CASE WHEN i % 20 = 0 THEN 30000000 ELSE 1000000 END, CASE WHEN i % 3 = 0 THEN '/job/' || i END, 'k' || i, 'ci', '{}',
+                        'runner' || i % 8, ARRAY['k' || i]
+                    FROM generate_series(1, 5000) AS i
+                    """
+                ),
+                [.int4(host.id), .timestamptz(microseconds: at(0).microseconds)]
+            )
+            func cgroups(_ numbers: Range<Int>) -> [Cgroup] {
+                numbers.map { i in
+                    let span = Double(i * 2)
+                    return Cgroup(path: "/job/\(i * 2)", born: span * 1.4 + 0.3, died: (span + 60) * 1.4 + 0.2, cpus: 0.01) {
+                        if i % 5 == 0 { $0.labels = [WatchedCgroup.jobLabelName: "k\(i * 2)"] }
+                        if i % 5 == 1 { $0.pod = "ci/runner\(i % 8)" }
+                        if i % 5 == 2 { $0.spanKey = "k\(i * 2)" }
+                    }
+                }
+            }
+            var before = reporter.batch(energy: [])
+            for (i, cgroup) in cgroups(1..<1_601).enumerated() { Self.add(cgroup, ref: UInt32(10 + i), to: &before) }
+            _ = try await farm.commit(before, token: token)
+            _ = try await farm.connection.execute(Statement("analyze", "ANALYZE"))
+            var more = reporter.batch(energy: [])
+            for (i, cgroup) in cgroups(1_601..<2_001).enumerated() { Self.add(cgroup, ref: UInt32(2_000 + i), to: &more) }
+            let all = try await farm.connection.query(
+                Statement("all_workloads", "SELECT curve_id FROM workload WHERE host_id = $1"),
+                [.int4(host.id)]
+            ).map { try $0.int32("curve_id") }
+            let matching = try await ContinuousClock().measure {
+                try await WorkloadOwnership.markSpans(of: all, hostID: host.id, now: farm.clock.now, farm.connection)
+            }
+            let ingest = try await ContinuousClock().measure { _ = try await farm.commit(more, token: token) }
+            var owned = 0
+            let hour = try await ContinuousClock().measure {
+                let inputs = try await HourInputs.read(host: host, hour: at(0).hour, now: farm.clock.now, farm.connection)
+                owned = inputs.workloads.values.filter { $0.decision.ownership != nil }.count
+            }
+            #expect(owned > 1_000)
+            #expect(matching < .seconds(3) && ingest < .seconds(6) && hour < .seconds(6), "\(matching), \(ingest), \(hour)")
+            print("matching \(matching), ingest \(ingest), hour \(hour), owned \(owned)")
         }
     }
 

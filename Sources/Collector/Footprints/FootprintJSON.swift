@@ -83,6 +83,7 @@ extension Footprint {
             "unit": text(workload.cgroups.lazy.compactMap(\.unit).first),
             "container_id": text(workload.cgroups.lazy.compactMap(\.containerID).first),
             "pod": text(workload.cgroups.lazy.compactMap(\.pod).first),
+            "cpu_time_partial": .bool(workload.cgroups.contains(where: \.isCPUTimePartial)),
             "snapped_started_at": .string(RFC3339.format(ownership.interval.start)),
             "snapped_finished_at": finishedAt == nil ? .null : .string(RFC3339.format(ownership.interval.end)),
         ]
