@@ -11,20 +11,18 @@ struct AllowedPath {
         AllowedPath(pattern: "/sys/class/hwmon/hwmon<n>/power<n>_input"),
         AllowedPath(pattern: "/sys/class/hwmon/hwmon<n>/power<n>_average"),
         AllowedPath(pattern: "/sys/class/hwmon/hwmon<n>/energy<n>_input"),
-        AllowedPath(pattern: "/sys/class/hwmon/hwmon<n>/energy<n>_average"),
-        AllowedPath(pattern: "/dev/cpu/<n>/msr"),
     ]
+    /// Any register can be read through it, not those of energy only: addresses and settings of the kernel's among them.
+    static let msr = AllowedPath(pattern: "/dev/cpu/<n>/msr")
     /// Requests to the BMC are written. Whoever holds it can ask for the power reading, and can also switch the machine off.
     static let ipmi = AllowedPath(pattern: "/dev/ipmi0", isWritable: true)
 
     func matches(_ path: ArraySlice<UInt8>) -> Bool {
         let pattern = UnsafeBufferPointer(start: pattern.utf8Start, count: pattern.utf8CodeUnitCount)
-        var rest = path
-        var i = 0
+        var (rest, i) = (path, 0)
         while i < pattern.count {
             if pattern[i] == UInt8(ascii: "<") {
-                let isNumber = pattern[i + 1] == UInt8(ascii: "n")
-                guard isNumber ? Self.drop(&rest, hexadecimal: false) : Self.dropIDs(&rest) else { return false }
+                guard pattern[i + 1] == UInt8(ascii: "n") ? Self.drop(&rest, hexadecimal: false) : Self.dropIDs(&rest) else { return false }
                 while pattern[i] != UInt8(ascii: ">") { i += 1 }
             } else if rest.popFirst() != pattern[i] {
                 return false

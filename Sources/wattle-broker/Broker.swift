@@ -8,8 +8,7 @@ struct Broker {
 
     let options: Options
     let user: uid_t
-    /// Refusals that were logged; bounded, so that nobody can fill memory or the log.
-    var said: Set<String> = []
+    var said = Said()
 
     mutating func serve(_ connection: Int32) {
         var (pid, uid, gid): (Int32, UInt32, UInt32) = (0, 0, 0)
@@ -21,9 +20,10 @@ struct Broker {
         var buffer = [UInt8](repeating: 0, count: Self.longestRequest + 1)
         guard let count = Self.line(from: connection, into: &buffer) else { return }
         let path = buffer[..<count]
-        let text = String(decoding: path.map { (0x20..<0x7F).contains($0) ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
+        // All that is listed is shorter.
+        let text = String(decoding: path.prefix(80).map { (0x20..<0x7F).contains($0) ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
         guard let allowed = options.allowed.first(where: { $0.matches(path) }) else {
-            log("refused to open \(text)")
+            log("refused to open '\(text)'")
             return answer(connection, "error \(EACCES) not among the paths of wattle-broker --print-paths")
         }
         let descriptor = open(text, allowed)
@@ -45,12 +45,10 @@ struct Broker {
         let descriptor = wattle_open_beneath(directory, String(path.dropFirst(5)), flags, base == "/sys")
         guard descriptor >= 0 else { return descriptor }
         var status = stat()
-        guard fstat(descriptor, &status) == 0, [S_IFREG, S_IFCHR].contains(status.st_mode & S_IFMT), fcntl(descriptor, F_SETFL, 0) == 0
-        else {
-            close(descriptor)
-            return -EACCES
-        }
-        return descriptor
+        let isFile = fstat(descriptor, &status) == 0 && [S_IFREG, S_IFCHR].contains(status.st_mode & S_IFMT)
+        if isFile, fcntl(descriptor, F_SETFL, 0) == 0 { return descriptor }
+        close(descriptor)
+        return -EACCES
     }
 
     /// The length of one line, or all of the buffer where it is too long; nil where none came in time.
@@ -80,8 +78,18 @@ struct Broker {
         _ = wattle_send_descriptor(connection, line, line.count, descriptor)
     }
 
-    private mutating func log(_ text: String) {
-        guard said.count < 64, said.insert(text).inserted else { return }
-        BrokerProgram.say(text + (said.count == 64 ? "; more will not be logged" : ""))
+    private mutating func log(_ text: String) { said.add(text, at: Self.milliseconds()).map(BrokerProgram.say) }
+}
+
+/// What was logged within the last hour; bounded, so that nobody can fill memory or the log.
+struct Said {
+    private var times: [String: Int] = [:]
+
+    /// The line to log; nil for one that was logged, and beyond 64 of them.
+    mutating func add(_ text: String, at milliseconds: Int) -> String? {
+        times = times.filter { milliseconds - $0.value < 3_600_000 }
+        guard times.count < 64, times[text] == nil else { return nil }
+        times[text] = milliseconds
+        return times.count == 64 ? "\(text); no more will be logged for up to an hour" : text
     }
 }

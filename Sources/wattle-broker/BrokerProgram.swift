@@ -8,8 +8,7 @@ nonisolated(unsafe) private var ownSocket: UnsafeMutablePointer<CChar>?
 enum BrokerProgram {
     static func main() {
         do throws(Failure) {
-            guard let options = try Options(CommandLine.arguments.dropFirst()) else { return }
-            try run(options)
+            if let options = try Options(CommandLine.arguments.dropFirst()) { try run(options) }
         } catch {
             say(error.text)
             exit(error.code)

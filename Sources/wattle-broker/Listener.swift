@@ -5,8 +5,7 @@ enum Listener {
     /// The one that systemd made and passed on, if it did.
     static func inherited() throws(Failure) -> Int32? {
         guard let pid = getenv("LISTEN_PID"), Int32(String(cString: pid)) == getpid() else { return nil }
-        var isListening: Int32 = 0
-        var size = socklen_t(MemoryLayout<Int32>.size)
+        var (isListening, size): (Int32, socklen_t) = (0, 4)
         guard getsockopt(3, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &size) == 0, isListening == 1, fcntl(3, F_SETFL, 0) == 0 else {
             throw .usage("expected a listening socket of systemd, found another descriptor; see wattle-broker.socket")
         }
@@ -38,9 +37,8 @@ enum Listener {
         // Born with its group and mode: giving them to a path later could hit another file that was put in its place.
         let ownGroup = getegid()
         guard geteuid() != 0 || setegid(group) == 0 else { throw .system("cannot take the group \(group)") }
-        let mask = umask(0o117)
+        umask(0o117)
         guard with({ bind(listener, $0, $1) }) == 0, listen(listener, 16) == 0 else { throw .system("\(path): cannot listen there") }
-        umask(mask)
         guard geteuid() != 0 || setegid(ownGroup) == 0 else { throw .system("cannot leave the group \(group)") }
         return listener
     }

@@ -8,11 +8,12 @@ struct Options {
     var allowed = AllowedPath.standard
 
     static let help = """
-        Usage: wattle-broker [--user NAME] [--socket PATH] [--root DIR] [--allow-ipmi] [--print-paths]
+        Usage: wattle-broker [--user NAME] [--socket PATH] [--root DIR] [--allow-msr] [--allow-ipmi] [--print-paths]
         Opens sensor files, read-only, for an agent that runs without privileges, and passes it the descriptors.
         Needs to be root. Answers root and one user. Started by systemd it takes the socket that systemd made.
           --user NAME    who may ask (default: wattle); the socket is for this user's group
           --socket PATH  where to listen (default: /run/wattle/broker.sock)
+          --allow-msr    also open /dev/cpu/N/msr: whoever may ask can then read every register of the processor, not energy only
           --allow-ipmi   also open /dev/ipmi0, for reading and writing: whoever may ask can then switch this machine off
           --root DIR     open what is asked for below DIR (for tests)
           --print-paths  print what would be opened, and end
@@ -21,15 +22,14 @@ struct Options {
 
     /// Nil where it has printed what was asked for.
     init?(_ arguments: ArraySlice<String>) throws(Failure) {
-        var prints = false
-        var rest = arguments
+        var (prints, rest) = (false, arguments)
         while let name = rest.popFirst() {
             switch name {
             case "--help", "-h":
                 print(Self.help)
                 return nil
             case "--print-paths": prints = true
-            case "--allow-ipmi": allowed.append(.ipmi)
+            case "--allow-ipmi", "--allow-msr": allowed.append(name == "--allow-msr" ? .msr : .ipmi)
             case "--user", "--socket", "--root":
                 guard let value = rest.popFirst(), !value.isEmpty else { throw .usage("expected a value after \(name), found none") }
                 if name == "--user" { user = value } else if name == "--socket" { socket = value } else { root = value }
@@ -48,7 +48,6 @@ struct Failure: Error {
     var code: Int32 = 1
 
     static func usage(_ text: String) -> Failure { Failure(text: text, code: 2) }
-
     static func system(_ what: String, _ number: Int32 = errno) -> Failure {
         Failure(text: "\(what): \(String(cString: strerror(number)))")
     }

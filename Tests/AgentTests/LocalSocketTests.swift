@@ -2,6 +2,7 @@ import Energy
 import FoundationEssentials
 import Glibc
 import Logging
+import Meters
 import Synchronization
 import Testing
 
@@ -24,6 +25,7 @@ struct LocalSocketTests {
             group: "no-such-group",
             limits: limits,
             trusted: trusted,
+            proc: host.roots.proc,
             sampling: SharedSampling(try host.sampling(clock: clock)),
             context: SocketAnswer.Context(host: "h", bootID: "boot-a", gridZone: nil, hasCollector: false),
             sealNow: Doorbell(),
@@ -130,6 +132,113 @@ struct LocalSocketTests {
             let later = try client.ask(#"{"op":"snapshot"}"#)
             #expect(later.cover_uj == 700)
             #expect(later.running_uj == ["cpu": 700])
+        }
+    }
+
+    private static func at(_ seconds: Int64) -> HostSnapshot {
+        HostSnapshot(time: Timestamp(microseconds: seconds * 1_000_000), busy: 0, agentCPU: 0, cpus: 1)
+    }
+
+    @Test func nobodyButRootCanTakeAllTheSpansThereAre() async throws {
+        try await withSocket(trusted: []) { path, _ in
+            let client = try Client(path)
+            for i in 0..<PeerAllowance.mostSpansOfOne {
+                #expect(try client.ask(#"{"op":"span","phase":"start","key":"\#(i)"}"#).ok)
+            }
+            let refused = try client.ask(#"{"op":"span","phase":"start","key":"more"}"#)
+            #expect(refused.error?.contains("expected at most 256 open spans of user \(geteuid())") == true)
+            // Another connection is the same user; a start anew takes no more.
+            #expect(try !Client(path).ask(#"{"op":"span","phase":"start","key":"more"}"#).ok)
+            #expect(try client.ask(#"{"op":"span","phase":"start","key":"7"}"#).ok)
+            #expect(try client.ask(#"{"op":"span","phase":"finish","key":"7"}"#).ok)
+            #expect(try client.ask(#"{"op":"span","phase":"start","key":"more"}"#).ok)
+        }
+        try await withSocket { path, _ in
+            let client = try Client(path)
+            for i in 0...PeerAllowance.mostSpansOfOne {
+                #expect(try client.ask(#"{"op":"span","phase":"start","key":"\#(i)"}"#).ok)
+            }
+        }
+    }
+
+    @Test func manyUsersTogetherLeaveRoomForRoot() throws {
+        var allowance = PeerAllowance(trusted: [0])
+        var running: Set<String> = []
+        var refused = 0
+        for uid in UInt32(1)...20 {
+            for i in 0..<PeerAllowance.mostSpansOfOne {
+                let key = "\(uid)/\(i)"
+                do throws(SpanFault) {
+                    try allowance.checkStart(key, by: uid) { running }
+                    _ = allowance.start(key, Self.at(1), by: uid)
+                    running.insert(key)
+                } catch {
+                    refused += 1
+                }
+            }
+        }
+        #expect(running.count == PeerAllowance.mostSpansOfOthers)
+        #expect(refused == 20 * PeerAllowance.mostSpansOfOne - running.count)
+        try allowance.checkStart("root's", by: 0) { running }
+        // Spans whose cgroup has gone have ended without their starter, and are not counted.
+        try allowance.checkStart("21/0", by: 21) { [] }
+    }
+
+    @Test func aSpanThatNobodyEndsIsOverAfterAWeek() {
+        var allowance = PeerAllowance(trusted: [0])
+        let week = PeerAllowance.longestSpan.count / 1_000_000
+        _ = allowance.start("left", Self.at(10), by: 7)
+        _ = allowance.start("with a cgroup", hasCgroup: true, Self.at(10), by: 7)
+        _ = allowance.start("root's", Self.at(10), by: 0)
+        #expect(allowance.takeOverdue(at: Self.at(10 + week).time) == [])
+        #expect(allowance.takeOverdue(at: Self.at(11 + week).time) == ["left"])
+        #expect(allowance.takeOverdue(at: Self.at(11 + week).time) == [])
+        #expect(allowance.finish("left", Self.at(12 + week), by: 7).span == nil)
+    }
+
+    @Test func aCgroupIsForItsUserAndWhoRunsInIt() throws {
+        let host = try FixtureHost()
+        try host.setCgroup("/job", usage: 5)
+        try host.setCgroup("/job-2", usage: 5)
+        try host.write("/proc/77/cgroup", "4:memory:/\n0::/job/step\n")
+        let hierarchies = try CgroupHierarchy.find(roots: host.roots)
+        let me = geteuid()
+        func claim(_ uid: UInt32, pid: Int32, _ request: SpanRequest) throws(SpanFault) -> SpanRequest {
+            let peer = Peer(pid: pid, uid: uid, gid: 0)
+            return try CgroupClaim(peer: peer, hierarchies: hierarchies, proc: host.roots.proc).checked(request)
+        }
+        func start(_ cgroup: String?, _ directory: String? = nil) -> SpanRequest {
+            SpanRequest(phase: .start, key: "k", cgroup: cgroup, directory: directory)
+        }
+        let job = host.root + "/cgroup/job"
+        // Theirs.
+        #expect(try claim(me, pid: 1, start("/job")) == start("/job"))
+        #expect(try claim(me, pid: 1, start("/another's name", job)) == start(nil, job))
+        // Not theirs, by either name, nor one that is like theirs, nor with the number of another user's process.
+        for (request, pid) in [(start("/job"), Int32(1)), (start("/job", job), 1), (start("/job-2"), 77), (start("/job"), 77)] {
+            let fault = #expect(throws: SpanFault.self) { try claim(me + 1, pid: pid, request) }
+            #expect(
+                fault?.description.hasPrefix("expected a cgroup of user \(me + 1) or one that process \(pid) is in, found /job") == true
+            )
+        }
+        #expect(throws: SpanFault.self) { try claim(me, pid: 77, start("/")) }
+        #expect(try claim(me + 1, pid: 1, start(nil)) == start(nil))
+        var end = start("/job")
+        end.phase = .finish
+        #expect(try claim(me + 1, pid: 1, end).cgroup == nil)
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "needs root, to give files to another user"))
+    func anothersCgroupIsNotToBeHadOverTheSocket() async throws {
+        try await withSocket(trusted: []) { path, host in
+            let client = try Client(path)
+            #expect(chown(host.root + "/cgroup/job", 65_534, 65_534) == 0)
+            let refused = try client.ask(#"{"op":"span","phase":"start","key":"k","cgroup":"/job"}"#)
+            #expect(refused.error?.contains("found /job of user 65534") == true)
+            #expect(refused.cpu_time_us == nil)
+            // Running in it is enough.
+            try host.write("/proc/\(getpid())/cgroup", "0::/job/step\n")
+            #expect(try client.ask(#"{"op":"span","phase":"start","key":"k","cgroup":"/job"}"#).cpu_time_us == 5)
         }
     }
 

@@ -132,6 +132,42 @@ import Testing
         #expect(readings.filter { $0.gap != nil }.count == 1)
     }
 
+    @Test func whatIsReadInASecondHasALimit() {
+        var now = Timestamp(microseconds: 0)
+        var allowance = ReadAllowance(at: now)
+        var lines = 0
+        while now < Timestamp(microseconds: 10_000_000) {
+            lines += 150
+            now = now + allowance.take(lines: 150, bytes: 4_096, at: now) + .milliseconds(1)
+        }
+        #expect((2_000...2_350).contains(lines))
+        var bytes = 0
+        allowance = ReadAllowance(at: now)
+        let end = now + .seconds(10)
+        while now < end {
+            bytes += 4_096
+            now = now + allowance.take(lines: 1, bytes: 4_096, at: now) + .milliseconds(1)
+        }
+        #expect((10 << 18...11 << 18).contains(bytes))
+        // One that prints a line now and then is never waited for.
+        now = now + .seconds(10)
+        #expect(allowance.take(lines: 200, bytes: 4_096, at: now) == .zero)
+    }
+
+    @Test func aProgramThatPrintsWithoutEndWaitsAndThatIsSaidOnce() async throws {
+        var meter = try meter(#"i=0; while :; do i=$((i+1)); echo "{\"energy_uj\": $i}"; done"#)
+        let begun = SensorThread.now()
+        var count: Int64 = 0
+        var faults: [String] = []
+        while SensorThread.now() - begun < .seconds(3) {
+            do throws(SensorFault) { count = max(count, try meter.read(at: SensorThread.now()).count) } catch { faults.append("\(error)") }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        #expect(count > 0 && count < 1_500)
+        #expect(faults.count == 1)
+        #expect(faults.first?.contains("at most 200 lines or 256 KiB a second") == true)
+    }
+
     @Test func aProgramThatEndsIsStartedAgainAndTheTimeBetweenIsAGap() async throws {
         var meter = try meter(#"echo x >> \#(host.root)/log; for i in 1 2 3; do echo '{"power_w": 50}'; sleep 0.1; done; exit 3"#)
         let (readings, _) = try await read(&meter, seconds: 8) { readings, _ in readings.filter { $0.gap != nil }.count == 2 }

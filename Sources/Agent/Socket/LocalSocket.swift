@@ -20,6 +20,8 @@ struct LocalSocket: Service {
     var limits = Limits()
     /// Users that see everything as it is read; see `PeerAllowance`.
     var trusted: Set<UInt32> = [0, geteuid()]
+    /// Where the kernel shows processes.
+    var proc = "/proc"
     let sampling: SharedSampling
     let context: SocketAnswer.Context
     /// Rung at the end of a span.
@@ -36,7 +38,8 @@ struct LocalSocket: Service {
 
     private struct Client {
         let descriptor: Int32
-        let uid: UInt32
+        /// Nil where the kernel does not tell.
+        let peer: Peer?
         var received: [UInt8] = []
         var unsent: [UInt8] = []
         var lastHeard: Microseconds
@@ -48,6 +51,7 @@ struct LocalSocket: Service {
         let listener = opened.descriptor
         var clients: [Client] = []
         var allowance = PeerAllowance(trusted: trusted)
+        var nextOverdue = Microseconds.zero
         defer {
             for client in clients { close(client.descriptor) }
             close(listener)
@@ -59,12 +63,17 @@ struct LocalSocket: Service {
                 pollfd(fd: clients.count < limits.clients ? listener : -1, events: Int16(POLLIN), revents: 0),
             ]
             polled += clients.map { pollfd(fd: $0.descriptor, events: Int16($0.unsent.isEmpty ? POLLIN : POLLOUT), revents: 0) }
-            // Without clients there is nothing to time.
-            guard poll(&polled, nfds_t(polled.count), clients.isEmpty ? -1 : 10_000) >= 0 || errno == EINTR else {
+            // Without clients and spans there is nothing to time.
+            let wait: Int32 = clients.isEmpty ? (allowance.isSpanOpen ? 3_600_000 : -1) : 10_000
+            guard poll(&polled, nfds_t(polled.count), wait) >= 0 || errno == EINTR else {
                 log.error("the local socket cannot be polled: \(Errno.text(errno)); it is closed")
                 return
             }
             let now = ClockReading.now().monotonic
+            if now >= nextOverdue {
+                nextOverdue = now + .seconds(60)
+                endOverdue(&allowance)
+            }
             var open: [Client] = []
             for (i, client) in clients.enumerated() {
                 var client = client
@@ -94,7 +103,7 @@ struct LocalSocket: Service {
             }
             let peer = Peer(descriptor)
             if let peer { log.debug("a client with process \(peer.pid), user \(peer.uid), group \(peer.gid)") }
-            clients.append(Client(descriptor: descriptor, uid: peer?.uid ?? .max, lastHeard: now))
+            clients.append(Client(descriptor: descriptor, peer: peer, lastHeard: now))
         }
     }
 
@@ -107,7 +116,7 @@ struct LocalSocket: Service {
         while let end = client.received.firstIndex(of: 0x0A) {
             let line = Array(client.received[..<end])
             client.received.removeSubrange(...end)
-            client.unsent += line.count > limits.line ? tooLong : answer(line, to: client.uid, &allowance)
+            client.unsent += line.count > limits.line ? tooLong : answer(line, to: client.peer, &allowance)
         }
         if client.received.count > limits.line {
             client.received = []
@@ -134,20 +143,40 @@ struct LocalSocket: Service {
         return !client.isEnding
     }
 
-    private func answer(_ line: [UInt8], to uid: UInt32, _ allowance: inout PeerAllowance) -> [UInt8] {
+    /// Ends spans that nobody will.
+    private func endOverdue(_ allowance: inout PeerAllowance) {
+        let keys = allowance.takeOverdue(at: sampling.withLock { $0.timeBase.time(of: .now()) })
+        for key in keys {
+            do throws(SpanFault) {
+                _ = try sampling.withLock { (sampling: inout Sampling) throws(SpanFault) in
+                    try sampling.edge(SpanRequest(phase: .finish, key: key), at: .now())
+                }
+            } catch {
+                log.error("a span that was open for too long cannot be ended: \(error)")
+            }
+        }
+        if !keys.isEmpty { log.notice("\(keys.count) spans without a cgroup were ended: nobody did within 7 days") }
+    }
+
+    private func answer(_ line: [UInt8], to peer: Peer?, _ allowance: inout PeerAllowance) -> [UInt8] {
         let request: SocketRequest
         do throws(SocketRequest.Fault) {
             request = try SocketRequest(line: line)
         } catch {
             return SocketAnswer.line(refusing: error.description)
         }
+        let uid = peer?.uid ?? .max
         // The clock is read within the lock: a time from before a wait for it would lie behind the sampler's own readings.
         switch request {
         case .snapshot:
             return SocketAnswer.line(allowance.look(sampling.withLock { $0.snapshot(at: .now()) }, by: uid), context)
-        case .span(let span):
+        case .span(let asked):
             do throws(SpanFault) {
-                try allowance.check(span.key, by: uid)
+                try allowance.check(asked.key, by: uid)
+                let span = try admitted(asked, of: peer)
+                if span.phase == .start {
+                    try allowance.checkStart(span.key, by: uid) { sampling.withLock { $0.workloads.spans } }
+                }
                 let snapshot = try sampling.withLock { (sampling: inout Sampling) throws(SpanFault) in
                     try sampling.edge(span, at: .now())
                 }
@@ -155,7 +184,7 @@ struct LocalSocket: Service {
                 sealNow.ring()
                 let answer =
                     switch span.phase {
-                    case .start: allowance.start(span.key, snapshot, by: uid)
+                    case .start: allowance.start(span.key, hasCgroup: span.cgroup ?? span.directory != nil, snapshot, by: uid)
                     case .finish: allowance.finish(span.key, snapshot, by: uid)
                     }
                 return SocketAnswer.line(answer, context)
@@ -166,11 +195,22 @@ struct LocalSocket: Service {
     }
 }
 
+extension LocalSocket {
+    /// The request as this peer may make it: see `CgroupClaim`.
+    private func admitted(_ span: SpanRequest, of peer: Peer?) throws(SpanFault) -> SpanRequest {
+        if let peer, trusted.contains(peer.uid) { return span }
+        let peer = peer ?? Peer(pid: 0, uid: .max, gid: .max)
+        return try CgroupClaim(peer: peer, hierarchies: sampling.withLock { $0.workloads.hierarchies }, proc: proc).checked(span)
+    }
+}
+
 /// Who is at the other end of a Unix socket.
 struct Peer: Hashable, Sendable {
     let pid: Int32
     let uid: UInt32
     let gid: UInt32
+
+    init(pid: Int32, uid: UInt32, gid: UInt32) { (self.pid, self.uid, self.gid) = (pid, uid, gid) }
 
     init?(_ descriptor: Int32) {
         // struct ucred: three 32-bit numbers.

@@ -9,6 +9,13 @@ struct PeerAllowance {
     static let period = Microseconds.seconds(1)
     private static let mostCallers = 1_024
     private static let mostSpans = 4_096
+    /// Spans that one user other than the trusted ones may have open at a time.
+    static let mostSpansOfOne = 256
+    /// Spans that all of them together may have: what is left of the agent's limit stays for root.
+    static let mostSpansOfOthers = 3_584
+    /// After this a span of theirs that has no cgroup, whose end would end it, is over: the longest that a collector keeps one open.
+    static let longestSpan = Microseconds.seconds(7 * 86_400)
+    private static let mostOverdue = 64
 
     /// What a caller is answered.
     struct Answer {
@@ -31,6 +38,7 @@ struct PeerAllowance {
     private struct OpenSpan {
         let uid: UInt32
         let start: HostSnapshot
+        let hasCgroup: Bool
     }
 
     /// Users that see everything as it is read: root and the agent's own, which can read the counters anyway.
@@ -46,13 +54,46 @@ struct PeerAllowance {
         throw SpanFault(description: "expected user \(owner), who started this span, or root, found user \(uid)")
     }
 
+    /// Whether this user may have one more span open, so that nobody can take all there are.
+    ///
+    /// - Parameter running: keys of the spans that really run: one whose cgroup has gone has ended without its starter.
+    mutating func checkStart(_ key: String, by uid: UInt32, running: () -> Set<String>) throws(SpanFault) {
+        guard spans[key] == nil else { return }
+        let isFull = spans.count >= Self.mostSpans
+        guard isFull || (!trusted.contains(uid) && !isWithinLimits(uid)) else { return }
+        let running = running()
+        spans = spans.filter { running.contains($0.key) }
+        guard !trusted.contains(uid), !isWithinLimits(uid) else { return }
+        let own = count(of: uid)
+        let limits = "at most \(Self.mostSpansOfOne) open spans of user \(uid) and \(Self.mostSpansOfOthers) of all but root"
+        throw SpanFault(description: "expected \(limits), found \(own) and \(countOfOthers); finish some first")
+    }
+
+    private func isWithinLimits(_ uid: UInt32) -> Bool { count(of: uid) < Self.mostSpansOfOne && countOfOthers < Self.mostSpansOfOthers }
+
+    private func count(of uid: UInt32) -> Int { spans.values.count { $0.uid == uid } }
+
+    private var countOfOthers: Int { spans.values.count { !trusted.contains($0.uid) } }
+
+    var isSpanOpen: Bool { !spans.isEmpty }
+
+    /// Forgets spans that have been open for too long, a few at a time, and gives their keys: they are to be ended.
+    mutating func takeOverdue(at time: Timestamp) -> [String] {
+        let overdue = spans.filter {
+            !$0.value.hasCgroup && !trusted.contains($0.value.uid) && time - $0.value.start.time > Self.longestSpan
+        }
+        let keys = Array(overdue.keys.prefix(Self.mostOverdue))
+        for key in keys { spans[key] = nil }
+        return keys
+    }
+
     mutating func look(_ snapshot: HostSnapshot, by uid: UInt32) -> Answer { answer(snapshot, to: uid, span: nil) }
 
-    mutating func start(_ key: String, _ snapshot: HostSnapshot, by uid: UInt32) -> Answer {
+    mutating func start(_ key: String, hasCgroup: Bool = false, _ snapshot: HostSnapshot, by uid: UInt32) -> Answer {
         if spans.count >= Self.mostSpans, spans[key] == nil, let oldest = spans.min(by: { $0.value.start.time < $1.value.start.time }) {
             spans[oldest.key] = nil
         }
-        spans[key] = OpenSpan(uid: uid, start: snapshot)
+        spans[key] = OpenSpan(uid: uid, start: snapshot, hasCgroup: hasCgroup)
         return answer(snapshot, to: uid, span: nil)
     }
 

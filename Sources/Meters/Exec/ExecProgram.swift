@@ -68,6 +68,7 @@ final class ExecProgram: Sampling {
         let clock: @Sendable () -> Timestamp
         let pause: Microseconds
         var hasComplained = false
+        var hasSlowed = false
         var lines = 0
 
         enum End {
@@ -120,13 +121,17 @@ final class ExecProgram: Sampling {
             let deadline = period.map { SensorThread.now() + max($0, .seconds(5)) }
             var buffer = LineBuffer()
             var chunk = [UInt8](repeating: 0, count: 4_096)
+            var allowance = ReadAllowance(at: SensorThread.now())
+            var resumes = SensorThread.now()
             while true {
+                let isPaused = SensorThread.now() < resumes
                 var both = [
-                    pollfd(fd: program.output, events: Int16(POLLIN), revents: 0),
+                    pollfd(fd: isPaused ? -1 : program.output, events: Int16(POLLIN), revents: 0),
                     pollfd(fd: stop.descriptor, events: Int16(POLLIN), revents: 0),
                 ]
-                let left = deadline.map { ($0 - SensorThread.now()).count }
-                if let left, left <= 0 { return .late }
+                let now = SensorThread.now()
+                if let deadline, deadline <= now { return .late }
+                let left = [deadline, isPaused ? resumes : nil].compactMap { $0.map { max(0, ($0 - now).count) } }.min()
                 let ready = poll(&both, 2, left.map { Int32(clamping: ($0 + 999) / 1_000) } ?? -1)
                 if ready < 0, errno != EINTR { return .closed }
                 guard ready > 0 else { continue }
@@ -138,7 +143,18 @@ final class ExecProgram: Sampling {
                     buffer.takeRest { take($0) }
                     return .closed
                 }
-                guard buffer.add(chunk[..<count], { take($0) }) else { return .lineTooLong }
+                let hadComplained = hasComplained
+                var printed = 0
+                let isShort = buffer.add(chunk[..<count]) {
+                    printed += 1
+                    take($0)
+                }
+                guard isShort else { return .lineTooLong }
+                let pause = allowance.take(lines: printed, bytes: count, at: SensorThread.now())
+                guard pause > .zero else { continue }
+                resumes = SensorThread.now() + pause
+                // Not in the place of a complaint that nobody has heard yet.
+                if hasComplained == hadComplained { slow() }
             }
         }
 
@@ -169,6 +185,14 @@ final class ExecProgram: Sampling {
                 target.energy.take(microwatts: microwatts, at: time)
             }
             lines += 1
+        }
+
+        /// Once.
+        private mutating func slow() {
+            guard !hasSlowed else { return }
+            hasSlowed = true
+            let most = "at most \(Int(ReadAllowance.linesPerSecond)) lines or \(Int(ReadAllowance.bytesPerSecond) >> 10) KiB a second"
+            targets.first?.energy.announce(fault(most, "more; it is read no faster than that, so its values come late"))
         }
 
         /// Once: a program that prints nonsense prints a lot of it.
