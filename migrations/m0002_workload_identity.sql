@@ -36,7 +36,7 @@ UPDATE span SET
 -- By each of what may tell whose a cgroup is; GIN since a span has several ids.
 CREATE INDEX span_workload_key ON span (host_id, workload_key, started_at);
 CREATE INDEX span_workload ON span (host_id, workload, started_at) WHERE workload IS NOT NULL;
-CREATE INDEX span_job_ids ON span USING gin (job_ids);
+CREATE INDEX span_job_ids ON span USING gin (job_ids) WITH (fastupdate = off);
 -- Spans whose edges are known worse than within 2 s: their cgroups are looked for further around.
 CREATE INDEX span_coarse ON span (host_id, started_at) WHERE time_resolution_us > 2000000;
 CREATE INDEX span_runner ON span (host_id, runner, started_at) WHERE runner IS NOT NULL;

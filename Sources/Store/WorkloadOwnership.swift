@@ -191,19 +191,20 @@ public enum WorkloadOwnership {
     ) async throws -> [SpanRow] {
         guard !cgroups.isEmpty else { return [] }
         // One branch for each way, so that each finds its rows by an index; the edges' own error is looked at afterwards.
+        // OFFSET 0 holds the planner to one look at the index for each cgroup, whatever it thinks of a table that grows fast.
         func nearby(_ widest: Microseconds, _ condition: String) -> String {
             """
-            SELECT s.span_id FROM w JOIN span s ON s.host_id = $1 AND \(condition)
+            SELECT n.span_id FROM w CROSS JOIN LATERAL (SELECT s.span_id FROM span s WHERE s.host_id = $1 AND \(condition)
                 AND s.started_at >= w.born_at - (\(widest.count) + $8::int8) * interval '1 microsecond'
                 AND s.started_at <= w.born_at + (\(widest.count) + $8::int8) * interval '1 microsecond'
                 AND s.finished_at >= w.died_at - \(tolerance) AND s.finished_at <= w.died_at + \(tolerance)
-                AND s.started_at >= w.born_at - \(tolerance) AND s.started_at <= w.born_at + \(tolerance)
+                AND s.started_at >= w.born_at - \(tolerance) AND s.started_at <= w.born_at + \(tolerance) OFFSET 0) AS n
             """
         }
-        func named(_ condition: String) -> String {
+        func named(_ condition: String = "true", join: String) -> String {
             """
-            SELECT s.span_id FROM w JOIN span s ON s.host_id = $1 AND \(condition)
-                AND s.started_at > w.born_at - interval '1 day'
+            SELECT s.span_id FROM span s \(join)
+            WHERE s.host_id = $1 AND \(condition) AND s.started_at > w.born_at - interval '1 day'
                 AND s.started_at < coalesce(w.died_at, 'infinity') + interval '6 minutes'
             """
         }
@@ -215,10 +216,10 @@ public enum WorkloadOwnership {
                     SELECT * FROM unnest($2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[])
                         AS w (born_at, died_at, span_key, cgroup, job_label, pod_name))
                 SELECT \(SpanTable.columns) FROM span WHERE host_id = $1 AND span_id IN (
-                    \(named("s.workload_key = w.span_key"))
-                    UNION \(named("s.workload = w.cgroup"))
-                    UNION \(named("s.job_ids @> ARRAY[w.job_label] AND w.job_label IS NOT NULL"))
-                    UNION \(named("s.runner = w.pod_name"))
+                    \(named(join: "JOIN w ON s.workload_key = w.span_key"))
+                    UNION \(named(join: "JOIN w ON s.workload = w.cgroup"))
+                    UNION \(named("s.job_ids && $6", join: "CROSS JOIN LATERAL unnest(s.job_ids) AS j (id) JOIN w ON w.job_label = j.id"))
+                    UNION \(named(join: "JOIN w ON s.runner = w.pod_name"))
                     UNION \(nearby(fineEdge, "s.time_resolution_us <= \(fineEdge.count)"))
                     UNION \(nearby(SpanRow.coarsestEdge, "s.time_resolution_us > \(fineEdge.count)")))
                 ORDER BY span_id

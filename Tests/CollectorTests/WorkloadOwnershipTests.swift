@@ -417,7 +417,6 @@ import Wire
             }
             #expect(owned > 1_000)
             #expect(matching < .seconds(3) && ingest < .seconds(6) && hour < .seconds(6), "\(matching), \(ingest), \(hour)")
-            print("matching \(matching), ingest \(ingest), hour \(hour), owned \(owned)")
         }
     }
 
