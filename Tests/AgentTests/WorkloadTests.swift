@@ -173,8 +173,12 @@ import Wire
         workloads.read(at: .now)
         var gathered = Gathered()
         _ = gathered.take(&workloads)
-        #expect(gathered.values.values.reduce(0, +) == (try cgroups.used("/pods")))
-        #expect(gathered.changes.values.map(\.cgroup).sorted() == ["/pods/a/x", "/pods/a/y"])
+        #expect(gathered.changes.values.map(\.cgroup).sorted() == ["/pods/a", "/pods/a/x", "/pods/a/y"])
+        let whole = try #require(gathered.of("/pods/a").first)
+        let parts = gathered.of("/pods/a/x") + gathered.of("/pods/a/y")
+        #expect(gathered.value(whole) == (try cgroups.used("/pods")))
+        #expect(parts.map { gathered.value($0) }.reduce(0, +) == gathered.value(whole))
+        #expect(whole.parentRef == 0 && parts.allSatisfy { $0.parentRef == whole.ref })
     }
 
     @Test(
@@ -292,9 +296,14 @@ import Wire
         look(&workloads)
         var gathered = Gathered()
         _ = gathered.take(&workloads)
-        #expect(gathered.changes.values.map(\.cgroup) == ["/a/b/c"])
-        // All of it, from its birth on.
-        let deepest = try #require(gathered.of("/a/b/c").first)
-        #expect(gathered.value(deepest) == (try cgroups.used("/a/b/c")))
+        // All of it, from its birth on, and with it what is around it.
+        var around: UInt32 = 0
+        for path in ["/a", "/a/b", "/a/b/c"] {
+            let found = try #require(gathered.of(path).first)
+            #expect(gathered.value(found) == (try cgroups.used("/a/b/c")))
+            #expect(found.parentRef == around)
+            around = found.ref
+        }
+        #expect(gathered.changes.count == 3)
     }
 }

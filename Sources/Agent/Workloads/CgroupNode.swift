@@ -23,6 +23,8 @@ struct CgroupNode {
     var populationWatch: Int32?
     /// Nil where the kernel does not say (v1).
     var isPopulated: Bool?
+    /// Whether a process ever ran there or below it; nil where the kernel did not say.
+    var wasPopulated: Bool?
     /// The last reading was made after its last process had gone: there will be no other value.
     var isFinal = false
 
@@ -32,6 +34,8 @@ struct CgroupNode {
     var bornAfter = Timestamp(microseconds: 0)
     /// It was there before it was watched: its count does not begin at 0.
     var isResident = true
+    /// It was there when the agent looked for the first time, such as a slice, and had no curve in an earlier run.
+    var isStanding = true
     var died: Timestamp?
 
     var source: CgroupCPUTime?
@@ -46,7 +50,7 @@ struct CgroupNode {
     var childrenRaw: Int64 = 0
     /// Its own processes, or cgroups below it that are not followed, have used of its count since `base`.
     var isBaseStale = false
-    /// Children beyond a limit are not followed.
+    /// Children beyond a limit are not followed. Looked at anew until they are, or are gone.
     var hasStrangers = false
     /// Has had cgroups below it.
     var wasParent = false
@@ -59,4 +63,7 @@ struct CgroupNode {
     var slots: [Int] = []
 
     var isAlive: Bool { isUsed && died == nil }
+    /// Whether it has a curve though there are cgroups below it. One that came to be while the agent runs is somebody's work, and the
+    /// work that it puts into cgroups of its own is a part of it.
+    var isWhole: Bool { identity.isWhole || !isStanding }
 }

@@ -20,11 +20,12 @@ extension Workloads {
             if period % settings.memoryStride == settings.memoryStride / 2 { lookForOwnProcesses() }
         }
         settleAll(at: time, isDue: true)
+        if flags.isEmpty { recover(at: time) }
     }
 
     /// Whether its count is of interest by itself.
     func isRead(_ i: Int) -> Bool {
-        nodes[i].depth > 0 && (nodes[i].children.isEmpty || nodes[i].identity.isWhole) || !nodes[i].slots.isEmpty
+        nodes[i].depth > 0 && (nodes[i].children.isEmpty || nodes[i].isWhole) || !nodes[i].slots.isEmpty
     }
 
     private func isDue(_ i: Int) -> Bool {
@@ -79,10 +80,10 @@ extension Workloads {
         guard let raw = note(i, at: time) else { return false }
         if nodes[i].slots.isEmpty {
             // What cgroups below it used that are gone is not its own.
-            let own = nodes[i].wasParent && !nodes[i].identity.isWhole ? max(before, nodes[i].base + nodes[i].childrenRaw) : before
+            let own = nodes[i].wasParent && !nodes[i].isWhole ? max(before, nodes[i].base + nodes[i].childrenRaw) : before
             let isOwn = own == before || !nodes[i].children.isEmpty || CgroupDirectory.hasProcesses(nodes[i].directory)
             if raw > own, isOwn {
-                openCurve(i, fromRaw: own, at: min(beforeTime, time), isPreferred: nodes[i].identity.isWhole || !nodes[i].isResident)
+                openCurve(i, fromRaw: own, at: min(beforeTime, time), isPreferred: nodes[i].isWhole || !nodes[i].isResident)
             }
         }
         ownUse(i)
@@ -102,17 +103,36 @@ extension Workloads {
 
     /// Gives a cgroup a curve from a count on, where it may have one.
     mutating func openCurve(_ i: Int, fromRaw raw: Int64, at time: Timestamp, isPreferred: Bool) {
-        guard nodes[i].depth > 0, nodes[i].identity.isWhole || nodes[i].children.isEmpty && nodes[i].vanished.isEmpty, !hasTwin(i) else {
+        guard nodes[i].depth > 0, nodes[i].isWhole || nodes[i].children.isEmpty && nodes[i].vanished.isEmpty, !hasTwin(i) else {
             return
         }
-        // Those that are born, and those that are something, come before residents.
-        let room = isPreferred ? settings.maximumCurves : settings.maximumCurves / 4 * 3
+        // Those that are born, and those that are something, come before residents, and before what another curve counts as well.
+        let room =
+            isPreferred && (nodes[i].identity.isWhole || !isWithinAnother(i)) ? settings.maximumCurves : settings.maximumCurves / 4 * 3
         guard slots.count(where: { $0.died == nil && $0.key.isEmpty }) < room else {
             if !nodes[i].isUnfollowed { countUnfollowed("\(settings.maximumCurves) curves") }
             nodes[i].isUnfollowed = true
             return
         }
         open(i, key: "", fromRaw: raw, at: time)
+    }
+
+    /// Whether a cgroup around it has a curve or may have one.
+    private func isWithinAnother(_ i: Int) -> Bool {
+        var around = nodes[i].parent
+        while around >= 0, nodes[around].depth > 0 {
+            if nodes[around].isWhole || !nodes[around].slots.isEmpty { return true }
+            around = nodes[around].parent
+        }
+        return false
+    }
+
+    /// Curves below it were told another that is around them.
+    private mutating func tellThoseBelow(_ i: Int) {
+        for child in nodes[i].children {
+            if nodes[child].slots.isEmpty { tellThoseBelow(child) }
+            for s in nodes[child].slots { slots[s].isChanged = true }
+        }
     }
 
     /// Whether the same path has a curve in another hierarchy.
@@ -170,6 +190,7 @@ extension Workloads {
         )
         nodes[i].slots.append(s)
         slots[s].parent = parentRef(s)
+        tellThoseBelow(i)
         if nodes[i].died == nil { openMemory(s, at: time) }
         return s
     }

@@ -1,4 +1,5 @@
 import Energy
+import Meters
 import Wire
 
 extension Workloads {
@@ -53,8 +54,17 @@ extension Workloads {
         while true {
             node = nodes[node].parent
             guard node >= 0 else { return 0 }
-            if let around = nodes[node].slots.first { return slots[around].curve.announcement.ref }
+            if let around = nodes[node].slots.first ?? twinSlot(node) { return slots[around].curve.announcement.ref }
         }
+    }
+
+    /// The curve of the same path in another hierarchy.
+    private func twinSlot(_ i: Int) -> Int? {
+        guard hierarchies.count > 1, nodes[i].depth > 0 else { return nil }
+        for (h, hierarchy) in hierarchies.enumerated() where h != nodes[i].hierarchy {
+            if let twin = byDirectory[hierarchy.directory(of: nodes[i].path)], let s = nodes[twin].slots.first { return s }
+        }
+        return nil
     }
 
     private mutating func dropEnded() {

@@ -44,7 +44,7 @@ extension Workloads {
         let shares = share(raw - nodes[p].base - nodes[p].childrenRaw, among: dead)
         for (i, share) in zip(dead, shares) {
             nodes[p].childrenRaw += share
-            finish(i, share: share, share == 0 && nodes[i].isFinal ? .read : .settled, at: time)
+            finish(i, share: share, share == 0 && nodes[i].isFinal ? .read : .settled, mayHaveRun: false, at: time)
         }
         let left = raw - nodes[p].base - nodes[p].childrenRaw
         // More than they can have used: it was the parent's own.
@@ -54,7 +54,11 @@ extension Workloads {
     private mutating func settleNothing(_ p: Int, at time: Timestamp) {
         let dead = nodes[p].vanished
         nodes[p].vanished = []
-        for i in dead { finish(i, share: 0, nodes[i].isFinal ? .read : .last, at: time) }
+        // Of what was never seen to run: only where the parent has counted something that may be its.
+        let known = nodes[p].base + nodes[p].childrenRaw
+        let mayHaveRun = nodes[p].depth > 0 && (rawValue(p, at: time) ?? 0) > known
+        for i in dead { finish(i, share: 0, nodes[i].isFinal ? .read : .last, mayHaveRun: mayHaveRun, at: time) }
+        guard nodes[p].isAlive else { return }
         nodes[p].isBaseStale = true
         if nodes[p].depth > 0, !nodes[p].hasStrangers, !CgroupDirectory.hasProcesses(nodes[p].directory) { rebase(p, at: time) }
     }
@@ -69,10 +73,53 @@ extension Workloads {
         if nodes[p].isBaseStale {
             for child in nodes[p].children where !nodes[child].isFinal { _ = readNode(child, at: time) }
         }
-        guard let raw = note(p, at: time) else { return }
-        for s in nodes[p].slots { slots[s].curve.read(raw: raw, at: time) }
-        nodes[p].base = raw - nodes[p].childrenRaw
+        // One that was never read has no count yet from which a curve could go on.
+        if nodes[p].isWhole, nodes[p].rawTime > Timestamp(microseconds: 0) {
+            guard readNode(p, at: time) else { return }
+        } else {
+            guard let raw = note(p, at: time) else { return }
+            for s in nodes[p].slots { slots[s].curve.read(raw: raw, at: time) }
+        }
+        nodes[p].base = nodes[p].raw - nodes[p].childrenRaw
         nodes[p].isBaseStale = false
+    }
+
+    /// Parents that could settle nothing because of cgroups beyond a limit, or of processes of their own, can again once those are
+    /// followed or gone. A few parents a period, in turn.
+    mutating func recover(at time: Timestamp) {
+        var left = 16
+        for _ in nodes.indices where left > 0 {
+            recovered = (recovered + 1) % nodes.count
+            let i = recovered
+            guard nodes[i].isAlive, nodes[i].vanished.isEmpty, !nodes[i].isDetached else { continue }
+            guard nodes[i].hasStrangers || nodes[i].isBaseStale && nodes[i].depth > 0 else { continue }
+            left -= 1
+            if nodes[i].hasStrangers {
+                guard hasRoom(i, at: time) else { continue }
+                nodes[i].hasStrangers = false
+                nodes[i].isBaseStale = nodes[i].depth > 0
+            }
+            let cost = nodes[i].children.count + 1
+            guard nodes[i].isAlive, nodes[i].isBaseStale, cost <= readingsLeft else { continue }
+            guard nodes[i].vanished.isEmpty, !CgroupDirectory.hasProcesses(nodes[i].directory) else { continue }
+            readingsLeft -= cost
+            rebase(i, at: time)
+        }
+    }
+
+    /// Whether it is watched and all cgroups below it are followed, now that this was tried anew.
+    private mutating func hasRoom(_ i: Int, at time: Timestamp) -> Bool {
+        if nodes[i].watch == nil || nodes[i].kind == .unified && nodes[i].parent >= 0 && nodes[i].populationWatch == nil {
+            guard addWatches(i) else { return false }
+            notePopulation(i, .late)
+        }
+        let names: [String]
+        do throws(SensorFault) { names = try CgroupDirectory.children(of: nodes[i].directory) } catch { return false }
+        for name in names where byDirectory[directory(name, in: i)].map({ nodes[$0].parent == i }) != true {
+            guard nodes[i].depth < settings.maximumDepth, directoryCount < settings.maximumDirectories else { return false }
+            follow(name, in: i, at: time, .late)
+        }
+        return nodes[i].isAlive
     }
 
     /// Parents that have got processes of their own can settle nothing of the time in which they had them.
@@ -116,11 +163,15 @@ extension Workloads {
     }
 
     /// The last of a cgroup: its curves end with what it is known to have used, and those below it are settled by that.
-    mutating func finish(_ i: Int, share: Int64, _ ending: WorkloadCurve.Ending, at time: Timestamp) {
+    ///
+    /// - Parameter mayHaveRun: whether one of which nothing is known may have used what nobody else has.
+    mutating func finish(_ i: Int, share: Int64, _ ending: WorkloadCurve.Ending, mayHaveRun: Bool, at time: Timestamp) {
         let final = nodes[i].raw + share
         let last = nodes[i].rawTime
         let died = max(nodes[i].died ?? time, share > 0 ? last + Microseconds(1) : last)
-        if nodes[i].slots.isEmpty, share > 0 || ending == .last && !nodes[i].isResident {
+        // An empty cgroup is nobody's work.
+        let hasRun = nodes[i].raw > 0 || nodes[i].wasPopulated ?? mayHaveRun
+        if nodes[i].slots.isEmpty, share > 0 || ending == .last && !nodes[i].isResident && hasRun {
             openCurve(i, fromRaw: nodes[i].raw, at: min(last, died - Microseconds(1)), isPreferred: true)
         }
         for s in nodes[i].slots {
@@ -135,11 +186,11 @@ extension Workloads {
             slots[s].node = -1
             slots[s].memory?.end(at: died)
         }
-        nodes[i].slots = []
         let below = nodes[i].vanished
         nodes[i].vanished = []
         if ending == .last || nodes[i].hasStrangers || nodes[i].isBaseStale {
-            for child in below { finish(child, share: 0, nodes[child].isFinal ? .read : .last, at: time) }
+            let mayHaveRun = mayHaveRun || share > 0
+            for child in below { finish(child, share: 0, nodes[child].isFinal ? .read : .last, mayHaveRun: mayHaveRun, at: time) }
         } else {
             settle(below, of: i, raw: final, at: time)
         }

@@ -6,10 +6,11 @@ import Wire
 /// The cgroups of this host, with a curve of CPU time and one of memory each. Holds no clock and no thread: each operation is given
 /// the time at which it reads.
 ///
-/// Which cgroups have a curve: those that a span named; services, scopes, containers and pods; and every other that has no cgroup
-/// below it. A cgroup has it from the first time that it is seen to use CPU time: one that never ran anything has none. A span's
-/// curve is a part of its cgroup's life; before and after the cgroup has another one. Where the same path is in v2 and in v1 there is
-/// one curve: of the hierarchy in which the count moves, v2 first.
+/// Which cgroups have a curve: those that a span named; services, scopes, containers and pods; those that came to be while the agent
+/// runs; and of those that were there before it every one that has no cgroup below it. The kernel counts with a cgroup what those below
+/// it use: so does its curve, which theirs name as the one around them. A cgroup has it from the first time that it is seen to use CPU
+/// time: one that never ran anything has none. A span's curve is a part of its cgroup's life; before and after the cgroup has another
+/// one. Where the same path is in v2 and in v1 there is one curve: of the hierarchy in which the count moves, v2 first.
 ///
 /// How a cgroup ends: see `settle`.
 struct Workloads {
@@ -44,6 +45,8 @@ struct Workloads {
     /// Parents with cgroups to settle.
     var unsettled: [Int] = []
     var readingsLeft: Int
+    /// Where `recover` goes on.
+    var recovered = 0
     private var events: [CgroupWatch.Event] = []
     /// A cgroup was born, or the last process of one has gone, since this was asked: an edge of work.
     private(set) var isEdge = false
@@ -167,7 +170,7 @@ struct Workloads {
             // Found by looking into a directory just made.
             guard byDirectory[directory(name, in: parent)].map({ nodes[$0].parent == parent }) != true else { return }
             isEdge = true
-            follow(name, in: parent, at: time, isBorn: true)
+            follow(name, in: parent, at: time, .born)
         case .died(let watch, let name):
             guard let parent = byWatch[watch], let i = byDirectory[directory(name, in: parent)], nodes[i].isAlive else { return }
             switch CgroupDirectory.identity(of: nodes[i].directory) {
@@ -181,6 +184,8 @@ struct Workloads {
         case .populationChanged(let watch):
             guard let i = byPopulationWatch[watch], nodes[i].isAlive else { return }
             nodes[i].isPopulated = CgroupDirectory.isPopulated(nodes[i].directory)
+            // Even where nothing runs there any more: it changed.
+            nodes[i].wasPopulated = true
             nodes[i].lastMove = period
             if nodes[i].isPopulated == false {
                 isEdge = true
@@ -210,7 +215,7 @@ struct Workloads {
         node.bornAfter = time
         let i = insert(node)
         addWatches(i)
-        look(into: i, at: time, isBorn: false)
+        look(into: i, at: time, .standing)
     }
 
     /// Looks at every directory anew: what was missed is found, what is gone is ended.
@@ -220,32 +225,49 @@ struct Workloads {
             if now?.inode != nodes[i].inode { kill(i, at: time) }
         }
         for i in nodes.indices where nodes[i].isAlive && nodes[i].watch != nil {
-            look(into: i, at: time, isBorn: true)
+            look(into: i, at: time, .born)
             guard nodes[i].populationWatch != nil else { continue }
             nodes[i].isPopulated = CgroupDirectory.isPopulated(nodes[i].directory)
+            if nodes[i].isPopulated == true { nodes[i].wasPopulated = true }
+            // It may have been filled and emptied unheard.
+            if nodes[i].wasPopulated == false { nodes[i].wasPopulated = nil }
             nodes[i].isFinal = false
         }
     }
 
+    /// How a cgroup was found.
+    enum Sighting {
+        /// It was there when the agent looked for the first time.
+        case standing
+        /// It came to be since then, but before the last look.
+        case late
+        /// It came to be since the last look, so that all it has used was used since.
+        case born
+    }
+
     /// Follows the cgroups below one that are not followed yet.
-    private mutating func look(into i: Int, at time: Timestamp, isBorn: Bool) {
+    private mutating func look(into i: Int, at time: Timestamp, _ sighting: Sighting) {
         let names: [String]
         do throws(SensorFault) { names = try CgroupDirectory.children(of: nodes[i].directory) } catch {
             // It went meanwhile; the event of that is on its way.
             if !error.isVanished { sayOnce("cgroups below \(nodes[i].directory) are not followed: \(error)") }
             return
         }
-        let isFirst = nodes[i].children.isEmpty && !isBorn
+        let isFirst = nodes[i].children.isEmpty && sighting != .born
         for name in names where byDirectory[directory(name, in: i)].map({ nodes[$0].parent == i }) != true {
-            follow(name, in: i, at: time, isBorn: isBorn)
+            follow(name, in: i, at: time, sighting)
         }
         // What the parent has used until now is nobody's that may vanish.
         if isFirst, !nodes[i].children.isEmpty { rebase(i, at: time) }
     }
 
-    /// - Parameter isBorn: it came to be since the last look, so that all it has used was used since.
-    private mutating func follow(_ name: String, in parent: Int, at time: Timestamp, isBorn: Bool) {
+    mutating func follow(_ name: String, in parent: Int, at time: Timestamp, _ sighting: Sighting) {
+        let isBorn = sighting == .born
         let directory = directory(name, in: parent)
+        guard let identity = CgroupDirectory.identity(of: directory) else {
+            if isBorn { vanishUnseen(name, in: parent, at: time) }
+            return
+        }
         guard nodes[parent].depth < settings.maximumDepth else {
             nodes[parent].hasStrangers = true
             return countUnfollowed("\(settings.maximumDepth) directories deep")
@@ -253,10 +275,6 @@ struct Workloads {
         guard directoryCount < settings.maximumDirectories else {
             nodes[parent].hasStrangers = true
             return countUnfollowed("\(settings.maximumDirectories) directories")
-        }
-        guard let identity = CgroupDirectory.identity(of: directory) else {
-            if isBorn { vanishUnseen(name, in: parent, at: time) }
-            return
         }
         becomeInner(parent, at: time)
         let i: Int
@@ -275,6 +293,7 @@ struct Workloads {
             i = insert(node)
         }
         nodes[i].isDetached = false
+        nodes[i].isStanding = sighting == .standing && !nodes[i].slots.contains { slots[$0].key.isEmpty }
         nodes[i].parent = parent
         nodes[i].hierarchy = nodes[parent].hierarchy
         nodes[i].kind = nodes[parent].kind
@@ -285,10 +304,18 @@ struct Workloads {
         nodes[parent].childrenRaw += nodes[i].raw
         directoryCount += 1
         addWatches(i)
-        nodes[i].isPopulated = nodes[i].populationWatch == nil ? nil : CgroupDirectory.isPopulated(directory)
+        notePopulation(i, sighting)
         // Only now: what was made below it before the watch was set is found by looking.
-        if CgroupDirectory.identity(of: directory)?.mayHaveChildren ?? false { look(into: i, at: time, isBorn: isBorn) }
+        if CgroupDirectory.identity(of: directory)?.mayHaveChildren ?? false { look(into: i, at: time, sighting) }
         firstReading(i, at: time)
+    }
+
+    /// Once the watch is set.
+    mutating func notePopulation(_ i: Int, _ sighting: Sighting) {
+        guard nodes[i].populationWatch != nil else { return }
+        nodes[i].isPopulated = CgroupDirectory.isPopulated(nodes[i].directory)
+        // What is empty now may have run something before the watch was set: only one just made did not, unless its count tells.
+        if nodes[i].isPopulated == true || sighting == .born { nodes[i].wasPopulated = nodes[i].isPopulated }
     }
 
     private mutating func firstReading(_ i: Int, at time: Timestamp) {
@@ -308,21 +335,25 @@ struct Workloads {
         for s in nodes[i].slots { slots[s].curve.read(raw: raw, at: time) }
     }
 
-    private mutating func addWatches(_ i: Int) {
-        guard let watch else { return }
+    /// Sets the watches that it has not yet.
+    @discardableResult
+    mutating func addWatches(_ i: Int) -> Bool {
+        guard let watch else { return true }
         do throws(SensorFault) {
             let number = try watch.watchDirectory(nodes[i].directory)
             nodes[i].watch = number
             byWatch[number] = i
-            guard nodes[i].kind == .unified, nodes[i].parent >= 0 else { return }
+            guard nodes[i].kind == .unified, nodes[i].parent >= 0 else { return true }
             let population = try watch.watchPopulation(of: nodes[i].directory)
             nodes[i].populationWatch = population
             byPopulationWatch[population] = i
+            return true
         } catch {
-            guard !error.isVanished else { return }
+            guard !error.isVanished else { return true }
             nodes[i].hasStrangers = true
             let remedy = error.number == ENOSPC ? "; raise fs.inotify.max_user_watches" : ""
             sayOnce("cgroups cannot all be watched: \(error)\(remedy)")
+            return false
         }
     }
 
@@ -339,6 +370,7 @@ struct Workloads {
         node.path = nodes[parent].path == "/" ? "/\(name)" : "\(nodes[parent].path)/\(name)"
         node.identity = WorkloadIdentity(cgroup: node.path)
         node.isResident = false
+        node.isStanding = false
         node.parent = parent
         node.hierarchy = nodes[parent].hierarchy
         node.kind = nodes[parent].kind
@@ -354,13 +386,13 @@ struct Workloads {
         if !unsettled.contains(parent) { unsettled.append(parent) }
     }
 
-    /// A cgroup that gets others below it has no curve of its own any more, unless it is something whole.
+    /// A cgroup that was there before the agent and gets others below it has no curve of its own any more, unless it is something whole.
     private mutating func becomeInner(_ i: Int, at time: Timestamp) {
         guard !nodes[i].wasParent else { return }
         nodes[i].wasParent = true
         // Until now it was its own.
         if !nodes[i].slots.isEmpty { nodes[i].base = nodes[i].raw }
-        guard !nodes[i].identity.isWhole, nodes[i].slots.contains(where: { slots[$0].key.isEmpty }) else { return }
+        guard !nodes[i].isWhole, nodes[i].slots.contains(where: { slots[$0].key.isEmpty }) else { return }
         for s in nodes[i].slots where slots[s].key.isEmpty { end(s, .read, at: nodes[i].rawTime) }
     }
 
@@ -431,7 +463,7 @@ struct Workloads {
             if !slots[s].key.isEmpty { spans.remove(slots[s].key) }
         }
         let parent = nodes[i].parent
-        guard parent >= 0 else { return finish(i, share: 0, nodes[i].isFinal ? .read : .last, at: time) }
+        guard parent >= 0 else { return finish(i, share: 0, nodes[i].isFinal ? .read : .last, mayHaveRun: false, at: time) }
         directoryCount -= 1
         if let place = nodes[parent].children.firstIndex(of: i) {
             nodes[parent].children.swapAt(place, nodes[parent].children.count - 1)
