@@ -149,11 +149,11 @@ struct UplinkMachineTests {
         guard case .reseal(stream, from: 3, refused: nil, _) = effect else { return #expect(Bool(false), "\(effect)") }
     }
 
-    @Test func aStreamConflictBeginsANewStreamWithTheSameBatch() {
+    @Test func aStreamConflictBeginsANewStreamWithAllThatIsHeld() {
         var machine = opened()
         let conflict = answer(409, expected: 5, problem: "https://example.org/problems/stream-conflict")
-        let effect = machine.received(conflict, to: .send(stream, seq: 4), pending(4), now: .zero, jitter: 0)
-        guard case .reseal(stream, from: 4, refused: nil, _) = effect else { return #expect(Bool(false), "\(effect)") }
+        let effect = machine.received(conflict, to: .send(stream, seq: 4), pending(4, held: 2), now: .zero, jitter: 0)
+        guard case .reseal(stream, from: 2, refused: nil, _) = effect else { return #expect(Bool(false), "\(effect)") }
     }
 
     @Test(arguments: [400, 413, 422])

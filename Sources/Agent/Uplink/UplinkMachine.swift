@@ -99,7 +99,10 @@ struct UplinkMachine: Sendable {
         case (.send(let stream, let seq), 409):
             if answer.problem.contains("stream-conflict") {
                 opened = nil
-                return reseal(stream, seq, refused: nil, "the collector has other batches under this stream's name", answer, now, jitter)
+                // All that is held: a collector that was restored from before may say so of a stream whose last batches it has lost. What
+                // it has already it leaves out.
+                let why = "the collector has other batches under this stream's name"
+                return reseal(stream, pending.firstHeld, refused: nil, why, answer, now, jitter)
             }
             guard let expected = answer.expectedSeq, expected >= 1, expected != seq else {
                 return retry("409 without a number to go on from: \(answer.detail)", answer, now, jitter)
