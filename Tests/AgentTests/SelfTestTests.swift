@@ -5,7 +5,11 @@ import Testing
 @testable import Agent
 
 struct SelfTestTests {
-    /// A counter that is loaded anew under load: its count jumps.
+    private final class Load {
+        var isOn = false
+    }
+
+    /// A counter of 10 W at rest and of `loadWatts` under load, which may jump as when its driver is loaded anew.
     private struct JumpingMeter: Meter {
         let place = MeterPlace(name: "test/package", zone: .package, package: 0, quality: .measured)
         let sensor = "test"
@@ -16,17 +20,23 @@ struct SelfTestTests {
         let maximumPower = Power(watts: 200)
         let basis = "a test"
         let jump: Int64
+        let load: Load
+        let loadWatts: Int64
         var readings: Int64 = 0
+        var count: Int64 = 0
 
+        /// A second passes between two readings.
         mutating func read(at time: Timestamp) throws(SensorFault) -> MeterReading {
             readings += 1
-            return MeterReading(time.microseconds * 10 + (readings > 3 ? jump : 0))
+            count += (load.isOn ? loadWatts : 10) * 1_000_000
+            return MeterReading(count + (readings > 3 ? jump : 0))
         }
     }
 
-    private func test(jump: Int64) throws -> SelfTest.MeterResult {
+    private func test(jump: Int64, loadWatts: Int64 = 20) throws -> SelfTest.MeterResult {
+        let load = Load()
         let sensors = HostSensors(
-            meters: [JumpingMeter(jump: jump)],
+            meters: [JumpingMeter(jump: jump, load: load, loadWatts: loadWatts)],
             cover: ["test/package"],
             unused: [],
             remarks: [],
@@ -43,7 +53,10 @@ struct SelfTestTests {
                     seconds += 1
                     return Timestamp(microseconds: seconds * 1_000_000)
                 },
-                withLoad: { $0() }
+                withLoad: { body in
+                    load.isOn = true
+                    body()
+                }
             ).meters.first
         )
     }
@@ -51,9 +64,13 @@ struct SelfTestTests {
     @Test func aCounterThatJumpsBeyondItsPowerIsSaidToAndItsJumpIsNoPower() throws {
         let steady = try test(jump: 0)
         #expect(steady.complaint == nil)
-        #expect(steady.restWatts == 10 && steady.loadWatts == 10)
+        #expect(steady.restWatts == 10 && steady.loadWatts == 20)
         let jumping = try test(jump: 1_000_000_000_000)
         #expect(jumping.complaint?.contains("limit of 200 W") == true)
-        #expect(jumping.restWatts == 10 && jumping.loadWatts == 10)
+        #expect(jumping.restWatts == 10 && jumping.loadWatts == 20)
+    }
+
+    @Test func aMeterThatDoesNotRespondToLoadIsSaidTo() throws {
+        #expect(try test(jump: 0, loadWatts: 10).complaint?.contains("does not respond to load") == true)
     }
 }
