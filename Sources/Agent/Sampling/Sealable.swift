@@ -21,10 +21,16 @@ struct Sealable {
     ///
     /// - Parameters:
     ///   - isClosed: it has ended, and nobody need wait for it.
+    ///   - completeUntil: until when the tail's value is known to stand, where that is later than the tail.
     ///   - mustHaveTail: false where the tail of an earlier batch may stand, unless there is something new.
     /// - Returns: whether a tail was taken.
     @discardableResult
-    mutating func take(_ curve: inout CountedCurve, isClosed: Bool = false, mustHaveTail: Bool = true) -> Bool {
+    mutating func take(
+        _ curve: inout CountedCurve,
+        isClosed: Bool = false,
+        mustHaveTail: Bool = true,
+        completeUntil: Timestamp? = nil
+    ) -> Bool {
         guard let tail = curve.tail else { return false }
         let ref = curve.announcement.ref
         let isNew = !curve.isAnnounced
@@ -46,7 +52,9 @@ struct Sealable {
             self.gaps.append(wire)
         }
         guard mustHaveTail || isClosed || isNew || !knots.isEmpty || !gaps.isEmpty else { return false }
-        tails.append(Self.tail(ref, time: tail.time.microseconds, value: tail.value, isClosed: isClosed))
+        var wire = Self.tail(ref, time: tail.time.microseconds, value: tail.value, isClosed: isClosed)
+        if let completeUntil { wire.completeUntilUs = max(wire.completeUntilUs, completeUntil.microseconds) }
+        tails.append(wire)
         return true
     }
 

@@ -15,7 +15,9 @@ extension Workloads {
                 continue
             }
             let isDue = isTailDue(s)
-            if sealable.take(&slots[s].curve, isClosed: isEnded, mustHaveTail: isDue), let tail = slots[s].curve.tail {
+            if sealable.take(&slots[s].curve, isClosed: isEnded, mustHaveTail: isDue, completeUntil: emptySince(s)),
+                let tail = slots[s].curve.tail
+            {
                 slots[s].tailSent = (tail.time, tail.value, tail.value != slots[s].tailSent?.value)
             }
             if slots[s].memory != nil { takeMemory(s, isEnded: isEnded, mustHaveTail: isDue, into: &sealable) }
@@ -37,6 +39,13 @@ extension Workloads {
         slots[s].memory = nil
         sealable.take(&memory.curve, isClosed: isEnded, mustHaveTail: mustHaveTail)
         slots[s].memory = memory
+    }
+
+    /// Until when a cgroup in which nothing runs is known to have used nothing more: it is not read, and a job that was in it must not
+    /// wait for a reading. Nil where something runs.
+    private func emptySince(_ s: Int) -> Timestamp? {
+        let node = slots[s].node
+        return node >= 0 && nodes[node].isFinal ? lastLook : nil
     }
 
     /// A curve that stands still and belongs to no span needs a new tail only now and then; one more follows its last move, so that

@@ -24,7 +24,7 @@ struct WorkloadSettings: Hashable, Sendable {
     /// Memory is read every so many periods.
     var memoryStride = 10
     /// A curve that does not move and belongs to no span has a tail every so often.
-    var idleTailEvery: Microseconds = .seconds(60)
+    var idleTailEvery: Microseconds = .seconds(10)
     /// Readings that births and deaths may cause between two periods; what is beyond waits for the period's own.
     var settlingReadings = 2_000
 }

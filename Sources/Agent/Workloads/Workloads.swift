@@ -48,7 +48,7 @@ struct Workloads {
     /// Where `recover` goes on.
     var recovered = 0
     private var events: [CgroupWatch.Event] = []
-    /// A cgroup was born, or the last process of one has gone, since this was asked: an edge of work.
+    /// A cgroup was born, filled, emptied or removed since this was asked: an edge of work.
     private(set) var isEdge = false
     /// Those of which nothing but their end was seen, since the last look, and curves that had ended before it.
     private var deathsAtOnce: Int64 = 0
@@ -187,8 +187,8 @@ struct Workloads {
             // Even where nothing runs there any more: it changed.
             nodes[i].wasPopulated = true
             nodes[i].lastMove = period
+            isEdge = true
             if nodes[i].isPopulated == false {
-                isEdge = true
                 // Nothing runs there any more, so this is the last value unless something moves in again.
                 if isRead(i), readNode(i, at: time) { nodes[i].isFinal = true }
             } else {
