@@ -29,6 +29,7 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
@@ -42,6 +43,21 @@ let package = Package(
             exclude: ["readings.proto"]
         ),
 
+        // JSON values and the times in them, as every document here holds them.
+        .target(name: "Documents", dependencies: ["Energy"]),
+        // A file per CI system: signed bytes in, jobs out.
+        .target(
+            name: "CIEvents",
+            dependencies: [
+                "Documents", "Energy",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            exclude: ["OTLP/trace.proto"]
+        ),
+        // What the webhooks missed, asked for over REST.
+        .target(name: "CIHistory", dependencies: ["CIEvents", "Documents", "Energy", "HTTPClient"]),
+
         // C shims and module maps.
         .target(name: "CLinux"),
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
@@ -54,14 +70,16 @@ let package = Package(
             path: "config/factors",
             exclude: ["README.md"],
             sources: ["Factors.swift", "CSVTable.swift"],
-            resources: [.embedInCode("cpu_power.csv"), .embedInCode("country_intensity.csv")]
+            resources: [.embedInCode("cpu_power.csv"), .embedInCode("country_intensity.csv"), .embedInCode("host_classes.csv")]
         ),
         .target(
             name: "Migrations",
             path: "migrations",
             exclude: ["README.md"],
             sources: ["Migrations.swift"],
-            resources: [.embedInCode("m0001_spine.sql"), .embedInCode("m0002_workload_identity.sql")]
+            resources: [
+                .embedInCode("m0001_spine.sql"), .embedInCode("m0002_workload_identity.sql"), .embedInCode("m0003_front_door.sql"),
+            ]
         ),
 
         // Edges.
@@ -83,7 +101,7 @@ let package = Package(
         .target(
             name: "Store",
             dependencies: [
-                "Postgres", "Migrations", "Energy", "Carbon", "Accounting",
+                "Postgres", "Migrations", "Documents", "Energy", "Carbon", "Accounting",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ]
@@ -91,10 +109,12 @@ let package = Package(
         .target(
             name: "Collector",
             dependencies: [
-                "Energy", "Carbon", "Accounting", "Wire", "Factors", "Gzip", "Postgres", "Store",
+                "Energy", "Carbon", "Accounting", "Wire", "Documents", "CIEvents", "CIHistory", "Factors", "Gzip", "HTTPClient", "Postgres",
+                "Store",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Mustache", package: "swift-mustache"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -110,7 +130,7 @@ let package = Package(
         .executableTarget(
             name: "wattle",
             dependencies: [
-                "Tracker", "HTTPClient", "Energy", "Carbon",
+                "Tracker", "HTTPClient", "CIEvents", "CIHistory", "Documents", "Energy", "Carbon",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
@@ -128,7 +148,7 @@ let package = Package(
         .executableTarget(
             name: "wattle-collector",
             dependencies: [
-                "Collector", "Store", "Postgres", "Energy",
+                "Collector", "CIEvents", "Documents", "Store", "Postgres", "Energy",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -143,6 +163,12 @@ let package = Package(
         .testTarget(name: "EnergyTests", dependencies: ["Energy", "TestSupport"]),
         .testTarget(name: "AccountingTests", dependencies: ["Accounting", "Carbon", "Energy", "TestSupport"]),
         .testTarget(name: "CarbonTests", dependencies: ["Carbon", "Factors"]),
+        .testTarget(name: "CIEventsTests", dependencies: ["CIEvents", "Documents", "Energy", "TestSupport"]),
+        .testTarget(
+            name: "CIHistoryTests",
+            dependencies: ["CIHistory", "CIEvents", "Documents", "Energy", "HTTPClient", "TestSupport"],
+            exclude: ["Support"]
+        ),
         .testTarget(name: "FactorsTests", dependencies: ["Factors"]),
         .testTarget(
             name: "WireTests",
@@ -163,7 +189,8 @@ let package = Package(
         .testTarget(
             name: "CollectorTests",
             dependencies: [
-                "Collector", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy", "Gzip", "HTTPClient", "TestSupport",
+                "Collector", "CIEvents", "Documents", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy", "Gzip", "HTTPClient",
+                "TestSupport",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -14,5 +14,6 @@ public enum Migrations {
             name: "workload_identity",
             sql: String(decoding: PackageResources.m0002_workload_identity_sql, as: UTF8.self)
         ),
+        Migration(number: 3, name: "front_door", sql: String(decoding: PackageResources.m0003_front_door_sql, as: UTF8.self)),
     ]
 }

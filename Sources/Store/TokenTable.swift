@@ -1,3 +1,4 @@
+public import Documents
 public import Postgres
 
 /// What the bearer of a token may do.
@@ -5,6 +6,8 @@ public struct TokenGrant: Sendable, Hashable {
     public enum Scope: String, Sendable, CaseIterable {
         /// Send readings for one host.
         case agent
+        /// Be traded for an agent's token of a host in one pool.
+        case enrol
         /// Post spans.
         case ci
         /// Read everything.
@@ -18,17 +21,27 @@ public struct TokenGrant: Sendable, Hashable {
     public let scope: Scope
     /// The only host an agent's token may report for.
     public let hostName: String?
+    /// What a ci token may say.
+    public var claims = Claims()
+    /// Under whose name a ci token files its spans.
+    public var source: String
+    /// The repositories that a read token sees, as patterns; nil for all.
+    public var readRepositories: [String]?
+    /// The pool of an enrol token.
+    public var pool: String?
 }
 
 /// Tokens are stored as SHA-256 hashes; what is hashed has 160 random bits, so no salt is needed.
 public enum TokenTable {
+    private static let columns = "token_id, name, scope, host_name, claims, source, read_repositories, pool"
+
     /// The grant of a token that is neither revoked nor expired.
     public static func find(sha256: [UInt8], _ connection: PostgresConnection) async throws -> TokenGrant? {
         try await connection.query(
             Statement(
                 "find_token",
                 """
-                SELECT token_id, name, scope, host_name FROM token
+                SELECT \(columns) FROM token
                 WHERE sha256 = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
                 """
             ),
@@ -51,7 +64,7 @@ public enum TokenTable {
                     "insert_token",
                     """
                     INSERT INTO token (name, scope, sha256, host_name, expires_at) VALUES ($1, $2, $3, $4, $5)
-                    RETURNING token_id, name, scope, host_name
+                    RETURNING \(columns)
                     """
                 ),
                 [
@@ -73,7 +86,7 @@ public enum TokenTable {
         try await connection.query(
             Statement(
                 "list_tokens",
-                "SELECT token_id, name, scope, host_name, created_at, expires_at, revoked_at FROM token ORDER BY token_id"
+                "SELECT \(columns), created_at, expires_at, revoked_at FROM token ORDER BY token_id"
             )
         ).map { row in
             Listed(
@@ -96,11 +109,16 @@ public enum TokenTable {
     private static func grant(_ row: PostgresRow) throws -> TokenGrant {
         let scope = try row.string("scope")
         guard let scope = TokenGrant.Scope(rawValue: scope) else { throw StoredValueError(what: "token scope", found: scope) }
+        let name = try row.string("name")
         return TokenGrant(
             id: try row.int32("token_id"),
-            name: try row.string("name"),
+            name: name,
             scope: scope,
-            hostName: try row.stringIfPresent("host_name")
+            hostName: try row.stringIfPresent("host_name"),
+            claims: Claims(json: try JSONValue(parsing: Array(try row.json("claims").utf8))),
+            source: try row.stringIfPresent("source") ?? name,
+            readRepositories: try row.isNull("read_repositories") ? nil : row.stringArray("read_repositories"),
+            pool: try row.stringIfPresent("pool")
         )
     }
 }

@@ -1,12 +1,13 @@
+
 import Accounting
 import Carbon
+import Documents
 import Energy
 import Postgres
 import Store
-import TestSupport
 import Testing
+import TestSupport
 import Wire
-
 @testable import Collector
 
 @Suite struct AccountsTests {

@@ -1,8 +1,9 @@
+
+import Documents
 import Energy
 import HTTPTypes
-import TestSupport
 import Testing
-
+import TestSupport
 @testable import Collector
 
 @Suite struct SpanDocumentTests {

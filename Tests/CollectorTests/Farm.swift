@@ -1,4 +1,6 @@
+
 import Accounting
+import Documents
 import Energy
 import Logging
 import Postgres
@@ -7,7 +9,6 @@ import SwiftProtobuf
 import Synchronization
 import TestSupport
 import Wire
-
 @testable import Collector
 
 /// A collector's database with its own idea of the time, and hosts that report to it.

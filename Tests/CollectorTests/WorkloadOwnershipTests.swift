@@ -1,10 +1,11 @@
+
 import Accounting
+import Documents
 import Energy
 import Postgres
 import SwiftProtobuf
 import Testing
 import Wire
-
 @testable import Collector
 @testable import Store
 

@@ -1,4 +1,5 @@
 import Accounting
+import Documents
 import Energy
 import HTTPTypes
 import Hummingbird

@@ -1,5 +1,6 @@
 import Accounting
 import Carbon
+import Documents
 import Energy
 import Store
 

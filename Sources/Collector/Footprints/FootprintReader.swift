@@ -1,4 +1,5 @@
 import Accounting
+import Documents
 import Energy
 import Postgres
 import Store

@@ -1,5 +1,6 @@
 import Accounting
 import Carbon
+import Documents
 import Energy
 
 /// `jobs.csv`: the header is a contract, the published file has the same.

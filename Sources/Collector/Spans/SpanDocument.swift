@@ -1,3 +1,4 @@
+import Documents
 import Energy
 
 /// A span as posted: known fields checked, unknown ones kept.

@@ -1,3 +1,4 @@
+import Documents
 import Energy
 import Postgres
 import Store

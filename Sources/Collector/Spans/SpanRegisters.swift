@@ -1,4 +1,5 @@
 import Crypto
+import Documents
 import Energy
 
 /// A span's fields, each a register in which the largest writer wins: so the order in which messages arrive does not matter.

@@ -1,7 +1,7 @@
-import Foundation
+import FoundationEssentials
 
 /// Any JSON value, for documents whose fields we keep without knowing them.
-enum JSONValue: Sendable, Hashable {
+public enum JSONValue: Sendable, Hashable {
     case null
     case bool(Bool)
     case integer(Int64)
@@ -11,12 +11,12 @@ enum JSONValue: Sendable, Hashable {
     case object([String: JSONValue])
 
     /// How deep arrays and objects may lie within one another: decoding costs the square of it.
-    static let deepest = 32
+    public static let deepest = 32
 
-    struct TooDeep: Error {}
+    public struct TooDeep: Error {}
 
     /// - Throws: `TooDeep`, or a `DecodingError` for what is no JSON.
-    init(parsing bytes: [UInt8]) throws {
+    public init(parsing bytes: [UInt8]) throws {
         guard Self.depth(of: bytes) <= Self.deepest else { throw TooDeep() }
         self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
     }
@@ -50,7 +50,7 @@ enum JSONValue: Sendable, Hashable {
     }
 
     /// Whether any text or name in it holds U+0000, which Postgres cannot store.
-    var holdsZero: Bool {
+    public var holdsZero: Bool {
         switch self {
         case .string(let text): text.utf8.contains(0)
         case .array(let values): values.contains { $0.holdsZero }
@@ -59,13 +59,13 @@ enum JSONValue: Sendable, Hashable {
         }
     }
 
-    var string: String? { if case .string(let value) = self { value } else { nil } }
-    var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
-    var object: [String: JSONValue]? { if case .object(let value) = self { value } else { nil } }
-    var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
-    var isNull: Bool { self == .null }
+    public var string: String? { if case .string(let value) = self { value } else { nil } }
+    public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+    public var object: [String: JSONValue]? { if case .object(let value) = self { value } else { nil } }
+    public var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
+    public var isNull: Bool { self == .null }
 
-    var double: Double? {
+    public var double: Double? {
         switch self {
         case .integer(let value): Double(value)
         case .number(let value): value
@@ -73,7 +73,7 @@ enum JSONValue: Sendable, Hashable {
         }
     }
 
-    var integer: Int64? {
+    public var integer: Int64? {
         switch self {
         case .integer(let value): value
         case .number(let value): Int64(exactly: value)
@@ -82,7 +82,7 @@ enum JSONValue: Sendable, Hashable {
     }
 
     /// What the value is, for messages: `a string`, `the number 1.7`.
-    var described: String {
+    public var described: String {
         switch self {
         case .null: "null"
         case .bool(let value): "\(value)"
@@ -95,7 +95,7 @@ enum JSONValue: Sendable, Hashable {
     }
 
     /// Compact JSON with sorted keys.
-    var text: String {
+    public var text: String {
         get throws {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -105,7 +105,7 @@ enum JSONValue: Sendable, Hashable {
 }
 
 extension JSONValue: Codable {
-    init(from decoder: any Decoder) throws {
+    public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
             self = .null
@@ -124,7 +124,7 @@ extension JSONValue: Codable {
         }
     }
 
-    func encode(to encoder: any Encoder) throws {
+    public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
         case .null: try container.encodeNil()

@@ -1,9 +1,9 @@
-import Energy
+public import Energy
 
 /// RFC 3339 instants in UTC, to the microsecond.
-enum RFC3339 {
+public enum RFC3339 {
     /// Parses `2026-09-01T09:00:10Z`, with up to 9 fraction digits (cut to µs) and any numeric offset; nil for anything else.
-    static func parse(_ text: String) -> Timestamp? {
+    public static func parse(_ text: String) -> Timestamp? {
         let bytes = Array(text.utf8)
         func number(_ range: Range<Int>) -> Int64? {
             guard range.upperBound <= bytes.count else { return nil }
@@ -52,7 +52,7 @@ enum RFC3339 {
     }
 
     /// `2026-09-01T09:00:10Z`, with as many fraction digits (none, 3 or 6) as the instant needs.
-    static func format(_ t: Timestamp) -> String {
+    public static func format(_ t: Timestamp) -> String {
         let micros = ((t.microseconds % 1_000_000) + 1_000_000) % 1_000_000
         let seconds = (t.microseconds - micros) / 1_000_000
         let secondOfDay = ((seconds % 86_400) + 86_400) % 86_400

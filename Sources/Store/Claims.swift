@@ -1,0 +1,68 @@
+public import Documents
+
+/// What a source, a ci token or an OIDC owner may say: where it comes from, whose jobs, on which machines, how visible, how often.
+public struct Claims: Sendable, Hashable {
+    public enum Visibility: String, Sendable, Comparable {
+        case `private`, `public`
+
+        public static func < (a: Visibility, b: Visibility) -> Bool { a == .private && b == .public }
+    }
+
+    /// Patterns with `*`; nil allows everything, an empty list nothing.
+    public var instances: [String]?
+    /// Of normalised names: `github.com/ocaml/*`.
+    public var repositories: [String]?
+    public var hosts: [String]?
+    public var pools: [String]?
+    /// The most visible that anything it says becomes.
+    public var visibility: Visibility = .public
+    /// Requests a second; nil for no limit of its own.
+    public var requestsPerSecond: Double?
+
+    public init() {}
+
+    public init(json: JSONValue) {
+        func list(_ name: String) -> [String]? { json.object?[name]?.array?.compactMap(\.string) }
+        instances = list("instances")
+        repositories = list("repositories")
+        hosts = list("hosts")
+        pools = list("pools")
+        visibility = json.object?["visibility"]?.string.flatMap(Visibility.init(rawValue:)) ?? .public
+        requestsPerSecond = json.object?["rate_per_s"]?.double
+    }
+
+    public var json: JSONValue {
+        var fields: [String: JSONValue] = [:]
+        for (name, list) in [("instances", instances), ("repositories", repositories), ("hosts", hosts), ("pools", pools)] {
+            if let list { fields[name] = .array(list.map { .string($0) }) }
+        }
+        if visibility == .private { fields["visibility"] = .string("private") }
+        if let requestsPerSecond { fields["rate_per_s"] = .number(requestsPerSecond) }
+        return .object(fields)
+    }
+
+    /// The claim that goes too far: which field, what was allowed, what was found. Nil where all is within.
+    public struct Excess: Error, Hashable, CustomStringConvertible {
+        public let field: String
+        public let found: String
+        public let allowed: [String]
+
+        public var description: String {
+            "field \(field): expected \(allowed.isEmpty ? "nothing" : allowed.joined(separator: " or ")), found \(found)"
+        }
+    }
+
+    /// - Parameters: what a span says; nil for a field that it leaves out. A list that restricts wants the field to be there.
+    public func excess(instance: String?, repository: String?, hosts names: [String], pool: String?) -> Excess? {
+        func check(_ field: String, _ found: String?, _ allowed: [String]?) -> Excess? {
+            guard let allowed else { return nil }
+            if let found, !found.isEmpty, allowed.contains(where: { Pattern($0).matches(found) }) { return nil }
+            return Excess(field: field, found: found ?? "nothing", allowed: allowed)
+        }
+        if let excess = check("instance", instance, instances) ?? check("repository", repository, repositories) { return excess }
+        // A host that is named must be allowed; so must the pool. One of the two lists is enough for a span that names one of them.
+        for name in names where hosts != nil { if let excess = check("host", name, hosts) { return excess } }
+        if let pool, let excess = check("pool", pool, pools) { return excess }
+        return nil
+    }
+}

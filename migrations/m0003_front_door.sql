@@ -1,0 +1,200 @@
+-- The CI front door: who may say what, events as they came, who is who, and where a job is found.
+
+-- What a writer may claim: {"instances": [...], "repositories": [...], "hosts": [...], "pools": [...], "visibility": "public"|"private",
+-- "rate_per_s": n}; patterns with `*`; a missing list allows everything, an empty one nothing.
+ALTER TABLE token DROP CONSTRAINT token_scope_check, ADD CONSTRAINT token_scope_check
+    CHECK (scope IN ('agent', 'enrol', 'ci', 'read', 'admin'));
+ALTER TABLE token
+    ADD COLUMN claims jsonb NOT NULL DEFAULT '{}',
+    -- The source under whose name a ci token files its spans; its own name where null.
+    ADD COLUMN source text,
+    -- The repositories that a read token sees: OWNER/* patterns; all where null.
+    ADD COLUMN read_repositories text[],
+    -- The pool that an enrol token's hosts join, and how many it may still enrol.
+    ADD COLUMN pool text,
+    ADD COLUMN uses_left int CHECK (uses_left >= 0),
+    -- An agent's token that was traded for an enrol token: which one.
+    ADD COLUMN enrolled_by int REFERENCES token,
+    ADD COLUMN last_used_at timestamptz,
+    ADD CHECK (scope <> 'enrol' OR pool IS NOT NULL);
+
+CREATE TABLE source (
+    source_id   int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name        text NOT NULL UNIQUE CHECK (name <> ''),
+    -- A CI system's kind (`github`), or `oidc`.
+    kind        text NOT NULL,
+    claims      jsonb NOT NULL DEFAULT '{}',
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    revoked_at  timestamptz,
+    first_event_at timestamptz,
+    last_event_at timestamptz,
+    -- Where and with what to ask for what the webhooks missed; what an OIDC issuer may sign for.
+    settings    jsonb NOT NULL DEFAULT '{}',
+    api_token   text,
+    reconciled_at timestamptz,
+    -- Where the history walk stands.
+    reconcile_state jsonb NOT NULL DEFAULT '{}',
+    reconcile_error text
+);
+
+-- Kept as they are, because a signature needs them; two live ones while rotating.
+CREATE TABLE source_secret (
+    source_secret_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id   int NOT NULL REFERENCES source,
+    secret      text NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    expires_at  timestamptz
+);
+CREATE INDEX source_secret_source ON source_secret (source_id);
+
+-- A verified event as it came in.
+CREATE TABLE ci_event (
+    event_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id   int NOT NULL REFERENCES source,
+    -- What stays the same when the same event is delivered again.
+    event_key   text NOT NULL,
+    name        text NOT NULL,
+    headers     jsonb NOT NULL,
+    body        bytea NOT NULL,
+    -- Of the raw body, as it was signed.
+    sha256      bytea NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT now(),
+    processed_at timestamptz,
+    outcome     text CHECK (outcome IN ('jobs', 'run', 'ignored', 'unreadable', 'refused', 'failed')),
+    detail      text,
+    attempts    int NOT NULL DEFAULT 0,
+    UNIQUE (source_id, event_key, sha256)
+);
+CREATE INDEX ci_event_open ON ci_event (event_id) WHERE processed_at IS NULL;
+CREATE INDEX ci_event_received ON ci_event (received_at);
+
+-- Every change of configuration, and every refused claim.
+CREATE TABLE audit (
+    audit_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at          timestamptz NOT NULL DEFAULT now(),
+    who         text NOT NULL,
+    action      text NOT NULL,
+    subject     text NOT NULL,
+    before      jsonb,
+    after       jsonb
+);
+CREATE INDEX audit_at ON audit (at);
+
+ALTER TABLE host
+    ADD COLUMN pool text,
+    -- The machine that this one runs on: a VM or pod within a host.
+    ADD COLUMN parent_host_id int REFERENCES host,
+    -- Enrolled by pool: it retires once it has been silent for a day.
+    ADD COLUMN is_ephemeral boolean NOT NULL DEFAULT false,
+    ADD COLUMN machine_id_sha256 bytea,
+    ADD COLUMN retired_at timestamptz,
+    ADD COLUMN retired_because text,
+    ADD COLUMN merged_into int REFERENCES host,
+    ADD CHECK (parent_host_id <> host_id), ADD CHECK (merged_into <> host_id);
+
+-- Other names of a host, in lower case; its own name is no alias.
+CREATE TABLE host_alias (
+    alias       text PRIMARY KEY CHECK (alias = lower(alias)),
+    host_id     int NOT NULL REFERENCES host,
+    origin      text NOT NULL CHECK (origin IN ('agent', 'operator', 'import', 'rename', 'merge')),
+    created_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX host_alias_host ON host_alias (host_id);
+CREATE INDEX host_lower_name ON host (lower(name));
+
+-- What an operator says of a host, from a day on: site, grid zone, PUE, slots and so on. The last one that begins before an instant counts.
+CREATE TABLE host_record (
+    host_id     int NOT NULL REFERENCES host,
+    valid_from  timestamptz NOT NULL,
+    record      jsonb NOT NULL,
+    PRIMARY KEY (host_id, valid_from)
+);
+
+-- Which host a runner ran on, and when: a runner is no host.
+CREATE TABLE runner_host (
+    runner_host_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- The runner's name at its CI, in lower case; where two CIs use one name, `instance` (lower case, no scheme) tells them apart.
+    runner      text NOT NULL CHECK (runner = lower(runner)),
+    instance    text NOT NULL DEFAULT '',
+    host_id     int NOT NULL REFERENCES host,
+    valid_from  timestamptz NOT NULL,
+    valid_to    timestamptz NOT NULL DEFAULT 'infinity',
+    origin      text NOT NULL CHECK (origin IN ('agent', 'operator', 'import', 'hook')),
+    CHECK (valid_from < valid_to)
+);
+CREATE INDEX runner_host_runner ON runner_host (runner, valid_from);
+CREATE INDEX runner_host_host ON runner_host (host_id);
+
+-- Machines that nobody can meter, by class and from a day on: power is modelled.
+CREATE TABLE host_class (
+    name        text NOT NULL,
+    valid_from  timestamptz NOT NULL,
+    record      jsonb NOT NULL,
+    PRIMARY KEY (name, valid_from)
+);
+
+-- Rules from host, cgroup, unit, repository, job... to service, activity, team: a whole file counts from a day on.
+CREATE TABLE rule_set (
+    kind        text NOT NULL CHECK (kind IN ('services')),
+    valid_from  timestamptz NOT NULL,
+    document    jsonb NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (kind, valid_from)
+);
+
+-- What a forge last said of a repository: one turned private vanishes at once.
+CREATE TABLE repository (
+    name        text PRIMARY KEY,
+    is_private  boolean NOT NULL,
+    stated_at   timestamptz NOT NULL,
+    source      text NOT NULL
+);
+
+-- The directory knows what jobs are looked up by; host-bound tables know how they are accounted.
+ALTER TABLE span_key
+    -- Of a job and of a hook's record that may be the same work: same source, instance, run and runner.
+    ADD COLUMN run_key text,
+    -- Another job_id that this one is: its energy is counted there.
+    ADD COLUMN alias_of text,
+    ADD COLUMN alias_cause text CHECK (alias_cause IN ('hook', 'carried_over')),
+    -- Every name, in lower case, under which its host may appear.
+    ADD COLUMN host_names text[] NOT NULL DEFAULT '{}',
+    -- How the host was found.
+    ADD COLUMN host_by text,
+    ADD COLUMN host_class text,
+    ADD COLUMN started_at timestamptz,
+    ADD COLUMN finished_at timestamptz,
+    ADD COLUMN service text,
+    ADD COLUMN activity text,
+    ADD COLUMN team text,
+    -- As all sources share it: github.com/ocaml/dune.
+    ADD COLUMN repository text,
+    ADD COLUMN runner text,
+    ADD COLUMN pool text,
+    ADD COLUMN is_deleted boolean NOT NULL DEFAULT false,
+    ADD COLUMN is_public boolean NOT NULL DEFAULT false,
+    ADD COLUMN rule text,
+    ADD COLUMN flags text[] NOT NULL DEFAULT '{}',
+    ADD CHECK ((alias_of IS NULL) = (alias_cause IS NULL));
+UPDATE span_key SET started_at = (registers -> 'started_at' ->> 'v')::timestamptz,
+    finished_at = (registers -> 'finished_at' ->> 'v')::timestamptz, service = registers -> 'service' ->> 'v',
+    repository = registers -> 'repository' ->> 'v', is_deleted = registers ? 'deleted',
+    host_names = CASE WHEN host_name IS NULL THEN '{}' ELSE ARRAY[lower(host_name)] END;
+DROP INDEX span_key_waiting;
+DROP INDEX span_key_waiting_received;
+CREATE INDEX span_key_waiting ON span_key USING gin (host_names) WITH (fastupdate = off)
+    WHERE host_id IS NULL AND alias_of IS NULL AND NOT is_deleted;
+CREATE INDEX span_key_run ON span_key (run_key) WHERE run_key IS NOT NULL;
+CREATE INDEX span_key_alias ON span_key (alias_of) WHERE alias_of IS NOT NULL;
+-- Lists are newest first; a job that never started, was deleted or is another one is no job of a list.
+CREATE INDEX span_key_started ON span_key (started_at DESC, job_id DESC) WHERE started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted;
+CREATE INDEX span_key_service ON span_key (service, started_at DESC, job_id DESC)
+    WHERE started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted;
+CREATE INDEX span_key_repository ON span_key (repository, started_at DESC, job_id DESC)
+    WHERE started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted;
+CREATE INDEX span_key_host ON span_key (host_id, started_at DESC, job_id DESC)
+    WHERE started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted;
+CREATE INDEX span_key_source ON span_key (source, started_at DESC, job_id DESC)
+    WHERE started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted;
+CREATE INDEX span_key_no_host ON span_key (started_at DESC, job_id DESC)
+    WHERE host_id IS NULL AND started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted;
