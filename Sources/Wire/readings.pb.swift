@@ -195,6 +195,44 @@ public nonisolated struct WireHostFacts: Sendable {
   /// The grid zone the agent was configured with; empty when it was not.
   public var gridZone: String = String()
 
+  /// What else the machine is called: its hostname, its full name.
+  public var names: [String] = []
+
+  /// CI runners whose registrations were found on this machine's disks.
+  public var runners: [WireRunner] = []
+
+  /// Hex of SHA-256 of "wattle:" and /etc/machine-id; empty where there is none.
+  public var machineIDSha256: String = String()
+
+  /// The pool that the agent was configured with; empty when it was not.
+  public var pool: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+/// A CI runner that is registered on this machine.
+public nonisolated struct WireRunner: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// What its CI system calls it.
+  public var name: String = String()
+
+  /// Where it is registered, without scheme, in lower case: "github.com", "gitlab.example.org".
+  public var instance: String = String()
+
+  /// "github", "gitlab", "buildkite", "gitea".
+  public var kind: String = String()
+
+  /// The organisation, repository, pool or queue that it takes jobs of; empty where the registration does not tell.
+  public var scope: String = String()
+
+  /// Jobs that it takes at a time; 0 where the registration does not tell.
+  public var concurrent: UInt32 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -599,7 +637,7 @@ nonisolated extension WireReadingsBatch: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireHostFacts: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".HostFacts"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_version\0\u{1}arch\0\u{1}os\0\u{1}kernel\0\u{3}cpu_model\0\u{1}cpus\0\u{3}memory_bytes\0\u{3}grid_zone\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_version\0\u{1}arch\0\u{1}os\0\u{1}kernel\0\u{3}cpu_model\0\u{1}cpus\0\u{3}memory_bytes\0\u{3}grid_zone\0\u{1}names\0\u{1}runners\0\u{3}machine_id_sha256\0\u{1}pool\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -615,6 +653,10 @@ nonisolated extension WireHostFacts: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.cpus) }()
       case 7: try { try decoder.decodeSingularUInt64Field(value: &self.memoryBytes) }()
       case 8: try { try decoder.decodeSingularStringField(value: &self.gridZone) }()
+      case 9: try { try decoder.decodeRepeatedStringField(value: &self.names) }()
+      case 10: try { try decoder.decodeRepeatedMessageField(value: &self.runners) }()
+      case 11: try { try decoder.decodeSingularStringField(value: &self.machineIDSha256) }()
+      case 12: try { try decoder.decodeSingularStringField(value: &self.pool) }()
       default: break
       }
     }
@@ -645,6 +687,18 @@ nonisolated extension WireHostFacts: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.gridZone.isEmpty {
       try visitor.visitSingularStringField(value: self.gridZone, fieldNumber: 8)
     }
+    if !self.names.isEmpty {
+      try visitor.visitRepeatedStringField(value: self.names, fieldNumber: 9)
+    }
+    if !self.runners.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.runners, fieldNumber: 10)
+    }
+    if !self.machineIDSha256.isEmpty {
+      try visitor.visitSingularStringField(value: self.machineIDSha256, fieldNumber: 11)
+    }
+    if !self.pool.isEmpty {
+      try visitor.visitSingularStringField(value: self.pool, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -657,6 +711,60 @@ nonisolated extension WireHostFacts: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.cpus != rhs.cpus {return false}
     if lhs.memoryBytes != rhs.memoryBytes {return false}
     if lhs.gridZone != rhs.gridZone {return false}
+    if lhs.names != rhs.names {return false}
+    if lhs.runners != rhs.runners {return false}
+    if lhs.machineIDSha256 != rhs.machineIDSha256 {return false}
+    if lhs.pool != rhs.pool {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireRunner: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".Runner"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}instance\0\u{1}kind\0\u{1}scope\0\u{1}concurrent\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularStringField(value: &self.instance) }()
+      case 3: try { try decoder.decodeSingularStringField(value: &self.kind) }()
+      case 4: try { try decoder.decodeSingularStringField(value: &self.scope) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.concurrent) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if !self.instance.isEmpty {
+      try visitor.visitSingularStringField(value: self.instance, fieldNumber: 2)
+    }
+    if !self.kind.isEmpty {
+      try visitor.visitSingularStringField(value: self.kind, fieldNumber: 3)
+    }
+    if !self.scope.isEmpty {
+      try visitor.visitSingularStringField(value: self.scope, fieldNumber: 4)
+    }
+    if self.concurrent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.concurrent, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireRunner, rhs: WireRunner) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.instance != rhs.instance {return false}
+    if lhs.kind != rhs.kind {return false}
+    if lhs.scope != rhs.scope {return false}
+    if lhs.concurrent != rhs.concurrent {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -205,8 +205,53 @@ enum ReadingsDecoding {
         result.cpus = Int32(clamping: max(1, facts.cpus))
         result.memoryBytes = Int64(clamping: facts.memoryBytes)
         result.gridZone = facts.gridZone.isEmpty ? nil : facts.gridZone
+        result.names = try names(facts.names)
+        result.runners = try runners(facts.runners)
+        let digits = facts.machineIDSha256.utf8
+        try require(
+            digits.isEmpty || (digits.count == 64 && digits.allSatisfy { "0123456789abcdef".utf8.contains($0) }),
+            "facts.machine_id_sha256",
+            "64 lower-case hex digits, or nothing",
+            facts.machineIDSha256
+        )
+        result.machineIDSHA256 = digits.isEmpty ? nil : facts.machineIDSha256
+        try require(isName(facts.pool) || facts.pool.isEmpty, "facts.pool", "at most 255 bytes, none of them zero", facts.pool)
+        result.pool = facts.pool.isEmpty ? nil : facts.pool
         return result
     }
+
+    /// A machine has few names, and a farm's largest has some dozens of runners.
+    static let maximumNames = 64
+    static let maximumRunners = 1_024
+
+    private static func names(_ names: [String]) throws(BatchFault) -> [String] {
+        try require(names.count <= maximumNames, "facts.names", "at most \(maximumNames)", "\(names.count)")
+        for name in names { try require(isName(name), "facts.names", "names of 1 to 255 bytes, none of them zero", name) }
+        return names
+    }
+
+    private static func runners(_ runners: [WireRunner]) throws(BatchFault) -> [HostFacts.Runner] {
+        try require(runners.count <= maximumRunners, "facts.runners", "at most \(maximumRunners)", "\(runners.count)")
+        var result: [HostFacts.Runner] = []
+        for runner in runners {
+            try require(isName(runner.name), "facts.runners.name", "a name of 1 to 255 bytes, none of them zero", runner.name)
+            for text in [runner.instance, runner.kind, runner.scope] {
+                try require(text.isEmpty || isName(text), "facts.runners", "texts of at most 255 bytes, none of them zero", text)
+            }
+            result.append(
+                HostFacts.Runner(
+                    name: runner.name,
+                    instance: runner.instance.lowercased(),
+                    kind: runner.kind,
+                    scope: runner.scope,
+                    concurrent: runner.concurrent == 0 ? nil : Int(min(runner.concurrent, 1_000_000))
+                )
+            )
+        }
+        return result
+    }
+
+    private static func isName(_ text: String) -> Bool { (1...255).contains(text.utf8.count) && !text.utf8.contains(0) }
 
     private static func announcement(_ curve: WireCurveAnnouncement) throws(BatchFault) -> ReadingsRecord.Announcement {
         let ref = try ref(curve.ref, "curves.ref")
