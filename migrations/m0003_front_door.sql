@@ -63,10 +63,13 @@ CREATE TABLE ci_event (
     outcome     text CHECK (outcome IN ('jobs', 'run', 'ignored', 'unreadable', 'refused', 'failed')),
     detail      text,
     attempts    int NOT NULL DEFAULT 0,
+    -- Not before then: the last attempt failed.
+    retry_at    timestamptz,
     UNIQUE (source_id, event_key, sha256)
 );
 CREATE INDEX ci_event_open ON ci_event (event_id) WHERE processed_at IS NULL;
 CREATE INDEX ci_event_received ON ci_event (received_at);
+CREATE INDEX ci_event_source ON ci_event (source_id, event_id);
 
 -- Every change of configuration, and every refused claim.
 CREATE TABLE audit (
@@ -175,7 +178,11 @@ ALTER TABLE span_key
     ADD COLUMN is_public boolean NOT NULL DEFAULT false,
     ADD COLUMN rule text,
     ADD COLUMN flags text[] NOT NULL DEFAULT '{}',
+    -- The winning fields, and what the rules added.
+    ADD COLUMN document jsonb NOT NULL DEFAULT '{}',
     ADD CHECK ((alias_of IS NULL) = (alias_cause IS NULL));
+UPDATE span_key SET document = (SELECT coalesce(jsonb_object_agg(name, register -> 'v'), '{}') FROM jsonb_each(registers) AS e (name, register));
+ALTER TABLE span DROP COLUMN document;
 UPDATE span_key SET started_at = (registers -> 'started_at' ->> 'v')::timestamptz,
     finished_at = (registers -> 'finished_at' ->> 'v')::timestamptz, service = registers -> 'service' ->> 'v',
     repository = registers -> 'repository' ->> 'v', is_deleted = registers ? 'deleted',
@@ -198,3 +205,47 @@ CREATE INDEX span_key_source ON span_key (source, started_at DESC, job_id DESC)
     WHERE started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted;
 CREATE INDEX span_key_no_host ON span_key (started_at DESC, job_id DESC)
     WHERE host_id IS NULL AND started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted;
+
+-- Names that have appeared: spans that wait for one of them are tried again, twice. The second pass begins when every transaction has
+-- ended that may have looked before the name was there.
+CREATE TABLE host_news (
+    news_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name        text NOT NULL,
+    -- The last span that the pass has tried.
+    after_job_id text NOT NULL DEFAULT '',
+    -- Set when the first pass is through.
+    horizon     xid8
+);
+CREATE INDEX host_short_name ON host (split_part(lower(name), '.', 1));
+CREATE INDEX host_alias_short ON host_alias (split_part(alias, '.', 1));
+
+-- A name and its first label: a span may know a machine by either.
+CREATE FUNCTION announce_host_name() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    name text := CASE TG_TABLE_NAME
+        WHEN 'host' THEN lower(to_jsonb(NEW) ->> 'name')
+        WHEN 'host_alias' THEN to_jsonb(NEW) ->> 'alias'
+        ELSE to_jsonb(NEW) ->> 'runner' END;
+BEGIN
+    INSERT INTO host_news (name) SELECT DISTINCT n FROM unnest(ARRAY[name, split_part(name, '.', 1)]) AS n WHERE n <> '';
+    RETURN NULL;
+END $$;
+CREATE TRIGGER host_named AFTER INSERT OR UPDATE OF name, retired_at ON host FOR EACH ROW EXECUTE FUNCTION announce_host_name();
+CREATE TRIGGER host_named AFTER INSERT OR UPDATE OF host_id ON host_alias FOR EACH ROW EXECUTE FUNCTION announce_host_name();
+CREATE TRIGGER host_named AFTER INSERT OR UPDATE OF host_id, valid_from, valid_to, instance ON runner_host
+    FOR EACH ROW EXECUTE FUNCTION announce_host_name();
+-- Names count in either case from now on.
+INSERT INTO host_news (name) SELECT DISTINCT lower(name) FROM host;
+
+-- Whether a host's own meters know anything of the hour that holds an instant.
+CREATE FUNCTION host_is_metered(host int, at timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM host_hour l WHERE l.host_id = host AND l.hour = date_trunc('hour', at, 'UTC'))
+        OR EXISTS (
+            SELECT FROM curve c JOIN knot k USING (host_id, curve_id)
+            WHERE c.host_id = host AND c.kind = 'meter' AND k.t >= date_trunc('hour', at, 'UTC')
+                AND k.t < date_trunc('hour', at, 'UTC') + interval '1 hour')
+        OR EXISTS (
+            SELECT FROM curve c JOIN curve_tail t USING (host_id, curve_id)
+            WHERE c.host_id = host AND c.kind = 'meter' AND t.t >= date_trunc('hour', at, 'UTC')
+                AND t.knot_t < date_trunc('hour', at, 'UTC') + interval '1 hour')
+$$;

@@ -52,17 +52,73 @@ public struct Claims: Sendable, Hashable {
         }
     }
 
-    /// - Parameters: what a span says; nil for a field that it leaves out. A list that restricts wants the field to be there.
-    public func excess(instance: String?, repository: String?, hosts names: [String], pool: String?) -> Excess? {
-        func check(_ field: String, _ found: String?, _ allowed: [String]?) -> Excess? {
-            guard let allowed else { return nil }
-            if let found, !found.isEmpty, allowed.contains(where: { Pattern($0).matches(found) }) { return nil }
-            return Excess(field: field, found: found ?? "nothing", allowed: allowed)
+    /// Whether nothing is restricted but perhaps the visibility and the rate.
+    public var allowsEverything: Bool { instances == nil && repositories == nil && hosts == nil && pools == nil }
+
+    /// A machine that a span names, and what is known of it.
+    public struct Machine: Sendable, Hashable {
+        /// The field that names it: `host`, `hostname` or `runner`.
+        public var field: String
+        public var name: String
+        /// The host that it is; nil where that is not known.
+        public var host: String?
+        /// The host's pool.
+        public var pool: String?
+
+        public init(field: String, name: String, host: String? = nil, pool: String? = nil) {
+            self.field = field
+            self.name = name
+            self.host = host
+            self.pool = pool
         }
-        if let excess = check("instance", instance, instances) ?? check("repository", repository, repositories) { return excess }
-        // A host that is named must be allowed; so must the pool. One of the two lists is enough for a span that names one of them.
-        for name in names where hosts != nil { if let excess = check("host", name, hosts) { return excess } }
-        if let pool, let excess = check("pool", pool, pools) { return excess }
+    }
+
+    /// Whether what a span says is within; pure.
+    ///
+    /// - Parameters:
+    ///   - instance, repository, pool: nil for a field that it leaves out; a list of instances or repositories wants the field to be there.
+    ///   - machines: each name by which it may find its host. A machine is allowed by its host's name, or by its host's pool; one that is no
+    ///     known host by its own name, so that a name which becomes a host later cannot slip through.
+    public func excess(instance: String?, repository: String?, machines: [Machine], pool: String?) -> Excess? {
+        if let excess = Self.check("instance", instance.map(Self.withoutScheme), instances?.map(Self.withoutScheme))
+            ?? Self.check("repository", repository, repositories)
+        {
+            return excess
+        }
+        if hosts != nil || pools != nil {
+            for machine in machines {
+                let host = machine.host ?? machine.name
+                if Self.matches(host, hosts) { continue }
+                if let pool = machine.pool, Self.matches(pool, pools) { continue }
+                return Excess(
+                    field: machine.field,
+                    found: machine.name + (machine.host.map { $0 == machine.name ? "" : " (\($0))" } ?? ""),
+                    allowed: (hosts ?? []) + (pools ?? []).map { "a host of the pool \($0)" }
+                )
+            }
+        }
+        if let pool, pools != nil, let excess = Self.check("pool", pool, pools) { return excess }
         return nil
+    }
+
+    /// As above, where nothing is known of the hosts but their names.
+    public func excess(instance: String?, repository: String?, hosts names: [String], pool: String?) -> Excess? {
+        excess(instance: instance, repository: repository, machines: names.map { Machine(field: "host", name: $0) }, pool: pool)
+    }
+
+    private static func check(_ field: String, _ found: String?, _ allowed: [String]?) -> Excess? {
+        guard let allowed else { return nil }
+        if let found, !found.isEmpty, matches(found, allowed) { return nil }
+        return Excess(field: field, found: found ?? "nothing", allowed: allowed)
+    }
+
+    private static func matches(_ text: String, _ patterns: [String]?) -> Bool {
+        patterns?.contains { Pattern($0).matches(text) } ?? false
+    }
+
+    /// `github.com` and `https://github.com` are one instance.
+    static func withoutScheme(_ text: String) -> String {
+        for scheme in ["https://", "http://"] where text.lowercased().hasPrefix(scheme) { return String(text.dropFirst(scheme.count)) }
+        return text
     }
 }
