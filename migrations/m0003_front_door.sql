@@ -141,9 +141,25 @@ CREATE TABLE rule_set (
     kind        text NOT NULL CHECK (kind IN ('services')),
     valid_from  timestamptz NOT NULL,
     document    jsonb NOT NULL,
-    created_at  timestamptz NOT NULL DEFAULT now(),
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- The walk that puts the set's labels on the spans of its time: when it began, the last span it has passed, when all were passed.
+    walk_began_at timestamptz,
+    walked_to_t timestamptz,
+    walked_to_job text,
+    walked_at   timestamptz,
     PRIMARY KEY (kind, valid_from)
 );
+
+-- How far the cgroups of a host were looked at for spans of their own: all curves up to one, under one version of the rules; and
+-- until when what was decided of posted spans was looked at.
+CREATE TABLE resident_sweep (
+    host_id     int PRIMARY KEY REFERENCES host,
+    rules_version text NOT NULL,
+    curve_id    int NOT NULL,
+    decided_at  timestamptz NOT NULL
+);
+CREATE INDEX span_resident ON span (host_id, started_at) WHERE source = 'resident';
+CREATE INDEX ownership_decided ON ownership (host_id, decided_at);
 
 -- What a forge last said of a repository: one turned private vanishes at once.
 CREATE TABLE repository (
