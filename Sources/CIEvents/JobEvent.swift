@@ -31,7 +31,8 @@ public struct JobEvent: Sendable, Hashable {
     ///
     /// Without `started_at` nothing ran yet, or nothing ever did: such a job is no span.
     public var fields: [String: JSONValue]
-    /// What was mended on the way in: `clock_anomaly` (the end came before the start; both are the start now).
+    /// What was mended on the way in: `clock_anomaly` (the end came before the start; both are the start now), `started_before_queued`
+    /// (kept as it came), `share_clamped` (a CPU share outside 0...1 was moved to the nearer end).
     public var flags: Set<String> = []
 
     public init(instance: String, id: String, attempt: Int, phase: Phase, eventTime: Timestamp, fields: [String: JSONValue]) {
@@ -48,6 +49,8 @@ public struct JobEvent: Sendable, Hashable {
 public enum EventReading: Sendable, Hashable {
     /// Jobs, one or several.
     case jobs([JobEvent])
+    /// Spans as they were posted, envelopes and all: whoever takes them checks each as `POST /v1/spans` does.
+    case spans([JSONValue])
     /// A run or pipeline as a whole: its jobs are worth asking for.
     case run(RunNotice)
     /// Of no concern here, and why; answered 202 like any other.
