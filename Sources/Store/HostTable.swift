@@ -52,10 +52,15 @@ public struct HostRow: Sendable, Hashable {
     public let cpus: Int
     public let cpuModel: String
     public let seenAtMicroseconds: Int64
+    public let pool: String?
+    /// Nil while it is in service.
+    public let retiredAtMicroseconds: Int64?
+    /// The host that it turned out to be.
+    public let mergedInto: Int32?
 }
 
 public enum HostTable {
-    private static let columns = "host_id, name, grid_zone, pue, slots, cpus, cpu_model, seen_at"
+    static let columns = "host_id, name, grid_zone, pue, slots, cpus, cpu_model, seen_at, pool, retired_at, merged_into"
 
     public static func find(name: String, _ connection: PostgresConnection) async throws -> HostRow? {
         try await connection.query(Statement("find_host", "SELECT \(columns) FROM host WHERE name = $1"), [.text(name)]).first.map(host)
@@ -112,7 +117,7 @@ public enum HostTable {
         )
     }
 
-    private static func host(_ row: PostgresRow) throws -> HostRow {
+    static func host(_ row: PostgresRow) throws -> HostRow {
         HostRow(
             id: try row.int32("host_id"),
             name: try row.string("name"),
@@ -121,7 +126,10 @@ public enum HostTable {
             slots: try row.doubleIfPresent("slots"),
             cpus: Int(try row.int32("cpus")),
             cpuModel: try row.string("cpu_model"),
-            seenAtMicroseconds: try row.timestampMicroseconds("seen_at")
+            seenAtMicroseconds: try row.timestampMicroseconds("seen_at"),
+            pool: try row.stringIfPresent("pool"),
+            retiredAtMicroseconds: try row.timestampMicrosecondsIfPresent("retired_at"),
+            mergedInto: try row.int32IfPresent("merged_into")
         )
     }
 }

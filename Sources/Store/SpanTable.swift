@@ -21,8 +21,6 @@ public struct SpanRow: Sendable {
     public var source: String
     public var service: String?
     public var repository: String?
-    /// All posted fields, as JSON.
-    public var documentJSON: String
     /// The runner that took the job.
     public var runner: String?
     /// Every id under which the job's own CI may know it.
@@ -45,7 +43,6 @@ public struct SpanRow: Sendable {
         source: String,
         service: String?,
         repository: String?,
-        documentJSON: String,
         runner: String? = nil,
         jobIDs: [String] = []
     ) {
@@ -65,7 +62,6 @@ public struct SpanRow: Sendable {
         self.source = source
         self.service = service
         self.repository = repository
-        self.documentJSON = documentJSON
         self.runner = runner
         self.jobIDs = jobIDs
     }
@@ -90,117 +86,11 @@ public struct SpanRow: Sendable {
     }
 }
 
-/// What the directory knows of a span, whether or not its host is known.
-public struct SpanKeyRow: Sendable {
-    public let jobID: String
-    public let source: String
-    public let instance: String
-    public let id: String
-    public let attempt: Int32
-    public let hostName: String?
-    public let hostID: Int32?
-    public let spanID: Int64?
-    public let registersJSON: String
-    public let receivedAtMicroseconds: Int64
-}
-
 public enum SpanTable {
-    private static let keyColumns = "job_id, source, instance, id, attempt, host_name, host_id, span_id, registers, received_at"
     static let columns = """
         host_id, span_id, job_id, started_at, finished_at, queued_at, time_resolution_us, cpu_share, cpus, weight, cpu_time_us, workload,
-        workload_key, source, service, repository, document, runner, job_ids
+        workload_key, source, service, repository, runner, job_ids
         """
-
-    // MARK: The directory
-
-    /// The directory's row of a job, locked until the transaction ends when asked.
-    public static func key(jobID: String, forUpdate: Bool = false, _ connection: PostgresConnection) async throws -> SpanKeyRow? {
-        try await connection.query(
-            forUpdate
-                ? Statement("lock_span_key", "SELECT \(keyColumns) FROM span_key WHERE job_id = $1 FOR UPDATE")
-                : Statement("find_span_key", "SELECT \(keyColumns) FROM span_key WHERE job_id = $1"),
-            [.text(jobID)]
-        ).first.map(keyRow)
-    }
-
-    public static func keys(jobIDs: [String], _ connection: PostgresConnection) async throws -> [String: SpanKeyRow] {
-        let rows = try await connection.query(
-            Statement("find_span_keys", "SELECT \(keyColumns) FROM span_key WHERE job_id = ANY($1)"),
-            [.textArray(jobIDs)]
-        )
-        return Dictionary(try rows.map { try keyRow($0) }.map { ($0.jobID, $0) }) { $1 }
-    }
-
-    /// Makes the directory's row where it is missing; then it can be locked.
-    public static func makeKey(
-        jobID: String,
-        source: String,
-        instance: String,
-        id: String,
-        attempt: Int32,
-        _ connection: PostgresConnection
-    ) async throws {
-        _ = try await connection.execute(
-            Statement(
-                "make_span_key",
-                """
-                INSERT INTO span_key (job_id, source, instance, id, attempt, registers) VALUES ($1, $2, $3, $4, $5, '{}')
-                ON CONFLICT (job_id) DO NOTHING
-                """
-            ),
-            [.text(jobID), .text(source), .text(instance), .text(id), .int4(attempt)]
-        )
-    }
-
-    public static func updateKey(
-        jobID: String,
-        hostName: String?,
-        hostID: Int32?,
-        spanID: Int64?,
-        registersJSON: String,
-        _ connection: PostgresConnection
-    ) async throws {
-        _ = try await connection.execute(
-            Statement(
-                "update_span_key",
-                "UPDATE span_key SET host_name = $2, host_id = $3, span_id = $4, registers = $5 WHERE job_id = $1"
-            ),
-            [.text(jobID), hostName.map { .text($0) }, hostID.map { .int4($0) }, spanID.map { .int8($0) }, .jsonb(registersJSON)]
-        )
-    }
-
-    /// Ids of spans that wait for a host which is known by now.
-    public static func joinable(limit: Int, _ connection: PostgresConnection) async throws -> [String] {
-        try await connection.query(
-            Statement(
-                "joinable_spans",
-                "SELECT k.job_id FROM host h JOIN span_key k ON k.host_name = h.name WHERE k.host_id IS NULL LIMIT $1"
-            ),
-            [.int8(Int64(limit))]
-        ).map { try $0.string("job_id") }
-    }
-
-    /// Spans without a host, newest first; `after` is the last of the page before.
-    public static func waiting(
-        limit: Int,
-        after: (receivedAtMicroseconds: Int64, jobID: String)? = nil,
-        _ connection: PostgresConnection
-    ) async throws -> [SpanKeyRow] {
-        try await connection.query(
-            Statement(
-                "waiting_spans",
-                """
-                SELECT \(keyColumns) FROM span_key
-                WHERE host_id IS NULL AND NOT jsonb_exists(registers, 'deleted')
-                    AND ($2::timestamptz IS NULL OR (received_at, job_id) < ($2, $3::text))
-                ORDER BY received_at DESC, job_id DESC LIMIT $1
-                """
-            ),
-            [
-                .int8(Int64(limit)), after.map { .timestamptz(microseconds: $0.receivedAtMicroseconds) }, after.map { .text($0.jobID) },
-            ]
-        ).map(keyRow)
-    }
 
     // MARK: Spans on hosts
 
@@ -218,13 +108,13 @@ public enum SpanTable {
                 "upsert_span",
                 """
                 INSERT INTO span (host_id, job_id, started_at, finished_at, queued_at, time_resolution_us, cpu_share, cpus, weight, cpu_time_us,
-                    workload, workload_key, source, service, repository, document, runner, job_ids)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+                    workload, workload_key, source, service, repository, runner, job_ids)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
                 ON CONFLICT (host_id, job_id) DO UPDATE SET started_at = excluded.started_at, finished_at = excluded.finished_at,
                     queued_at = excluded.queued_at, time_resolution_us = excluded.time_resolution_us, cpu_share = excluded.cpu_share,
                     cpus = excluded.cpus, weight = excluded.weight, cpu_time_us = excluded.cpu_time_us, workload = excluded.workload,
                     workload_key = excluded.workload_key, source = excluded.source, service = excluded.service,
-                    repository = excluded.repository, document = excluded.document, runner = excluded.runner, job_ids = excluded.job_ids
+                    repository = excluded.repository, runner = excluded.runner, job_ids = excluded.job_ids
                 RETURNING span_id
                 """
             ),
@@ -234,7 +124,7 @@ public enum SpanTable {
                 span.queuedAt.map { .timestamptz(microseconds: $0.microseconds) }, .int8(span.timeResolution.count),
                 span.cpuShare.map { .float8($0) }, span.cpus.map { .float8($0) }, span.weight.map { .float8($0) },
                 span.cpuTime.map { .int8($0.count) }, span.workload.map { .text($0) }, .text(span.workloadKey), .text(span.source),
-                span.service.map { .text($0) }, span.repository.map { .text($0) }, .jsonb(span.documentJSON), span.runner.map { .text($0) },
+                span.service.map { .text($0) }, span.repository.map { .text($0) }, span.runner.map { .text($0) },
                 .textArray(span.jobIDs),
             ]
         ).only().int64("span_id")
@@ -269,59 +159,12 @@ public enum SpanTable {
         ).map(spanRow)
     }
 
-    /// What jobs to list.
-    public struct Filter: Sendable {
-        public var source: String?
-        public var id: String?
-        public var service: String?
-        public var repository: String?
-        public var hostID: Int32?
-        public var from: Timestamp?
-        public var to: Timestamp?
-        /// The last job of the page before: its start and id.
-        public var after: (startedAt: Timestamp, jobID: String)?
-        public var limit = 100
-
-        public init() {}
-    }
-
-    /// Jobs on known hosts, newest first.
-    public static func list(_ filter: Filter, _ connection: PostgresConnection) async throws -> [SpanRow] {
+    /// Spans by their ids, of one host.
+    public static func find(hostID: Int32, spanIDs: [Int64], _ connection: PostgresConnection) async throws -> [SpanRow] {
         try await connection.query(
-            Statement(
-                "list_spans",
-                """
-                SELECT \(columns) FROM span
-                WHERE ($1::text IS NULL OR service = $1) AND ($2::text IS NULL OR repository = $2) AND ($3::int4 IS NULL OR host_id = $3)
-                    AND ($4::timestamptz IS NULL OR started_at >= $4) AND ($5::timestamptz IS NULL OR started_at < $5)
-                    AND ($6::timestamptz IS NULL OR (started_at, job_id) < ($6, $7::text))
-                    AND ($8::text IS NULL OR source = $8) AND ($9::text IS NULL OR workload_key = $9)
-                ORDER BY started_at DESC, job_id DESC LIMIT $10
-                """
-            ),
-            [
-                filter.service.map { .text($0) }, filter.repository.map { .text($0) }, filter.hostID.map { .int4($0) },
-                filter.from.map { .timestamptz(microseconds: $0.microseconds) },
-                filter.to.map { .timestamptz(microseconds: $0.microseconds) },
-                filter.after.map { .timestamptz(microseconds: $0.startedAt.microseconds) }, filter.after.map { .text($0.jobID) },
-                filter.source.map { .text($0) }, filter.id.map { .text($0) }, .int8(Int64(filter.limit)),
-            ]
+            Statement("find_spans", "SELECT \(columns) FROM span WHERE host_id = $1 AND span_id = ANY($2) ORDER BY span_id"),
+            [.int4(hostID), .int8Array(spanIDs)]
         ).map(spanRow)
-    }
-
-    private static func keyRow(_ row: PostgresRow) throws -> SpanKeyRow {
-        SpanKeyRow(
-            jobID: try row.string("job_id"),
-            source: try row.string("source"),
-            instance: try row.string("instance"),
-            id: try row.string("id"),
-            attempt: try row.int32("attempt"),
-            hostName: try row.stringIfPresent("host_name"),
-            hostID: try row.int32IfPresent("host_id"),
-            spanID: try row.int64IfPresent("span_id"),
-            registersJSON: try row.json("registers"),
-            receivedAtMicroseconds: try row.timestampMicroseconds("received_at")
-        )
     }
 
     static func spanRow(_ row: PostgresRow) throws -> SpanRow {
@@ -343,7 +186,6 @@ public enum SpanTable {
             source: try row.string("source"),
             service: try row.stringIfPresent("service"),
             repository: try row.stringIfPresent("repository"),
-            documentJSON: try row.json("document"),
             runner: try row.stringIfPresent("runner"),
             jobIDs: try row.stringArray("job_ids")
         )

@@ -1,4 +1,3 @@
-
 import Documents
 import Energy
 import HTTPTypes
@@ -60,7 +59,7 @@ import TestSupport
         documents += [documents[0], documents[2]]
         var registers = SpanRegisters()
         for document in documents {
-            registers.merge(try SpanRegisters(try Self.parse(document)))
+            registers.merge(try SpanRegisters(SpanWrite(try Self.parse(document))))
             registers = SpanRegisters(stored: try JSONValue(parsing: Array(try registers.stored.text.utf8)))
         }
         #expect(registers.fields["started_at"] == .string("2026-09-01T09:00:00.5Z"))

@@ -1,4 +1,3 @@
-
 import Accounting
 import Documents
 import Energy
@@ -84,7 +83,7 @@ final class Farm {
         let document = try SpanDocument(try JSONValue(parsing: Array(json.utf8)), now: clock.now)
         let clock = clock
         return try await connection.transaction { tx in
-            try await SpanIntake(now: { [clock] in clock.now }).accept(document, source: source, tx)
+            try await SpanIntake(now: { [clock] in clock.now }).accept(SpanWrite(document), source: source, tx)
         }
     }
 
@@ -98,7 +97,7 @@ final class Farm {
     }
 
     func footprint(_ jobID: String) async throws -> Footprint? {
-        try await FootprintReader(connection, now: clock.now, policy: .reserved).footprint(jobID: jobID)
+        try await FootprintReader(connection, now: clock.now, policy: .reserved).footprint(jobID: jobID, for: .everything)
     }
 
     func count(_ table: String) async throws -> Int64 {

@@ -19,84 +19,37 @@ struct JobRoutes: Sendable {
     }
 
     private func job(_ request: Request, _ context: WattleContext) async throws -> Response {
-        let grant = try context.requireGrant(.read, .ci)
+        let viewer = try context.viewer(site.access)
         let id = try context.pathPart("id")
         guard SpanKey.isJobID(id) else { throw Problem.notFound("expected a job id of 26 characters, found \(id.prefix(60))") }
         let policy = try policy(request)
+        let now = site.now()
         let found = try await site.snapshot { connection in
-            try await FootprintReader(connection, now: site.now(), policy: policy).footprint(jobID: id)
+            try await FootprintReader(connection, now: now, policy: policy).footprint(jobID: id, for: viewer.visibility(now: now))
         }
-        guard let found else { throw Problem.notFound("there is no job with the id \(id)") }
-        // Whoever posted a job may read it back; everything else takes a read token.
-        if grant.scope == .ci && found.source != grant.name { _ = try context.requireGrant(.read) }
-        return try found.json(baseURL: site.baseURL).response()
+        guard let found else { throw Problem.notFound("there is no job with the id \(id) that you may see") }
+        return try found.json(baseURL: site.baseURL, isPublic: viewer.isPublic).response()
     }
 
     private func jobs(_ request: Request, _ context: WattleContext) async throws -> Response {
-        _ = try context.requireGrant(.read)
+        let viewer = try context.viewer(site.access)
         let policy = try policy(request)
-        let query = request.uri.queryParameters
-        func text(_ name: String) throws -> String? { try request.query(name) }
-        var filter = SpanTable.Filter()
-        filter.service = try text("service")
-        filter.repository = try text("repository")
-        filter.from = try time(request, "from")
-        filter.to = try time(request, "to")
-        if let limit = try text("limit") {
-            guard let limit = Int(limit), (1...1_000).contains(limit) else {
-                throw Problem.badRequest("bad-parameter", "A parameter cannot be read", "limit: expected 1 to 1000, found \(limit)")
-            }
-            filter.limit = limit
-        }
-        if let cursor = try text("cursor") {
-            let parts = cursor.split(separator: "-")
-            guard parts.count == 2, let t = Int64(parts[0]), SpanKey.isJobID(String(parts[1])) else {
-                throw Problem.badRequest(
-                    "bad-parameter",
-                    "A parameter cannot be read",
-                    "cursor: expected the one of a Link header, found \(cursor)"
-                )
-            }
-            filter.after = (Timestamp(microseconds: t), String(parts[1]))
-        }
-        let key = try text("key")
-        let hostName = try text("host")
-        let answer: (spans: [SpanRow], footprints: [Footprint]) = try await site.snapshot { [filter] connection in
-            var filter = filter
-            let reader = FootprintReader(connection, now: site.now(), policy: policy)
-            if let key {
-                // A key is source/instance/id/attempt, and an id may hold slashes.
-                let parts = key.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-                guard parts.count >= 4, let attempt = Int(parts.last ?? "") else { return ([], []) }
-                let instance = parts[1] == "-" ? "" : parts[1]
-                let id = parts[2..<(parts.count - 1)].joined(separator: "/")
-                let jobID = SpanKey(source: parts[0], instance: instance, id: id, attempt: attempt).jobID
-                return ([], [try await reader.footprint(jobID: jobID)].compactMap { $0 })
-            }
-            if let hostName {
-                guard let host = try await HostTable.find(name: hostName, connection) else { return ([], []) }
-                filter.hostID = host.id
-            }
-            let spans = try await SpanTable.list(filter, connection)
-            var footprints = try await reader.footprints(of: spans)
-            if filter.after == nil && hostName == nil && filter.service == nil && filter.repository == nil && filter.from == nil
-                && filter.to == nil
-            {
-                footprints += try await reader.waiting(limit: filter.limit - footprints.count).footprints
-            }
-            return (spans, footprints)
+        let now = site.now()
+        let question = try JobQuestion(request, viewer: viewer, now: now)
+        let answer: (jobs: [JobRow], footprints: [Footprint]) = try await site.bounded { connection in
+            let jobs = try await question.jobs(connection)
+            return (jobs, try await FootprintReader(connection, now: now, policy: policy).footprints(of: jobs))
         }
         var headers = HTTPFields()
-        if answer.spans.count == filter.limit, let last = answer.spans.last {
-            var items = query.filter { $0.key != "cursor" }.map { "\($0.key)=\(percentEncoded(String($0.value)))" }
-            items.append("cursor=\(last.startedAt.microseconds)-\(last.jobID)")
-            headers[HTTPField.Name("Link")!] = "<\(site.baseURL)/v1/jobs?\(items.joined(separator: "&"))>; rel=\"next\""
+        if let next = question.next(after: answer.jobs) {
+            headers[HTTPField.Name("Link")!] = "<\(site.baseURL)/v1/jobs?\(next)>; rel=\"next\""
         }
-        return try JSONValue.object(["jobs": .array(answer.footprints.map { $0.json(baseURL: site.baseURL) })]).response(headers: headers)
+        let jobs = answer.footprints.map { $0.json(baseURL: site.baseURL, isPublic: viewer.isPublic) }
+        return try JSONValue.object(["jobs": .array(jobs), "window": question.windowJSON]).response(headers: headers)
     }
 
     private func hosts(_ request: Request, _ context: WattleContext) async throws -> Response {
-        _ = try context.requireGrant(.read)
+        try context.requireWholeReader()
         let hosts = try await site.pool.withConnection { try await HostTable.all($0) }
         return try JSONValue.object([
             "hosts": .array(
@@ -113,11 +66,11 @@ struct JobRoutes: Sendable {
     }
 
     private func hours(_ request: Request, _ context: WattleContext) async throws -> Response {
-        _ = try context.requireGrant(.read)
+        try context.requireWholeReader()
         let name = try context.pathPart("name")
         let now = site.now()
-        let to = try time(request, "to") ?? now
-        let from = try time(request, "from") ?? to - .day
+        let to = try request.time("to") ?? now
+        let from = try request.time("from") ?? to - .day
         guard from < to else {
             throw Problem.badRequest(
                 "bad-parameter",
@@ -145,45 +98,43 @@ struct JobRoutes: Sendable {
         hostID: Int32,
         _ connection: PostgresConnection
     ) async throws -> [Int64: (jobID: String, key: String, job: String?)] {
+        let spans = try await SpanTable.find(
+            hostID: hostID,
+            spanIDs: Set(hours.flatMap { $0.slices.map(\.slice.spanID) }).sorted(),
+            connection
+        )
+        let jobs = try await JobDirectory.find(jobIDs: spans.map(\.jobID), connection)
         var names: [Int64: (jobID: String, key: String, job: String?)] = [:]
-        for spanID in Set(hours.flatMap { $0.slices.map(\.slice.spanID) }) {
-            guard let span = try await SpanTable.find(hostID: hostID, spanID: spanID, connection),
-                let row = try await SpanTable.key(jobID: span.jobID, connection)
-            else { continue }
-            let key = SpanKey(source: row.source, instance: row.instance, id: row.id, attempt: Int(row.attempt))
-            let job = try JSONValue(parsing: Array(span.documentJSON.utf8)).object?["job"]?.string
-            names[spanID] = (span.jobID, key.text, job)
+        for span in spans {
+            guard let job = jobs[span.jobID] else { continue }
+            let name = try JSONValue(parsing: Array(job.documentJSON.utf8)).object?["job"]?.string
+            names[span.spanID] = (span.jobID, SpanKey(job).text, name)
         }
         return names
     }
 
-    /// All jobs, newest first, streamed; the memory it takes does not grow with their number.
+    /// The jobs of a window, newest first, streamed; the memory it takes does not grow with their number.
     private func csv(_ request: Request, _ context: WattleContext) async throws -> Response {
-        _ = try context.requireGrant(.read)
+        let viewer = try context.viewer(site.access)
         let policy = try policy(request)
         let site = site
+        let now = site.now()
+        var question = try JobQuestion(request, viewer: viewer, now: now)
+        question.filter.limit = 500
+        let first = question
         let body = ResponseBody { writer in
+            var question = first
             try await writer.write(ByteBuffer(string: JobsCSV.header))
-            var filter = SpanTable.Filter()
-            filter.limit = 500
             while true {
-                let page: (spans: [SpanRow], footprints: [Footprint]) = try await site.snapshot { [filter] connection in
-                    let spans = try await SpanTable.list(filter, connection)
-                    let reader = FootprintReader(connection, now: site.now(), policy: policy)
-                    return (spans, try await reader.footprints(of: spans))
+                let page: (jobs: [JobRow], footprints: [Footprint]) = try await site.bounded { [question] connection in
+                    let jobs = try await question.jobs(connection)
+                    return (jobs, try await FootprintReader(connection, now: now, policy: policy).footprints(of: jobs))
                 }
-                try await writer.write(ByteBuffer(string: page.footprints.map(JobsCSV.record).joined()))
-                guard page.spans.count == filter.limit, let last = page.spans.last else { break }
-                filter.after = (last.startedAt, last.jobID)
-            }
-            var after: (receivedAt: Int64, jobID: String)?
-            while true {
-                let page = try await site.snapshot { [after] connection in
-                    try await FootprintReader(connection, now: site.now(), policy: policy).waiting(limit: 500, after: after)
-                }
-                try await writer.write(ByteBuffer(string: page.footprints.map(JobsCSV.record).joined()))
-                guard let next = page.next else { break }
-                after = next
+                try await writer.write(
+                    ByteBuffer(string: page.footprints.map { JobsCSV.record($0, isPublic: viewer.isPublic) }.joined())
+                )
+                guard page.jobs.count == question.filter.limit, let last = page.jobs.last, let startedAt = last.startedAt else { break }
+                question.filter.after = (startedAt, last.jobID)
             }
             try await writer.finish(nil)
         }
@@ -201,25 +152,5 @@ struct JobRoutes: Sendable {
             throw Problem.badRequest("bad-parameter", "A parameter cannot be read", "policy: expected \(expected), found \(text)")
         }
         return policy
-    }
-
-    private func time(_ request: Request, _ name: String) throws -> Timestamp? {
-        guard let text = try request.query(name) else { return nil }
-        guard let time = RFC3339.parse(text) else {
-            throw Problem.badRequest(
-                "bad-parameter",
-                "A parameter cannot be read",
-                "\(name): expected an RFC 3339 time such as 2026-09-01T09:00:00Z, found \(text)"
-            )
-        }
-        return time
-    }
-
-    private func percentEncoded(_ text: String) -> String {
-        text.utf8.map { byte in
-            let isPlain =
-                (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || [45, 46, 95, 126].contains(byte)
-            return isPlain ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-        }.joined()
     }
 }

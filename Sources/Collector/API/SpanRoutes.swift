@@ -93,22 +93,51 @@ struct SpanRoutes: Sendable {
         )
     }
 
-    /// Writes all in one transaction, in an order that two posts share, so that they cannot wait for each other in a ring.
+    /// Writes all in one transaction, in an order that two posts share, so that they cannot wait for each other in a ring; where two
+    /// did so all the same, one of them starts again.
     private func accept(_ documents: [SpanDocument], _ grant: TokenGrant) async throws -> [SpanIntake.Accepted] {
         let intake = SpanIntake(now: site.now)
         let ordered = documents.enumerated().map { index, document in
-            let key = SpanKey(source: grant.name, instance: document.instance, id: document.id, attempt: document.attempt)
-            return (index: index, jobID: key.jobID, document: document)
+            let write = SpanWrite(document)
+            let key = SpanKey(source: grant.source, instance: write.instance, id: write.id, attempt: write.attempt)
+            return (index: index, jobID: key.jobID, write: write)
         }.sorted { ($0.jobID, $0.index) < ($1.jobID, $1.index) }
-        let accepted = try await site.pool.withConnection { connection in
-            try await connection.transaction { tx in
-                var results: [(index: Int, accepted: SpanIntake.Accepted)] = []
-                for one in ordered { results.append((one.index, try await intake.accept(one.document, source: grant.name, tx))) }
-                return results
+        var attempts = 1
+        while true {
+            do {
+                let accepted = try await site.pool.withConnection { connection in
+                    try await connection.transaction { tx in
+                        var results: [(index: Int, accepted: SpanIntake.Accepted)] = []
+                        for one in ordered {
+                            let accepted = try await intake.accept(one.write, source: grant.source, claims: grant.claims, tx)
+                            results.append((one.index, accepted))
+                        }
+                        return results
+                    }
+                }
+                site.metrics.spansAccepted.increment(by: accepted.count)
+                return accepted.sorted { $0.index < $1.index }.map(\.accepted)
+            } catch let error as PostgresError where error.isRetryable && attempts < 5 {
+                attempts += 1
+            } catch let excess as Claims.Excess {
+                site.metrics.spansRefused.increment()
+                throw try await refusal(of: excess, grant)
             }
         }
-        site.metrics.spansAccepted.increment(by: accepted.count)
-        return accepted.sorted { $0.index < $1.index }.map(\.accepted)
+    }
+
+    /// What goes beyond a token's claims is refused as a whole, and on record.
+    private func refusal(of excess: Claims.Excess, _ grant: TokenGrant) async throws -> Problem {
+        try await site.pool.withConnection { connection in
+            try await AuditLog.add(
+                who: grant.name,
+                action: "claim.refused",
+                subject: excess.field,
+                after: .object(["found": .string(String(excess.found.prefix(200)))]),
+                connection
+            )
+        }
+        return .forbidden("claim", "the token \(grant.name) may not say this: \(excess)")
     }
 
     private static func json(_ accepted: SpanIntake.Accepted) -> JSONValue {
@@ -121,7 +150,7 @@ struct SpanRoutes: Sendable {
         let grant = try context.requireGrant(.ci)
         let id = try context.pathPart("id")
         guard SpanKey.isJobID(id) else { throw Problem.notFound("expected a job id of 26 characters, found \(id.prefix(60))") }
-        let source = grant.scope == .admin ? nil : grant.name
+        let source = grant.scope == .admin ? nil : grant.source
         let isDeleted = try await site.pool.withConnection { connection in
             try await connection.transaction { tx in
                 try await SpanIntake(now: site.now).delete(jobID: id, source: source, tx)

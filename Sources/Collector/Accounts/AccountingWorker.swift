@@ -49,10 +49,10 @@ struct AccountingWorker: Service {
     func joinWaitingSpans() async throws -> Int {
         let intake = SpanIntake(now: now)
         return try await pool.withConnection { connection in
-            let jobIDs = try await SpanTable.joinable(limit: 500, connection)
+            let jobIDs = try await HostResolution.joinable(limit: 500, connection)
             guard !jobIDs.isEmpty else { return 0 }
             try await connection.transaction { tx in
-                for jobID in jobIDs.sorted() { try await intake.join(jobID: jobID, tx) }
+                for jobID in jobIDs.sorted() { try await intake.place(jobID: jobID, tx) }
             }
             return jobIDs.count
         }

@@ -57,7 +57,11 @@ struct Footprint: Sendable {
     var key: String
     var state: State
     var hostName: String?
-    /// All posted fields.
+    /// The class of a machine that nobody can meter; its energy is in the account `hosted`, outside every host-hour.
+    var hostClass: String?
+    /// What was mended on the way in: `clock_anomaly`, `host_not_claimed`.
+    var flags: [String]
+    /// All posted fields, and what the rules added.
     var fields: [String: JSONValue]
     var source: String
     var attempt: Int
@@ -75,8 +79,26 @@ struct Footprint: Sendable {
     var cpuTime: Microseconds?
     /// True when an hour of the span may still be accounted anew.
     var hasOpenHour = false
+    /// For people without a token: three digits and no µJ.
+    var isCoarse = false
     /// Why a field is null, by its name.
     var missing: [(field: String, reason: String)] = []
+
+    /// A job as the directory has it, before anything is known of its energy.
+    init(_ job: JobRow, state: State, policy: Policy) throws {
+        jobID = job.jobID
+        key = SpanKey(job).text
+        self.state = state
+        hostName = job.hostName
+        hostClass = job.hostClass
+        flags = job.flags
+        fields = try JSONValue(parsing: Array(job.documentJSON.utf8)).object ?? [:]
+        source = job.source
+        attempt = Int(job.attempt)
+        startedAt = job.startedAt
+        finishedAt = job.finishedAt
+        self.policy = policy
+    }
 
     /// Sums a finished span's slices.
     mutating func fill(slices: [SliceRow], duration: Microseconds, hostCPUs: Int, zone: String?) {

@@ -6,14 +6,35 @@ import Store
 
 extension Footprint {
     /// The footprint as the API answers it.
-    func json(baseURL: String) -> JSONValue {
+    ///
+    /// - Parameter isPublic: for people without a token: three digits, no µJ, no cgroup, no machine.
+    func json(baseURL: String, isPublic: Bool = false) -> JSONValue {
+        (isPublic ? publicView : self).document(baseURL: baseURL)
+    }
+
+    /// What people without a token see of a job.
+    var publicView: Footprint {
+        var view = self
+        view.isCoarse = true
+        if hostName != nil { view.setMissing(["host"], reason: "token_needed") }
+        view.hostName = nil
+        if view.workload != nil, share != nil { view.setMissing(["share.workload"], reason: "token_needed") }
+        view.workload = nil
+        return view
+    }
+
+    private func document(baseURL: String) -> JSONValue {
         var document: [String: JSONValue] = [
             "id": .string(jobID), "key": .string(key), "state": .string(state.rawValue), "policy": .string(policy.rawValue),
-            "host": hostName.map { .string($0) } ?? .null, "started_at": startedAt.map { .string(RFC3339.format($0)) } ?? .null,
+            "host": hostName.map { .string($0) } ?? .null, "host_class": hostClass.map { .string($0) } ?? .null,
+            "flags": .array(flags.map { .string($0) }), "started_at": startedAt.map { .string(RFC3339.format($0)) } ?? .null,
             "finished_at": finishedAt.map { .string(RFC3339.format($0)) } ?? .null, "pue": pue.map { .number($0) } ?? .null,
             "statement": .null, "links": .object(["self": .string("\(baseURL)/v1/jobs/\(jobID)")]),
         ]
-        for name in ["service", "activity", "repository", "commit", "pipeline", "job", "outcome", "pool", "release"] {
+        for name in [
+            "service", "activity", "team", "repository", "commit", "ref", "pipeline", "job", "outcome", "pool", "release", "source",
+            "runner",
+        ] {
             document[name] = fields[name]
         }
         document["energy"] = energy.map(energyJSON) ?? .null
@@ -61,11 +82,13 @@ extension Footprint {
         if cpuTime == nil { all.append(("usage.cpu_seconds", state == .final ? "not_posted" : "not_final")) }
         if memoryMaximumBytes == nil { all.append(("usage.memory_max_bytes", "not_posted")) }
         if share == nil { all.append(("usage.allocation_ratio", "not_final")) }
-        if share != nil, workloadJSON == nil {
+        if share != nil, workloadJSON == nil, !isCoarse {
             all.append(("share.workload", (workload?.decision.reason ?? .noCgroup).rawValue))
         }
         if attributionMode == nil { all.append(("attribution_mode", "not_final")) }
-        if hostName == nil { all.append(("host", "not_posted")) }
+        if hostName == nil, !isCoarse { all.append(("host", "not_posted")) }
+        if hostClass == nil { all.append(("host_class", "not_hosted")) }
+        if isCoarse, energy != nil { for field in ["uj", "dynamic_uj", "idle_uj"] { all.append(("energy.\(field)", "token_needed")) } }
         if finishedAt == nil { all.append(("finished_at", "not_finished")) }
         if pue == nil { all.append(("pue", "host_unknown")) }
         for field in ["co2e.market_g", "co2e.embodied_g", "statement"] { all.append((field, "not_computed")) }
@@ -95,17 +118,19 @@ extension Footprint {
     private func energyJSON(_ energy: EnergyFigures) -> JSONValue {
         let (low, high) = energy.bounds
         func kwh(_ microjoules: Double) -> JSONValue {
-            .number(Digits.rounded(microjoules / 3.6e12, low: low / 3.6e12, high: high / 3.6e12))
+            let value = Digits.rounded(microjoules / 3.6e12, low: low / 3.6e12, high: high / 3.6e12)
+            return .number(isCoarse ? Digits.rounded(value, low: -abs(value), high: abs(value)) : value)
         }
+        func exact(_ energy: Energy) -> JSONValue { isCoarse ? .null : .string(String(energy.microjoules)) }
         var components: [String: JSONValue] = [:]
         for component in Component.allCases {
             components[component.rawValue] = energy.components[component].map { kwh(Double($0.microjoules)) } ?? .null
         }
         return .object([
             "best_kwh": kwh(Double(energy.total.microjoules)), "low_kwh": kwh(low), "high_kwh": kwh(high), "bound_low_kwh": kwh(low),
-            "bound_high_kwh": kwh(high), "uj": .string(String(energy.total.microjoules)),
-            "dynamic_uj": .string(String(energy.dynamic.microjoules)),
-            "idle_uj": .string(String(energy.idle.microjoules)), "dynamic_kwh": kwh(Double(energy.dynamic.microjoules)),
+            "bound_high_kwh": kwh(high), "uj": exact(energy.total),
+            "dynamic_uj": exact(energy.dynamic),
+            "idle_uj": exact(energy.idle), "dynamic_kwh": kwh(Double(energy.dynamic.microjoules)),
             "idle_kwh": kwh(Double(energy.idle.microjoules)), "quality": .string(energy.quality.rawValue),
             "coverage": .number(Digits.rounded(energy.coverage, low: 0, high: 1e-3)),
             "estimated_kwh": energy.estimated.map(kwh) ?? .null, "components_kwh": .object(components),

@@ -21,85 +21,40 @@ final class FootprintReader {
         self.policy = policy
     }
 
-    /// The footprint of a job in the directory; nil for one that is not there or was deleted.
-    func footprint(jobID: String) async throws -> Footprint? {
-        guard let key = try await SpanTable.key(jobID: jobID, connection) else { return nil }
-        if let hostID = key.hostID, let spanID = key.spanID,
-            let span = try await SpanTable.find(hostID: hostID, spanID: spanID, connection)
-        {
-            return try await footprints(of: [span]).first
-        }
-        let registers = SpanRegisters(stored: try JSONValue(parsing: Array(key.registersJSON.utf8)))
-        return registers.isDeleted ? nil : waiting(key, registers)
+    /// The footprint of a job that somebody may see; nil for one that is not there, was deleted, never started or is not theirs to see.
+    func footprint(jobID: String, for visibility: JobVisibility) async throws -> Footprint? {
+        guard let job = try await JobDirectory.find(jobID: jobID, for: visibility, connection) else { return nil }
+        return try await footprints(of: [job]).first
     }
 
-    /// A span whose host is not known.
-    func waiting(_ row: SpanKeyRow, _ registers: SpanRegisters) -> Footprint {
-        let fields = registers.fields
-        let key = SpanKey(source: row.source, instance: row.instance, id: row.id, attempt: Int(row.attempt))
-        var footprint = Footprint(
-            jobID: row.jobID,
-            key: key.text,
-            state: .unattributed,
-            hostName: row.hostName,
-            fields: fields,
-            source: row.source,
-            attempt: Int(row.attempt),
-            startedAt: fields["started_at"]?.string.flatMap(RFC3339.parse),
-            finishedAt: fields["finished_at"]?.string.flatMap(RFC3339.parse),
-            policy: policy
-        )
-        footprint.setMissing(["energy", "co2e.location_g", "share", "intensity"], reason: row.hostName == nil ? "no_host" : "host_unknown")
+    /// The footprints of jobs, in their order.
+    func footprints(of jobs: [JobRow]) async throws -> [Footprint] {
+        var result: [String: Footprint] = [:]
+        for hostID in Set(jobs.compactMap(\.hostID)).sorted() {
+            guard let host = try await host(hostID) else { continue }
+            let own = Dictionary(jobs.filter { $0.hostID == hostID }.map { ($0.jobID, $0) }) { $1 }
+            let spans = try await SpanTable.find(hostID: hostID, spanIDs: own.values.compactMap(\.spanID).sorted(), connection)
+            try await fill(&result, spans: spans, host: host, jobs: own)
+        }
+        return try jobs.compactMap { job in try result[job.jobID] ?? (job.hostID == nil ? waiting(job) : nil) }
+    }
+
+    /// A job whose host is not known.
+    private func waiting(_ job: JobRow) throws -> Footprint {
+        var footprint = try Footprint(job, state: .unattributed, policy: policy)
+        footprint.setMissing(["energy", "co2e.location_g", "share", "intensity"], reason: job.hostName == nil ? "no_host" : "host_unknown")
         return footprint
     }
 
-    /// Spans without a host, newest first, and where the next page starts.
-    func waiting(
-        limit: Int,
-        after: (receivedAt: Int64, jobID: String)? = nil
-    ) async throws -> (footprints: [Footprint], next: (receivedAt: Int64, jobID: String)?) {
-        guard limit > 0 else { return ([], nil) }
-        let rows = try await SpanTable.waiting(
-            limit: limit,
-            after: after.map { (receivedAtMicroseconds: $0.receivedAt, jobID: $0.jobID) },
-            connection
-        )
-        let footprints = try rows.map { waiting($0, SpanRegisters(stored: try JSONValue(parsing: Array($0.registersJSON.utf8)))) }
-        return (footprints, rows.count == limit ? rows.last.map { ($0.receivedAtMicroseconds, $0.jobID) } : nil)
-    }
-
-    /// The footprints of spans on known hosts, in their order.
-    func footprints(of spans: [SpanRow]) async throws -> [Footprint] {
-        var result: [Int64: Footprint] = [:]
-        let keys = try await SpanTable.keys(jobIDs: spans.map(\.jobID), connection)
-        for hostID in Set(spans.map(\.hostID)).sorted() {
-            guard let host = try await host(hostID) else { continue }
-            let own = spans.filter { $0.hostID == hostID }
-            try await fill(&result, spans: own, host: host, keys: keys)
-        }
-        return spans.compactMap { result[$0.spanID] }
-    }
-
-    private func fill(_ result: inout [Int64: Footprint], spans: [SpanRow], host: HostRow, keys: [String: SpanKeyRow]) async throws {
+    private func fill(_ result: inout [String: Footprint], spans: [SpanRow], host: HostRow, jobs: [String: JobRow]) async throws {
         let complete = try await completeUntil(host.id)
         let workloads = try await WorkloadOwnership.decide(spans, hostID: host.id, connection)
         let workloadsComplete = try await CurveReading.workloadCompleteUntil(hostID: host.id, workloads: workloads, connection)
         var finals: [SpanRow] = []
         for span in spans {
-            guard let key = keys[span.jobID] else { continue }
-            let spanKey = SpanKey(source: key.source, instance: key.instance, id: key.id, attempt: Int(key.attempt))
-            var footprint = Footprint(
-                jobID: span.jobID,
-                key: spanKey.text,
-                state: .pending,
-                hostName: host.name,
-                fields: try JSONValue(parsing: Array(span.documentJSON.utf8)).object ?? [:],
-                source: span.source,
-                attempt: spanKey.attempt,
-                startedAt: span.startedAt,
-                finishedAt: span.finishedAt,
-                policy: policy
-            )
+            guard let job = jobs[span.jobID] else { continue }
+            var footprint = try Footprint(job, state: .pending, policy: policy)
+            footprint.hostName = host.name
             footprint.pue = host.pue
             footprint.workload = workloads[span.spanID]
             // The last instant that its readings must reach: the end, or that of its cgroup, or as far as one may still turn up.
@@ -117,7 +72,7 @@ final class FootprintReader {
                 let reason = span.finishedAt == nil ? "not_finished" : "readings_on_their_way"
                 footprint.setMissing(["energy", "co2e.location_g", "share", "intensity"], reason: reason)
             }
-            result[span.spanID] = footprint
+            result[span.jobID] = footprint
         }
         guard !finals.isEmpty else { return }
 
@@ -133,8 +88,8 @@ final class FootprintReader {
                 slices += try await accounts(host: host, hour: hour).slices(of: span.spanID)
             }
             let duration = edges(span).duration
-            result[span.spanID]?.hasOpenHour = isOpen
-            result[span.spanID]?.fill(slices: slices, duration: duration, hostCPUs: host.cpus, zone: host.gridZone)
+            result[span.jobID]?.hasOpenHour = isOpen
+            result[span.jobID]?.fill(slices: slices, duration: duration, hostCPUs: host.cpus, zone: host.gridZone)
         }
     }
 

@@ -18,8 +18,10 @@ enum JobsCSV {
     static var header: String { columns.joined(separator: ",") + "\r\n" }
 
     /// One record, RFC 4180.
-    static func record(_ footprint: Footprint) -> String {
-        let values = values(of: footprint)
+    ///
+    /// - Parameter isPublic: for people without a token, as `Footprint.publicView`.
+    static func record(_ footprint: Footprint, isPublic: Bool = false) -> String {
+        let values = values(of: isPublic ? footprint.publicView : footprint)
         return columns.map { quoted(values[$0] ?? "") }.joined(separator: ",") + "\r\n"
     }
 
@@ -41,12 +43,13 @@ enum JobsCSV {
         if let energy = f.energy {
             let (low, high) = energy.bounds
             func kwh(_ microjoules: Double) -> String {
-                Digits.plain(Digits.rounded(microjoules / 3.6e12, low: low / 3.6e12, high: high / 3.6e12))
+                let value = Digits.rounded(microjoules / 3.6e12, low: low / 3.6e12, high: high / 3.6e12)
+                return Digits.plain(f.isCoarse ? Digits.rounded(value, low: -abs(value), high: abs(value)) : value)
             }
             v["energy_kwh"] = kwh(Double(energy.total.microjoules))
             v["energy_low_kwh"] = kwh(low)
             v["energy_high_kwh"] = kwh(high)
-            v["energy_uj"] = String(energy.total.microjoules)
+            if !f.isCoarse { v["energy_uj"] = String(energy.total.microjoules) }
             v["energy_dynamic_kwh"] = kwh(Double(energy.dynamic.microjoules))
             v["energy_idle_kwh"] = kwh(Double(energy.idle.microjoules))
             for (component, amount) in energy.components { v["\(component.rawValue)_kwh"] = kwh(Double(amount.microjoules)) }

@@ -69,10 +69,9 @@ struct PageRoutes: Sendable {
                 let hours = try await reader.hours(host: host, interval: Interval((now - .day).hour.next.start, now), withJobs: false)
                 hosts.append(HomeHost(host: host, rows: hours.flatMap(\.rows)))
             }
-            var filter = SpanTable.Filter()
+            var filter = JobDirectory.Filter()
             filter.limit = 50
-            var jobs = try await reader.footprints(of: try await SpanTable.list(filter, connection))
-            jobs += try await reader.waiting(limit: 50 - jobs.count).footprints
+            let jobs = try await reader.footprints(of: try await JobDirectory.list(filter, connection))
             return (hosts, jobs)
         }
         let hosts = model.hosts.map { $0.model(now: now) }

@@ -112,15 +112,6 @@ struct SpanDocument: Sendable {
         eventTime = sent?.string.flatMap(RFC3339.parse) ?? finishedAt ?? startedAt
     }
 
-    /// Who wins where several writers name the same field: agent hook > reconciliation > finished event > started event.
-    var rank: Int64 {
-        switch fields["source"]?.string {
-        case "wattle-run", "wattle-span": 4
-        case "reconciliation": 3
-        default: fields["finished_at"] == nil ? 1 : 2
-        }
-    }
-
     private static func problem(_ field: String, _ expected: String, _ found: JSONValue) -> Problem {
         let found = found.isNull ? "nothing" : found.described
         return .unprocessable("invalid-span", "The span cannot be read", "field \(field): expected \(expected), found \(found)")

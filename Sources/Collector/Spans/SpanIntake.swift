@@ -15,16 +15,24 @@ struct SpanIntake: Sendable {
     /// Where a span ended up.
     enum Placement: Sendable {
         case onHost
+        /// On a machine that nobody can meter, of a known class.
+        case hosted
         /// Its host is not known yet, or was not named.
         case waiting
+        /// It has no start: it waits in its CI's queue, or never ran.
+        case notStarted
+        /// It is another job under a second id; its energy is counted there.
+        case alias(of: String)
         /// It was deleted before, and stays so.
         case deleted
 
         /// The state that the answer tells.
         var state: String {
             switch self {
-            case .onHost: "pending"
+            case .onHost, .hosted: "pending"
             case .waiting: "unattributed"
+            case .notStarted: "queued"
+            case .alias: "alias"
             case .deleted: "deleted"
             }
         }
@@ -32,31 +40,33 @@ struct SpanIntake: Sendable {
 
     let now: @Sendable () -> Timestamp
 
-    /// Merges a span into its registers and places it; in a transaction of the caller's.
-    func accept(_ document: SpanDocument, source: String, _ connection: PostgresConnection) async throws -> Accepted {
-        let key = SpanKey(source: source, instance: document.instance, id: document.id, attempt: document.attempt)
-        let placement = try await merge(try SpanRegisters(document), key: key, connection)
+    /// Merges what one writer says into a span's registers and places it; in a transaction of the caller's.
+    ///
+    /// - Throws: `Claims.Excess` where the writer may not say that, `PostgresError`.
+    func accept(_ write: SpanWrite, source: String, claims: Claims = Claims(), _ connection: PostgresConnection) async throws -> Accepted {
+        var write = write
+        try write.limit(to: claims)
+        let key = SpanKey(source: source, instance: write.instance, id: write.id, attempt: write.attempt)
+        let placement = try await merge(try SpanRegisters(write), key: key, connection)
         return Accepted(jobID: key.jobID, key: key, placement: placement)
     }
 
     /// Marks a span as deleted for good. False when there is none of that id from that source.
     func delete(jobID: String, source: String?, _ connection: PostgresConnection) async throws -> Bool {
-        guard let row = try await SpanTable.key(jobID: jobID, connection), source == nil || row.source == source else { return false }
-        let key = SpanKey(source: row.source, instance: row.instance, id: row.id, attempt: Int(row.attempt))
-        _ = try await merge(try .deletion(at: now()), key: key, connection)
+        guard let row = try await JobDirectory.find(jobID: jobID, connection), source == nil || row.source == source else { return false }
+        _ = try await merge(try .deletion(at: now()), key: SpanKey(row), connection)
         return true
     }
 
-    /// Places a span whose host has appeared since.
-    func join(jobID: String, _ connection: PostgresConnection) async throws {
-        guard let row = try await SpanTable.key(jobID: jobID, connection) else { return }
-        let key = SpanKey(source: row.source, instance: row.instance, id: row.id, attempt: Int(row.attempt))
-        _ = try await merge(SpanRegisters(), key: key, connection)
+    /// Places a span anew: its host has appeared, or what is said of hosts or services has changed.
+    func place(jobID: String, _ connection: PostgresConnection) async throws {
+        guard let row = try await JobDirectory.find(jobID: jobID, connection) else { return }
+        _ = try await merge(SpanRegisters(), key: SpanKey(row), connection)
     }
 
     private func merge(_ registers: SpanRegisters, key: SpanKey, _ connection: PostgresConnection) async throws -> Placement {
         let jobID = key.jobID
-        try await SpanTable.makeKey(
+        try await JobDirectory.make(
             jobID: jobID,
             source: key.source,
             instance: key.instance,
@@ -64,24 +74,75 @@ struct SpanIntake: Sendable {
             attempt: Int32(clamping: key.attempt),
             connection
         )
-        guard let row = try await SpanTable.key(jobID: jobID, forUpdate: true, connection) else { return .waiting }
-        let stored = try JSONValue(parsing: Array(row.registersJSON.utf8))
-        var merged = SpanRegisters(stored: stored)
+        // The run's lock before any row's, in one order, so that two jobs of a run cannot wait for each other.
+        let known = try await JobDirectory.runKey(jobID: jobID, connection)
+        for runKey in Set([known, Self.runKey(registers, key: key)].compactMap { $0 }).sorted() {
+            try await JobDirectory.lockRun(runKey, connection)
+        }
+        guard var row = try await JobDirectory.lock(jobID: jobID, connection) else { return .waiting }
+        var merged = SpanRegisters(stored: try JSONValue(parsing: Array(row.registersJSON.utf8)))
         merged.merge(registers)
+        row.registersJSON = try merged.stored.text
+        let before = row.runKey
+        row.runKey = Self.runKey(merged, key: key)
 
-        let fields = merged.fields
-        let hostName = fields["host"]?.string
-        var host: HostRow?
-        if let hostName, !merged.isDeleted { host = try await HostTable.find(name: hostName, connection) }
+        guard let runKey = row.runKey else {
+            return try await place(&row, merged, connection)
+        }
+        // Written before the run is read, so that the row is among its jobs.
+        if row.runKey != before || row.startedAt == nil { try await JobDirectory.update(row, connection) }
+        return try await settle(runKey, changed: jobID, row: row, connection)
+    }
 
+    /// Tells a run's jobs on one runner apart, and places those that changed.
+    private func settle(
+        _ runKey: String,
+        changed jobID: String,
+        row changedRow: JobRow,
+        _ connection: PostgresConnection
+    ) async throws -> Placement {
+        var rows = try await JobDirectory.run(runKey, connection)
+        if let index = rows.firstIndex(where: { $0.jobID == jobID }) { rows[index].registersJSON = changedRow.registersJSON }
+        let registers = try rows.map { SpanRegisters(stored: try JSONValue(parsing: Array($0.registersJSON.utf8))) }
+        let aliases = RunGroup.aliases(of: zip(rows, registers).compactMap { RunGroup.Member($0, $1) })
+        var placement = Placement.waiting
+        for index in rows.indices {
+            let id = rows[index].jobID
+            let alias = aliases[id]
+            let hooks = rows.indices.filter { aliases[rows[$0].jobID]?.of == id && aliases[rows[$0].jobID]?.cause == .hook }
+            let hasLost = alias == nil && rows[index].aliasOf != nil
+            let isTouched =
+                id == jobID || alias?.of != rows[index].aliasOf || hasLost
+                || hooks.contains { rows[$0].jobID == jobID || rows[$0].aliasOf != id }
+                // A hook's record that was this job's until now.
+                || rows.contains { $0.aliasOf == id && aliases[$0.jobID]?.of != id }
+            guard isTouched else { continue }
+            var row = rows[index]
+            row.aliasOf = alias?.of
+            row.aliasCause = alias?.cause
+            var effective = registers[index]
+            for hook in hooks { effective.merge(registers[hook].without(["id", "hook", "job", "job_id", "url"])) }
+            let placed = try await place(&row, effective, connection)
+            if id == jobID { placement = placed }
+        }
+        return placement
+    }
+
+    /// Writes the directory's row, and the span on its host where that is known.
+    private func place(_ row: inout JobRow, _ effective: SpanRegisters, _ connection: PostgresConnection) async throws -> Placement {
+        let key = SpanKey(row)
         var old: SpanRow?
         if let hostID = row.hostID, let spanID = row.spanID { old = try await SpanTable.find(hostID: hostID, spanID: spanID, connection) }
+        let job = try await JobPlace.find(effective, key: key, connection)
+        job.fill(&row)
+        row.isDeleted = effective.isDeleted
+        let host = row.isDeleted || row.aliasOf != nil ? nil : job.host
         if let old, old.hostID != host?.id {
             try await SpanTable.delete(hostID: old.hostID, spanID: old.spanID, connection)
             try await mark(old, connection)
         }
         var spanID: Int64?
-        if let host, let span = try Self.span(fields, key: key, hostID: host.id) {
+        if let host, let span = job.span(key: key, hostID: host.id) {
             spanID = try await SpanTable.upsert(span, connection)
             if let old, old.hostID == host.id {
                 if Self.differs(old, span) {
@@ -92,17 +153,23 @@ struct SpanIntake: Sendable {
                 try await mark(span, connection)
             }
         }
-        // A span that cannot be placed although its host is known (deleted, no start) does not wait for it.
-        let waitsFor = merged.isDeleted || (host != nil && spanID == nil) ? nil : hostName
-        try await SpanTable.updateKey(
-            jobID: jobID,
-            hostName: waitsFor,
-            hostID: spanID == nil ? nil : host?.id,
-            spanID: spanID,
-            registersJSON: try merged.stored.text,
-            connection
-        )
-        return merged.isDeleted ? .deleted : spanID == nil ? .waiting : .onHost
+        row.hostID = spanID == nil ? nil : host?.id
+        row.spanID = spanID
+        row.documentJSON = try JSONValue.object(job.fields).text
+        try await JobDirectory.update(row, connection)
+        if row.isDeleted { return .deleted }
+        if let alias = row.aliasOf { return .alias(of: alias) }
+        if row.startedAt == nil { return .notStarted }
+        return spanID != nil ? .onHost : row.hostClass != nil ? .hosted : .waiting
+    }
+
+    /// A hook's record, or a job that a runner took, of a run.
+    private static func runKey(_ registers: SpanRegisters, key: SpanKey) -> String? {
+        let fields = registers.fields
+        guard let runID = fields["run_id"].flatMap({ $0.string ?? $0.integer.map(String.init) }),
+            let runner = JobPlace.runner(fields)
+        else { return nil }
+        return SpanKey.runKey(source: key.source, instance: key.instance, runID: runID, runner: runner)
     }
 
     private func mark(_ span: SpanRow, _ connection: PostgresConnection) async throws {
@@ -125,46 +192,27 @@ struct SpanIntake: Sendable {
             || a.cpus != b.cpus || a.weight != b.weight || a.cpuTime != b.cpuTime || a.workload != b.workload
             || a.workloadKey != b.workloadKey || a.runner != b.runner || a.jobIDs != b.jobIDs
     }
+}
 
-    /// A longer text names no runner and no job; it is kept as it was posted.
-    private static let longestName = 512
-
-    /// What the job's own CI may call it: the span's id, its last part, and what was posted as such.
-    private static func jobIDs(_ fields: [String: JSONValue], key: SpanKey) -> [String] {
-        var ids = [key.id]
-        if let last = key.id.split(separator: "/").last { ids.append(String(last)) }
-        for name in ["job_id", "external_id"] {
-            let id = fields[name].flatMap { $0.string ?? $0.integer.map(String.init) }
-            if let id, (1...longestName).contains(id.utf8.count) { ids.append(id) }
-        }
-        return Set(ids).sorted()
+extension SpanKey {
+    init(_ row: JobRow) {
+        self.init(source: row.source, instance: row.instance, id: row.id, attempt: Int(row.attempt))
     }
+}
 
-    /// The winning fields as a span; nil where they have no usable start. Reversed times from two writers count as an instant.
-    private static func span(_ fields: [String: JSONValue], key: SpanKey, hostID: Int32) throws -> SpanRow? {
-        func time(_ name: String) -> Timestamp? { fields[name]?.string.flatMap(RFC3339.parse) }
-        func count(_ name: String) -> Int64? { fields[name].flatMap { $0.integer ?? $0.string.flatMap { Int64($0) } } }
-        guard let startedAt = time("started_at") else { return nil }
-        return SpanRow(
-            hostID: hostID,
-            spanID: 0,
-            jobID: key.jobID,
-            startedAt: startedAt,
-            finishedAt: time("finished_at").map { max($0, startedAt) },
-            queuedAt: time("queued_at"),
-            timeResolution: .milliseconds(min(count("time_resolution_ms") ?? 0, 86_400_000)),
-            cpuShare: fields["cpu_share"]?.double,
-            cpus: fields["cpus"]?.double,
-            weight: fields["weight"]?.double,
-            cpuTime: count("cpu_time_us").map { Microseconds($0) },
-            workload: fields["workload"]?.string,
-            workloadKey: key.id,
-            source: key.source,
-            service: fields["service"]?.string,
+extension RunGroup.Member {
+    /// Nil for what is no work: deleted, or not started.
+    init?(_ row: JobRow, _ registers: SpanRegisters) {
+        let fields = registers.fields
+        guard !registers.isDeleted, let startedAt = fields["started_at"]?.string.flatMap(RFC3339.parse) else { return nil }
+        self.init(
+            jobID: row.jobID,
+            isHook: fields["hook"]?.bool == true,
+            attempt: Int(row.attempt),
+            name: fields["job"]?.string,
             repository: fields["repository"]?.string,
-            documentJSON: try JSONValue.object(fields).text,
-            runner: ["runner", "runner_name"].lazy.compactMap { fields[$0]?.string }.first { (1...longestName).contains($0.utf8.count) },
-            jobIDs: jobIDs(fields, key: key)
+            startedAt: startedAt,
+            finishedAt: fields["finished_at"]?.string.flatMap(RFC3339.parse)
         )
     }
 }

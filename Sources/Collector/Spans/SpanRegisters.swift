@@ -25,13 +25,13 @@ struct SpanRegisters: Sendable, Equatable {
 
     init() {}
 
-    init(_ document: SpanDocument) throws {
-        for (name, value) in document.fields where name != Self.tombstone {
+    init(_ write: SpanWrite) throws {
+        for (name, value) in write.fields where name != Self.tombstone {
             registers[name] = Register(
                 value: value,
-                rank: document.rank,
-                revision: document.revision,
-                eventTime: document.eventTime.microseconds,
+                rank: write.rank.rawValue,
+                revision: write.revision,
+                eventTime: write.eventTime.microseconds,
                 digest: try Self.digest(value)
             )
         }
@@ -64,6 +64,13 @@ struct SpanRegisters: Sendable, Equatable {
             let digits = String(byte, radix: 16)
             return digits.count == 1 ? "0" + digits : digits
         }.joined()
+    }
+
+    /// Without some fields.
+    func without(_ names: Set<String>) -> SpanRegisters {
+        var result = self
+        result.registers = registers.filter { !names.contains($0.key) }
+        return result
     }
 
     // MARK: As stored

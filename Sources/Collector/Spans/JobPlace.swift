@@ -1,0 +1,160 @@
+import Documents
+import Energy
+import Postgres
+import Store
+
+/// Where a job belongs, from the fields that won: its host or host class, its service, who may see it.
+struct JobPlace: Sendable {
+    /// The winning fields, and what the rules added.
+    private(set) var fields: [String: JSONValue]
+    private(set) var host: HostRow?
+    private var hostBy: HostResolution.Means?
+    private var hostClass: String?
+    private var hostNames: [String] = []
+    private var hostName: String?
+    private var given = ServiceRules.Given()
+    private var flags: Set<String> = []
+    private let startedAt: Timestamp?
+    private let finishedAt: Timestamp?
+
+    static func find(_ registers: SpanRegisters, key: SpanKey, _ connection: PostgresConnection) async throws -> JobPlace {
+        var place = JobPlace(registers.fields)
+        guard let startedAt = place.startedAt, !registers.isDeleted else { return place }
+        try await place.findHost(key: key, startedAt: startedAt, connection)
+        let rules = try await ServiceRules.at(startedAt, connection)
+        place.apply(rules, key: key)
+        return place
+    }
+
+    private init(_ fields: [String: JSONValue]) {
+        self.fields = fields.filter { !["allowed_hosts", "allowed_pools", SpanRegisters.tombstone, "flags"].contains($0.key) }
+        startedAt = fields["started_at"]?.string.flatMap(RFC3339.parse)
+        let finishedAt = fields["finished_at"]?.string.flatMap(RFC3339.parse)
+        flags = Set((fields["flags"]?.array ?? []).compactMap(\.string).prefix(20))
+        if let startedAt, let finishedAt, finishedAt < startedAt { flags.insert("clock_anomaly") }
+        // Reversed times of two writers count as an instant.
+        self.finishedAt = startedAt.flatMap { start in finishedAt.map { max($0, start) } } ?? finishedAt
+        allowedHosts = fields["allowed_hosts"]?.array?.compactMap(\.string)
+        allowedPools = fields["allowed_pools"]?.array?.compactMap(\.string)
+    }
+
+    private let allowedHosts: [String]?
+    private let allowedPools: [String]?
+
+    private mutating func findHost(key: SpanKey, startedAt: Timestamp, _ connection: PostgresConnection) async throws {
+        let names = HostResolution.Names(
+            host: fields["host"]?.string,
+            hostname: fields["hostname"]?.string,
+            runner: Self.runner(fields),
+            instance: key.instance,
+            at: startedAt
+        )
+        hostName = names.host ?? names.hostname ?? names.runner
+        hostNames = names.candidates
+        if let found = try await HostResolution.find(names, connection) {
+            guard allowedHosts.map({ $0.contains { Pattern($0).matches(found.host.name) } }) ?? true else {
+                flags.insert("host_not_claimed")
+                hostNames = []
+                return
+            }
+            host = found.host
+            hostBy = found.by
+        } else {
+            hostClass = HostClasses.named(by: fields, instance: key.instance)
+        }
+    }
+
+    private mutating func apply(_ rules: ServiceRules, key: SpanKey) {
+        func text(_ name: String) -> String? { fields[name]?.string }
+        let subject = ServiceRules.Subject(
+            source: key.source,
+            host: host?.name ?? hostName,
+            pool: text("pool"),
+            cgroup: text("workload"),
+            unit: text("systemd_unit"),
+            repository: text("repository"),
+            pipeline: text("pipeline"),
+            job: text("job"),
+            op: text("op"),
+            ref: text("ref"),
+            labels: fields["labels"]?.array?.compactMap(\.string) ?? []
+        )
+        given = rules.given(for: subject)
+        for (name, value) in [("service", given.service), ("activity", given.activity), ("team", given.team)] {
+            if let value, fields[name] == nil { fields[name] = .string(value) }
+        }
+        if let release = given.release, fields["release"] == nil { fields["release"] = release }
+    }
+
+    /// Everything is private until something says public, and whatever says private wins.
+    private var isPublic: Bool {
+        let isRepositoryPrivate = fields["repository_private"]?.bool
+        let visibility = fields["visibility"]?.string
+        if isRepositoryPrivate == true || visibility == "private" || given.visibility == .private { return false }
+        return isRepositoryPrivate == false || visibility == "public" || given.visibility == .public
+    }
+
+    func fill(_ row: inout JobRow) {
+        func text(_ name: String) -> String? { fields[name]?.string }
+        row.startedAt = startedAt
+        row.finishedAt = finishedAt
+        row.hostName = hostName
+        row.hostNames = host == nil && hostClass == nil ? hostNames : []
+        row.hostBy = hostBy?.rawValue
+        row.hostClass = hostClass
+        row.service = text("service")
+        row.activity = text("activity")
+        row.team = text("team")
+        row.repository = text("repository")
+        row.runner = Self.runner(fields)
+        row.pool = text("pool")
+        row.isPublic = isPublic
+        row.rule = given.rule
+        row.flags = flags.sorted()
+    }
+
+    /// The span as it is accounted; nil where it has no usable start.
+    func span(key: SpanKey, hostID: Int32) -> SpanRow? {
+        func count(_ name: String) -> Int64? { fields[name].flatMap { $0.integer ?? $0.string.flatMap { Int64($0) } } }
+        guard let startedAt else { return nil }
+        return SpanRow(
+            hostID: hostID,
+            spanID: 0,
+            jobID: key.jobID,
+            startedAt: startedAt,
+            finishedAt: finishedAt,
+            queuedAt: fields["queued_at"]?.string.flatMap(RFC3339.parse),
+            timeResolution: .milliseconds(min(count("time_resolution_ms") ?? 0, 86_400_000)),
+            cpuShare: fields["cpu_share"]?.double,
+            cpus: fields["cpus"]?.double,
+            weight: fields["weight"]?.double,
+            cpuTime: count("cpu_time_us").map { Microseconds($0) },
+            workload: fields["workload"]?.string,
+            workloadKey: key.id,
+            source: key.source,
+            service: fields["service"]?.string,
+            repository: fields["repository"]?.string,
+            runner: Self.runner(fields),
+            jobIDs: jobIDs(key: key)
+        )
+    }
+
+    /// What the job's own CI may call it: the span's id, its last part, and what was posted as such.
+    private func jobIDs(key: SpanKey) -> [String] {
+        var ids = [key.id]
+        if let last = key.id.split(separator: "/").last { ids.append(String(last)) }
+        for name in ["job_id", "external_id"] {
+            let id = fields[name].flatMap { $0.string ?? $0.integer.map(String.init) }
+            if let id, (1...Self.longestName).contains(id.utf8.count) { ids.append(id) }
+        }
+        return Set(ids).sorted()
+    }
+
+    /// A longer text names no runner and no job; it is kept as it was posted.
+    private static let longestName = 512
+
+    /// The runner that took the job, by its name at its CI.
+    static func runner(_ fields: [String: JSONValue]) -> String? {
+        ["runner", "runner_name"].lazy.compactMap { fields[$0]?.string }.first { (1...longestName).contains($0.utf8.count) }
+    }
+}
