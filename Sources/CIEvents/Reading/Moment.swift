@@ -21,7 +21,8 @@ struct Moment: Equatable {
         guard let time = RFC3339.parse(text) else { return nil }
         let digits = text.split(separator: ".", maxSplits: 1).dropFirst().first?.prefix { $0.isNumber }.count ?? 0
         self.time = time
-        resolutionMilliseconds = [1_000, 100, 10, 1].dropFirst(digits).first ?? 0
+        let resolutions: [Int64] = [1_000, 100, 10, 1]
+        resolutionMilliseconds = resolutions.dropFirst(digits).first ?? 0
     }
 
     /// - Throws: for a text that is no time. Null, empty and a time before 1970 (what zero looks like in some languages) are no moment.
