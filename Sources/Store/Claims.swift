@@ -55,55 +55,25 @@ public struct Claims: Sendable, Hashable {
     /// Whether nothing is restricted but perhaps the visibility and the rate.
     public var allowsEverything: Bool { instances == nil && repositories == nil && hosts == nil && pools == nil }
 
-    /// A machine that a span names, and what is known of it.
-    public struct Machine: Sendable, Hashable {
-        /// The field that names it: `host`, `hostname` or `runner`.
-        public var field: String
-        public var name: String
-        /// The host that it is; nil where that is not known.
-        public var host: String?
-        /// The host's pool.
-        public var pool: String?
-
-        public init(field: String, name: String, host: String? = nil, pool: String? = nil) {
-            self.field = field
-            self.name = name
-            self.host = host
-            self.pool = pool
-        }
-    }
-
     /// Whether what a span says is within; pure.
     ///
-    /// - Parameters:
-    ///   - instance, repository, pool: nil for a field that it leaves out; a list of instances or repositories wants the field to be there.
-    ///   - machines: each name by which it may find its host. A machine is allowed by its host's name, or by its host's pool; one that is no
-    ///     known host by its own name, so that a name which becomes a host later cannot slip through.
-    public func excess(instance: String?, repository: String?, machines: [Machine], pool: String?) -> Excess? {
+    /// - Parameters: what a span says; nil for a field that it leaves out. A list of instances or repositories wants the field to be there.
+    ///   A host is allowed by its name; where pools are listed as well, whoever places the span asks for its pool.
+    public func excess(instance: String?, repository: String?, hosts names: [String], pool: String?) -> Excess? {
         if let excess = Self.check("instance", instance.map(Self.withoutScheme), instances?.map(Self.withoutScheme))
             ?? Self.check("repository", repository, repositories)
         {
             return excess
         }
-        if hosts != nil || pools != nil {
-            for machine in machines {
-                let host = machine.host ?? machine.name
-                if Self.matches(host, hosts) { continue }
-                if let pool = machine.pool, Self.matches(pool, pools) { continue }
-                return Excess(
-                    field: machine.field,
-                    found: machine.name + (machine.host.map { $0 == machine.name ? "" : " (\($0))" } ?? ""),
-                    allowed: (hosts ?? []) + (pools ?? []).map { "a host of the pool \($0)" }
-                )
-            }
-        }
-        if let pool, pools != nil, let excess = Self.check("pool", pool, pools) { return excess }
+        if pools == nil { for name in names { if let excess = Self.check("host", name, hosts) { return excess } } }
+        if let pool, let excess = Self.check("pool", pool, pools) { return excess }
         return nil
     }
 
-    /// As above, where nothing is known of the hosts but their names.
-    public func excess(instance: String?, repository: String?, hosts names: [String], pool: String?) -> Excess? {
-        excess(instance: instance, repository: repository, machines: names.map { Machine(field: "host", name: $0) }, pool: pool)
+    /// Whether a span may lie on a host.
+    public func allows(host: String, pool: String?) -> Bool {
+        if hosts == nil && pools == nil { return true }
+        return Self.matches(host, hosts) || (pool.map { Self.matches($0, pools) } ?? false)
     }
 
     private static func check(_ field: String, _ found: String?, _ allowed: [String]?) -> Excess? {

@@ -1,4 +1,4 @@
-public import Documents
+import Documents
 public import Energy
 public import Postgres
 
@@ -12,7 +12,8 @@ public struct StoredEvent: Sendable, Hashable {
     public let name: String
     /// By lower-case name: those that the system keeps.
     public let headers: [String: String]
-    public let body: [UInt8]
+    /// Nil for a long one, which `EventTable.body` reads.
+    public let body: [UInt8]?
     public let receivedAt: Timestamp
     /// How often it was worked on in vain.
     public let attempts: Int32
@@ -72,20 +73,36 @@ public enum EventTable {
         )
     }
 
+    /// A body longer than this is read only when its turn comes.
+    private static let shortBytes = 256 << 10
+
     /// Locks the next open events for the transaction, oldest first; those that another worker holds are left to it.
-    public static func take(limit: Int, now: Timestamp, _ connection: PostgresConnection) async throws -> [StoredEvent] {
+    ///
+    /// - Parameter id: only this one.
+    public static func take(limit: Int, id: Int64? = nil, now: Timestamp, _ connection: PostgresConnection) async throws -> [StoredEvent] {
         try await connection.query(
             Statement(
                 "take_events",
                 """
-                SELECT e.event_id, e.source_id, s.name AS source_name, s.kind, s.claims, e.name, e.headers, e.body, e.received_at, e.attempts
+                SELECT e.event_id, e.source_id, s.name AS source_name, s.kind, s.claims, e.name, e.headers,
+                    CASE WHEN octet_length(e.body) <= $4 THEN e.body END AS body, e.received_at, e.attempts
                 FROM ci_event e JOIN source s USING (source_id)
-                WHERE e.processed_at IS NULL AND (e.retry_at IS NULL OR e.retry_at <= $2)
+                WHERE e.processed_at IS NULL AND (e.retry_at IS NULL OR e.retry_at <= $2) AND ($3::int8 IS NULL OR e.event_id = $3)
                 ORDER BY e.event_id LIMIT $1 FOR UPDATE OF e SKIP LOCKED
                 """
             ),
-            [.int8(Int64(limit)), .timestamptz(microseconds: now.microseconds)]
+            [
+                .int8(Int64(limit)), .timestamptz(microseconds: now.microseconds), id.map { .int8($0) }, .int4(Int32(shortBytes)),
+            ]
         ).map(event)
+    }
+
+    /// The body as stored.
+    public static func body(eventID: Int64, _ connection: PostgresConnection) async throws -> [UInt8] {
+        try await connection.query(
+            Statement("event_body", "SELECT body FROM ci_event WHERE event_id = $1"),
+            [.int8(eventID)]
+        ).only().bytes("body")
     }
 
     public static func finish(
@@ -205,7 +222,7 @@ public enum EventTable {
             claims: Claims(json: try JSONValue(parsing: Array(try row.json("claims").utf8))),
             name: try row.string("name"),
             headers: (headers.object ?? [:]).compactMapValues(\.string),
-            body: try row.bytea("body"),
+            body: try row.bytesIfPresent("body"),
             receivedAt: Timestamp(microseconds: try row.timestampMicroseconds("received_at")),
             attempts: try row.int32("attempts")
         )

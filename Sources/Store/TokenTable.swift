@@ -1,4 +1,4 @@
-public import Documents
+import Documents
 public import Postgres
 
 /// What the bearer of a token may do.
