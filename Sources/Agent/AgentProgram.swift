@@ -17,9 +17,10 @@ public enum AgentProgram {
     }
 
     /// Runs until SIGTERM or SIGINT. Then every curve ends in a knot, the last batch is spooled and tried to be sent.
-    public static func run(_ settings: AgentSettings, log: Logger) async throws {
-        let lock = try lockState(settings.stateDirectory)
+    public static func run(_ given: AgentSettings, log: Logger) async throws {
+        let lock = try lockState(given.stateDirectory)
         defer { close(lock) }
+        let (settings, token) = try credentials(given, log)
         let bootID = try HostIdentity.bootID(roots: settings.roots)
 
         let stateFile = StateFile(path: "\(settings.stateDirectory)/state.json")
@@ -43,7 +44,14 @@ public enum AgentProgram {
         let sensorHost = try settings.sensorHost(clock: { timeBase.time(of: .now()) })
         let sensors = HostSensors.find(on: sensorHost)
         say(sensors, settings, log)
-        let facts = HostFacts.gather(settings, sensors.cpu, log)
+        let identity = MachineIdentity(roots: settings.roots)
+        let facts = CurrentFacts(HostFacts.gather(settings, sensors.cpu, identity, log))
+        let runnerScan = RunnerScan(
+            files: RunnerFiles(root: settings.roots.root, hostName: identity.hostName, directories: settings.runnerDirectories),
+            facts: facts,
+            log: log
+        )
+        await runnerScan.look()
         let unused = sensors.unused
         // In a tree of files this process does not run: there its own time is nobody's.
         let isVisible = access("\(settings.roots.proc)/self", F_OK) == 0
@@ -60,8 +68,6 @@ public enum AgentProgram {
                 processCPUTime: ownCPUTime
             )
         )
-        let token = try settings.token ?? settings.tokenFile.map { try readToken($0, log) }
-
         let sealNow = Doorbell()
         let batchSpooled = Doorbell()
         let clockOffset = ClockOffset()
@@ -75,6 +81,9 @@ public enum AgentProgram {
                 maximumConnections: 1,
                 userAgent: "wattle-agent/\(version)"
             )
+            let transport: Uplink.Transport = { request in
+                do throws(HTTPError) { return .success(try await client.send(request)) } catch { return .failure(error) }
+            }
             services.append(
                 Uplink(
                     spool: spool,
@@ -82,9 +91,8 @@ public enum AgentProgram {
                     timeBase: timeBase,
                     collector: collector,
                     token: token,
-                    transport: { request in
-                        do throws(HTTPError) { return .success(try await client.send(request)) } catch { return .failure(error) }
-                    },
+                    enrolment: enrolment(settings, token, collector, identity, transport),
+                    transport: transport,
                     clockOffset: clockOffset,
                     batchSpooled: batchSpooled,
                     log: log,
@@ -109,6 +117,7 @@ public enum AgentProgram {
                 log: log
             )
         )
+        services.append(runnerScan)
         services.append(Sampler(sampling: sampling, settings: settings.sampling, log: log))
         services.append(Rediscovery(sampling: sampling, host: sensorHost, unused: unused, log: log))
         services.append(
@@ -120,7 +129,9 @@ public enum AgentProgram {
                     host: settings.host,
                     bootID: bootID,
                     gridZone: settings.zone,
-                    hasCollector: settings.collector != nil
+                    hasCollector: settings.collector != nil,
+                    facts: facts,
+                    uplink: counts
                 ),
                 sealNow: sealNow,
                 log: log
@@ -217,16 +228,66 @@ public enum AgentProgram {
         return a.generation >= b.generation ? a : b
     }
 
-    private static func readToken(_ path: String, _ log: Logger) throws -> String {
-        guard let bytes = try Disk.read(path) else { throw Fault(description: "\(path): expected a file with the token, found none") }
-        let token = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).first.map(String.init) ?? ""
-        guard !token.isEmpty, token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
-            throw Fault(description: "\(path): expected a token of printable ASCII, found something else")
+    /// The agent's token, and the settings with what an enrolment adds: the collector's address and the host's name there.
+    private static func credentials(_ given: AgentSettings, _ log: Logger) throws -> (AgentSettings, AgentToken) {
+        var settings = given
+        if let token = settings.token { return (settings, AgentToken(token)) }
+        if let path = settings.tokenFile {
+            let token = try TokenFile.read(path)
+            if TokenFile.isOpenToOthers(path) { log.warning("\(path): others than its owner may read the token; chmod 600 it") }
+            return (settings, AgentToken(token, from: .file(path)))
         }
-        var status = stat()
-        if stat(path, &status) == 0, status.st_mode & 0o077 != 0 {
-            log.warning("\(path): others than its owner may read the token; chmod 600 it")
+        let file = EnrolmentFile(stateDirectory: settings.stateDirectory)
+        let enrolment = try file.read()
+        if let enrolment {
+            if settings.collector == nil { settings.collector = enrolment.collector }
+            if !settings.isHostConfigured { settings.host = enrolment.host }
+            let fits = enrolment.collector == settings.collector && enrolment.host == settings.host
+            guard fits || settings.enrolTokenFile != nil else {
+                throw Fault(
+                    description: "\(file.path): expected an enrolment of \(settings.host) at \(settings.collector ?? ""), found one of "
+                        + "\(enrolment.host) at \(enrolment.collector); enrol again with wattle-agent enrol, or give a token_file"
+                )
+            }
+            if fits { return (settings, AgentToken(enrolment.token, from: .enrolment(file, collector: enrolment.collector))) }
         }
-        return token
+        guard let collector = settings.collector, settings.enrolTokenFile != nil else { return (settings, AgentToken(nil)) }
+        return (settings, AgentToken(nil, from: .enrolment(file, collector: collector)))
+    }
+
+    /// How a token is had at the first start, where an enrol token is configured; nil where there is one already.
+    private static func enrolment(
+        _ settings: AgentSettings,
+        _ token: AgentToken,
+        _ collector: String,
+        _ identity: MachineIdentity,
+        _ transport: @escaping Uplink.Transport
+    ) -> (@Sendable () async throws(EnrolmentFault) -> String)? {
+        guard token.now == nil, let tokenFile = settings.enrolTokenFile else { return nil }
+        let request = EnrolmentRequest(
+            collector: collector,
+            host: settings.host,
+            pool: settings.pool,
+            identity: identity,
+            transport: transport
+        )
+        let file = EnrolmentFile(stateDirectory: settings.stateDirectory)
+        return { () async throws(EnrolmentFault) -> String in
+            do {
+                // `wattle-agent enrol` may have been there first.
+                if let enrolment = try file.read(), enrolment.collector == collector, enrolment.host == request.host {
+                    return enrolment.token
+                }
+                try file.prepare()
+                let enrolment = try await request.send(enrolToken: try TokenFile.read(tokenFile))
+                try file.write(enrolment)
+                return enrolment.token
+            } catch let fault as EnrolmentFault {
+                throw fault
+            } catch {
+                // A file that is not there yet may come.
+                throw EnrolmentFault(description: "\(error)", isPassing: true)
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@ struct Run: AsyncParsableCommand {
 
             Examples:
               wattle-agent run --collector https://wattle.example.org --token-file /etc/wattle/token --zone FR
+              wattle-agent run --collector https://wattle.example.org --enrol-token-file /etc/wattle/enrol-token --pool linux-x86_64
               wattle-agent run --rate 50 --epsilon 0.5
               wattle-agent run --root /tmp/fixture --state-dir /tmp/state --socket /tmp/agent.sock
               wattle-agent run --show-config
@@ -28,6 +29,14 @@ struct Run: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("A file with the agent's token.", valueName: "file"))
     var tokenFile: String?
+
+    @Option(
+        help: ArgumentHelp("A file with an enrol token: an agent without a token of its own gets one with it, once.", valueName: "file")
+    )
+    var enrolTokenFile: String?
+
+    @Option(help: ArgumentHelp("The pool of machines that this one belongs to.", valueName: "name"))
+    var pool: String?
 
     @Option(help: ArgumentHelp("The host's name; by default its own.", valueName: "name"))
     var host: String?
@@ -60,6 +69,7 @@ struct Run: AsyncParsableCommand {
         let settings = try configuration.settings(flags: [
             .collector: collector, .token: token, .tokenFile: tokenFile, .host: host, .zone: zone, .stateDirectory: stateDir,
             .socket: socket, .rate: rate, .epsilon: epsilon, .batchInterval: batchInterval, .logLevel: logLevel,
+            .enrolTokenFile: enrolTokenFile, .pool: pool,
         ])
         if showConfig {
             print(settings.table, terminator: "")

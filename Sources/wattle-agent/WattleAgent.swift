@@ -14,7 +14,7 @@ struct WattleAgent: AsyncParsableCommand {
               wattle-agent run --collector https://wattle.example.org --token-file /etc/wattle/token
             """,
         version: AgentProgram.version,
-        subcommands: [Run.self, Detect.self, SelfTest.self, Replay.self, Demo.self]
+        subcommands: [Run.self, Enrol.self, Runners.self, Detect.self, SelfTest.self, Replay.self, Demo.self]
     )
 
     /// Exit codes: 0 done, 1 failed, 2 usage or configuration.

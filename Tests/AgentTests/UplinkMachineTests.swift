@@ -22,6 +22,20 @@ struct UplinkMachineTests {
         return machine
     }
 
+    @Test func aRefusedTokenIsSaidOnceAndThenHourly() {
+        var machine = opened()
+        var said: [Int] = []
+        for minute in 0...130 {
+            var refusal = answer(401)
+            // Each answer has an id of its own in its text.
+            refusal.detail = "request \(minute)"
+            let effect = machine.received(refusal, to: .send(stream, seq: 2), pending(2), now: .seconds(60 * minute), jitter: 0)
+            #expect(effect == .nothing)
+            if !machine.takeRemarks().isEmpty { said.append(minute) }
+        }
+        #expect(said == [0, 60, 120])
+    }
+
     @Test func aStreamIsOpenedBeforeItsFirstBatch() {
         var machine = UplinkMachine()
         #expect(machine.next(nil, now: .zero) == .idle)

@@ -34,6 +34,9 @@ public enum SettingKey: String, CaseIterable, Sendable {
     case governorSocket = "governor_socket"
     case governorGroup = "governor_group"
     case governorMode = "governor_mode"
+    case enrolTokenFile = "enrol_token_file"
+    case pool
+    case runnerDirectories = "runner_directories"
 
     /// The environment's variable.
     public var environmentName: String { self == .collector ? "WATTLE_URL" : "WATTLE_\(rawValue.uppercased())" }
@@ -57,7 +60,7 @@ public enum SettingKey: String, CaseIterable, Sendable {
         case .governorGroup: "wattle"
         case .governorMode: "660"
         case .collector, .token, .tokenFile, .host, .zone, .idleFloor, .root, .cgroupRoot, .caFile, .clientCertificate, .clientKey, .proxy,
-            .metricsListen, .governorSocket:
+            .metricsListen, .governorSocket, .enrolTokenFile, .pool, .runnerDirectories:
             nil
         }
     }
@@ -131,10 +134,15 @@ public struct AgentSettings: Sendable {
     public let resolved: [Resolved]
 
     /// Without a slash at its end; nil for none.
-    public let collector: String?
+    public internal(set) var collector: String?
     public let token: String?
     public let tokenFile: String?
-    public let host: String
+    public internal(set) var host: String
+    /// A token with which an agent that has none of its own gets one.
+    public let enrolTokenFile: String?
+    public let pool: String?
+    /// Where runner registrations are looked for beside the usual places; may hold `*`.
+    public let runnerDirectories: [String]
     public let zone: String?
     public let stateDirectory: String
     public let socket: String
@@ -189,6 +197,12 @@ public struct AgentSettings: Sendable {
         token = try reader.token(.token)
         tokenFile = reader.text(.tokenFile)
         host = try reader.name(.host, longest: 255)
+        enrolTokenFile = reader.text(.enrolTokenFile)
+        pool = reader.text(.pool) == nil ? nil : try reader.name(.pool, longest: 255)
+        runnerDirectories = (reader.text(.runnerDirectories) ?? "").split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
+        guard runnerDirectories.allSatisfy({ $0.hasPrefix("/") }) else {
+            throw reader.fault(.runnerDirectories, "whole paths, parted by commas, such as /data/runners/*")
+        }
         zone = reader.text(.zone) == nil ? nil : try reader.name(.zone, longest: 64)
         stateDirectory = try reader.path(.stateDirectory)
         socket = try reader.path(.socket)
@@ -241,6 +255,9 @@ public struct AgentSettings: Sendable {
             proxy: proxy == "none" ? "" : proxy
         )
     }
+
+    /// Whether somebody chose the host's name, rather than that it is the machine's own.
+    var isHostConfigured: Bool { resolved.contains { $0.key == .host && $0.source != "default" } }
 
     /// What `--show-config` prints: each key, its value and which source won. Tokens are masked.
     public var table: String {

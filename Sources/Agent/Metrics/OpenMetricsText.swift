@@ -139,6 +139,12 @@ extension MetricsSnapshot {
             "Bytes of the same batches before compression.",
             unit: "bytes"
         )
+        text.family(
+            "wattle_agent_uplink_state",
+            .gauge,
+            help: "1 for the state that the agent and its collector are in: refused wants another token.",
+            UplinkState.allCases.map { ([("state", $0.rawValue)], $0 == spool.uplink.state ? "1" : "0") }
+        )
         if let last = spool.uplink.lastAcknowledgedAt {
             text.family(
                 "wattle_last_acknowledged_timestamp_seconds",

@@ -13,7 +13,7 @@ struct BatchSealer: Service {
     let spool: Spool?
     let stateFile: StateFile
     let pace: SealingPace
-    let facts: WireHostFacts
+    let facts: CurrentFacts
     /// What container runtimes and Kubernetes keep about their cgroups.
     var identityFiles = IdentityFiles()
     let clockOffset: ClockOffset
@@ -61,7 +61,8 @@ struct BatchSealer: Service {
     private struct Sealing {
         var pressure = SealingPace.Pressure.none
         var buffer = SealingBuffer()
-        var areFactsDue = true
+        /// As they were last spooled; nil where they are due whatever they are.
+        var spooledFacts: WireHostFacts?
         var isDiskFailing = false
         /// Nothing is sealed until the time is known.
         var isHeld = false
@@ -79,7 +80,7 @@ struct BatchSealer: Service {
         }
         if sampling.takeAnnounceAgain() {
             sampling.withLock { $0.announceAll() }
-            sealing.areFactsDue = true
+            sealing.spooledFacts = nil
         }
         await ease(&sealing, spool)
         sealing.buffer.add(sampling.withLock { $0.take() })
@@ -103,11 +104,12 @@ struct BatchSealer: Service {
             batches[i].boottimeUs = clock.boottime.count
             if let offset { batches[i].clockOffsetUs = offset.count }
         }
-        if sealing.areFactsDue { batches[0].facts = facts }
+        let facts = self.facts.now
+        if sealing.spooledFacts != facts { batches[0].facts = facts }
         do {
             try await spool.append(batches, live: sealable.live, state: try sealable.state.encoded(), at: now)
             sealing.buffer.spooled(at: now)
-            sealing.areFactsDue = false
+            sealing.spooledFacts = facts
             if sealing.isDiskFailing { log.notice("the spool can be written again") }
             sealing.isDiskFailing = false
             batchSpooled.ring()

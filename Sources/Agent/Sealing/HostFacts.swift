@@ -5,7 +5,7 @@ import Wire
 
 /// What the collector is told of the machine.
 enum HostFacts {
-    static func gather(_ settings: AgentSettings, _ cpu: CPUInfo, _ log: Logger) -> WireHostFacts {
+    static func gather(_ settings: AgentSettings, _ cpu: CPUInfo, _ identity: MachineIdentity, _ log: Logger) -> WireHostFacts {
         var facts = WireHostFacts()
         facts.agentVersion = AgentProgram.version
         var name = utsname()
@@ -25,6 +25,9 @@ enum HostFacts {
         facts.cpuModel = cpu.model
         facts.cpus = UInt32(clamping: cpu.cpus)
         facts.gridZone = settings.zone ?? ""
+        facts.names = identity.names.filter { $0 != settings.host }
+        facts.machineIDSha256 = identity.machineIDSHA256 ?? ""
+        facts.pool = settings.pool ?? ""
         return facts
     }
 

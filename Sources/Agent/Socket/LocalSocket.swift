@@ -168,6 +168,8 @@ struct LocalSocket: Service {
         let uid = peer?.uid ?? .max
         // The clock is read within the lock: a time from before a wait for it would lie behind the sampler's own readings.
         switch request {
+        case .status:
+            return SocketAnswer.line(statusOf: context)
         case .snapshot:
             return SocketAnswer.line(allowance.look(sampling.withLock { $0.snapshot(at: .now()) }, by: uid), context)
         case .span(let asked):

@@ -1,5 +1,6 @@
 import Energy
 import FoundationEssentials
+import Wire
 
 /// What the local socket answers: one line of JSON.
 enum SocketAnswer {
@@ -10,9 +11,59 @@ enum SocketAnswer {
         /// Nil where none was configured.
         var gridZone: String?
         var hasCollector: Bool
+        /// What is known of the machine, and how the uplink stands; for `status`.
+        var facts: CurrentFacts?
+        var uplink: UplinkCounts?
     }
 
     static func line(_ answer: PeerAllowance.Answer, _ context: Context) -> [UInt8] { encoded(Figures(answer, context)) }
+
+    /// How the agent and its collector stand. Nothing here tells of energy.
+    static func line(statusOf context: Context) -> [UInt8] { encoded(Status(context)) }
+
+    private struct Status: Encodable {
+        struct Collector: Encodable {
+            var state: String
+            var since_us: Int64?
+            var detail: String
+            var acknowledged_batches: UInt64
+            var last_acknowledged_us: Int64?
+        }
+        struct Runner: Encodable {
+            var name: String
+            var instance: String
+            var kind: String
+        }
+        var ok = true
+        var host: String
+        var boot_id: String
+        var agent_version = AgentProgram.version
+        var names: [String]
+        var runners: [Runner]
+        var pool: String?
+        var grid_zone: String?
+        /// Absent where no collector is configured.
+        var collector: Collector?
+
+        init(_ context: Context) {
+            host = context.host
+            boot_id = context.bootID
+            grid_zone = context.gridZone
+            let facts = context.facts?.now
+            names = facts?.names ?? []
+            pool = facts.flatMap { $0.pool.isEmpty ? nil : $0.pool }
+            runners = facts?.runners.map { Runner(name: $0.name, instance: $0.instance, kind: $0.kind) } ?? []
+            if context.hasCollector, let uplink = context.uplink?.now {
+                collector = Collector(
+                    state: uplink.state.rawValue,
+                    since_us: uplink.stateSince?.microseconds,
+                    detail: uplink.detail,
+                    acknowledged_batches: uplink.acknowledgedBatches,
+                    last_acknowledged_us: uplink.lastAcknowledgedAt?.microseconds
+                )
+            }
+        }
+    }
 
     static func line(refusing reason: String) -> [UInt8] { encoded(Refusal(error: reason)) }
 

@@ -4,6 +4,8 @@ import FoundationEssentials
 enum SocketRequest: Hashable, Sendable {
     case snapshot
     case span(SpanRequest)
+    /// How the agent and its collector stand.
+    case status
 
     /// Why a line is no request, for the client.
     struct Fault: Error, Hashable, Sendable, CustomStringConvertible {
@@ -23,6 +25,8 @@ enum SocketRequest: Hashable, Sendable {
         switch body.op {
         case "snapshot":
             self = .snapshot
+        case "status":
+            self = .status
         case "span":
             guard let phase = body.phase.flatMap(SpanRequest.Phase.init(rawValue:)) else {
                 throw Fault(description: "expected phase start or finish, found \(body.phase.map { "'\($0.prefix(40))'" } ?? "none")")
@@ -30,7 +34,7 @@ enum SocketRequest: Hashable, Sendable {
             guard let key = body.key else { throw Fault(description: "expected the span's key, found none") }
             self = .span(SpanRequest(phase: phase, key: key, cgroup: body.cgroup, directory: body.cgroup_dir))
         default:
-            throw Fault(description: "expected op snapshot or span, found '\(body.op.prefix(40))'")
+            throw Fault(description: "expected op snapshot, span or status, found '\(body.op.prefix(40))'")
         }
     }
 

@@ -75,9 +75,9 @@ enum Disk {
     }
 
     /// Writes a new file beside the old one, makes it durable, and puts it in the old one's place.
-    static func replace(_ path: String, with bytes: [UInt8]) throws(DiskFault) {
+    static func replace(_ path: String, with bytes: [UInt8], mode: mode_t = 0o640) throws(DiskFault) {
         do {
-            try replace(path) { try $0(bytes) }
+            try replace(path, mode: mode) { try $0(bytes) }
         } catch let fault as DiskFault {
             throw fault
         } catch {
@@ -86,9 +86,11 @@ enum Disk {
     }
 
     /// The same for a file that is written piece by piece.
-    static func replace(_ path: String, writing body: (_ write: ([UInt8]) throws -> Void) throws -> Void) throws {
+    static func replace(_ path: String, mode: mode_t = 0o640, writing body: (_ write: ([UInt8]) throws -> Void) throws -> Void) throws {
         let temporary = path + ".tmp"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
+        // One that was left there may have another mode, and may be open elsewhere.
+        try remove(temporary)
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw DiskFault(path: temporary, doing: "make it") }
         do {
             defer { close(descriptor) }

@@ -14,7 +14,9 @@ struct Uplink: Service {
     let timeBase: TimeBase
     /// Without a slash at its end.
     let collector: String
-    let token: String?
+    let token: AgentToken
+    /// Asks for a token of the agent's own; nil where it needs none or has one.
+    var enrolment: (@Sendable () async throws(EnrolmentFault) -> String)?
     let transport: Transport
     let clockOffset: ClockOffset
     let batchSpooled: Doorbell
@@ -42,6 +44,9 @@ struct Uplink: Service {
 
     private func send(_ isStopping: Flag) async {
         var machine = UplinkMachine(mayCompress: isCompressing)
+        await enrol(isStopping)
+        // Without a token nothing can be sent; all of it is in the spool.
+        if enrolment != nil, token.now == nil { return }
         while !isStopping.isSet, !Task.isCancelled {
             await step(&machine, isStopping)
         }
@@ -113,7 +118,44 @@ struct Uplink: Service {
             case .notice(let text): log.notice("\(text)")
             }
         }
+        if [401, 403].contains(answer.status) { lookForToken(&machine) }
         return await apply(effect, isStopping)
+    }
+
+    /// Asks for a token until there is one: a collector that is not there yet is asked more and more rarely, one that refuses hourly.
+    private func enrol(_ isStopping: Flag) async {
+        guard let enrolment, token.now == nil else { return }
+        var pause = Duration.seconds(1)
+        var said: (text: String, at: ContinuousClock.Instant)?
+        while !isStopping.isSet, !Task.isCancelled {
+            do throws(EnrolmentFault) {
+                token.set(try await enrolment())
+                return log.notice("enrolled: the collector gave this agent a token of its own")
+            } catch {
+                let now = timeBase.time(of: ClockReading.now())
+                counts.note { counts in
+                    counts.enter(.enrolling, error.description, at: now)
+                    counts.failedExchanges += 1
+                }
+                if said.map({ $0.text != error.description || .now - $0.at >= UplinkMachine.refusalReminder }) ?? true {
+                    log.warning("not enrolled: \(error); measuring goes on and batches are kept; trying again")
+                    said = (error.description, .now)
+                }
+                await wait(error.isPassing ? pause * Double.random(in: 0.5...1) : .seconds(600), isStopping)
+                pause = min(pause * 2, UplinkMachine.longestBackoff)
+            }
+        }
+    }
+
+    /// Somebody may have put a new token where the refused one was.
+    private func lookForToken(_ machine: inout UplinkMachine) {
+        do {
+            guard try token.readAgain() else { return }
+            log.notice("there is a new token: it is tried now")
+            machine.hurry()
+        } catch {
+            log.debug("the token cannot be read again: \(error)")
+        }
     }
 
     private func opening(_ stream: StreamID, _ timeout: Duration) -> HTTPRequest {
@@ -185,10 +227,15 @@ struct Uplink: Service {
             case .nothing, .rewind:
                 if answer.status != 200 { counts.failedExchanges += 1 }
             }
+            switch answer.status {
+            case 401, 403: counts.enter(.refused, answer.detail, at: now)
+            case 200, 409: counts.enter(.ok, "", at: now)
+            default: counts.enter(.failing, "\(answer.status.map { "\($0) " } ?? "")\(answer.detail)", at: now)
+            }
         }
     }
 
-    private var authorisation: [(String, String)] { token.map { [("Authorization", "Bearer \($0)")] } ?? [] }
+    private var authorisation: [(String, String)] { token.now.map { [("Authorization", "Bearer \($0)")] } ?? [] }
 
     private static var now: Duration { .microseconds(ClockReading.now().monotonic.count) }
 

@@ -15,6 +15,17 @@ final class UplinkCounts: Sendable {
         var uncompressedBytes: UInt64 = 0
         /// On the agent's clock.
         var lastAcknowledgedAt: Timestamp?
+        var state = UplinkState.waiting
+        /// When the state began; on the agent's clock.
+        var stateSince: Timestamp?
+        /// What the collector, or the way to it, said last; empty while all is well.
+        var detail = ""
+
+        mutating func enter(_ state: UplinkState, _ detail: String, at time: Timestamp) {
+            if self.state != state || stateSince == nil { stateSince = time }
+            self.state = state
+            self.detail = detail
+        }
     }
 
     private let values = Mutex(Values())

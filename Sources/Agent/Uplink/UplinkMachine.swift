@@ -34,6 +34,8 @@ struct UplinkMachine: Sendable {
     }
 
     static let longestBackoff = Duration.seconds(60)
+    /// A token that is refused is said again so often: somebody has to do something.
+    static let refusalReminder = Duration.seconds(3_600)
 
     /// Whether the collector takes compressed batches, as far as is known.
     private(set) var mayCompress: Bool
@@ -48,6 +50,7 @@ struct UplinkMachine: Sendable {
     private var notBefore = Duration.zero
     /// The state that was last said, so that it is said once.
     private var saidStatus: String?
+    private var saidAt = Duration.zero
     private(set) var remarks: [Remark] = []
 
     init(mayCompress: Bool = true) { self.mayCompress = mayCompress }
@@ -128,7 +131,13 @@ struct UplinkMachine: Sendable {
             return reseal(stream, seq, refused: seq, "\(status) \(answer.detail)", answer, now, jitter)
         case (_, 401), (_, 403):
             delay(now, jitter, atLeast: max(Self.longestBackoff, answer.retryAfter ?? .zero))
-            say("the collector refuses the token (\(answer.status ?? 0) \(answer.detail)); batches are kept; give the agent a valid token")
+            say(
+                "the collector refuses the token (\(answer.status ?? 0) \(answer.detail)); measuring goes on and batches are kept; "
+                    + "give the agent a valid token: in its token file, or by wattle-agent enrol",
+                as: "refused \(answer.status ?? 0)",
+                againAfter: Self.refusalReminder,
+                now: now
+            )
             return .nothing
         case (_, 404), (_, 405):
             delay(now, jitter, atLeast: max(Self.longestBackoff, answer.retryAfter ?? .zero))
@@ -274,9 +283,11 @@ struct UplinkMachine: Sendable {
         notBefore = .zero
     }
 
-    private mutating func say(_ text: String) {
-        guard saidStatus != text else { return }
-        saidStatus = text
+    /// - Parameter kind: what makes two remarks the same; by default their text.
+    private mutating func say(_ text: String, as kind: String? = nil, againAfter pause: Duration? = nil, now: Duration = .zero) {
+        guard saidStatus != kind ?? text || pause.map({ now - saidAt >= $0 }) == true else { return }
+        saidStatus = kind ?? text
+        saidAt = now
         remarks.append(.warning(text))
     }
 }
