@@ -6,7 +6,7 @@ struct JobFields {
     private(set) var values: [String: JSONValue] = [:]
 
     mutating func set(_ name: String, text value: String?) {
-        if let value = value.flatMap({ JSONValue.string($0).text }) { values[name] = .string(value) }
+        if let value = value.flatMap({ JSONValue.string($0).legible }) { values[name] = .string(value) }
     }
 
     mutating func set(_ name: String, texts: [String]) {

@@ -11,7 +11,7 @@ extension JSONValue {
     subscript(_ name: String) -> JSONValue { object?[name] ?? .null }
 
     /// A text with something in it. U+0000, which a database cannot hold, becomes U+FFFD.
-    var text: String? {
+    var legible: String? {
         guard var text = string, !text.isEmpty else { return nil }
         if text.utf8.contains(0) { text = String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value == 0 ? "\u{FFFD}" : $0 })) }
         if text.utf8.count > Self.longestText {
@@ -41,7 +41,7 @@ extension JSONValue {
     }
 
     /// The texts of a list, at most 100.
-    var texts: [String] { array?.prefix(100).compactMap { $0.text } ?? [] }
+    var texts: [String] { array?.prefix(100).compactMap { $0.legible } ?? [] }
 }
 
 extension UTF8 {

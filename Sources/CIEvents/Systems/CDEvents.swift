@@ -52,7 +52,7 @@ public enum CDEvents: CISystem {
     public static func eventName(_ delivery: Delivery) -> String {
         let document = delivery.jsonOrNull
         if let events = document.array { return "batch of \(events.count)" }
-        let type = document["context"]["type"].text ?? document["type"].text ?? delivery.headers["ce-type"] ?? ""
+        let type = document["context"]["type"].legible ?? document["type"].legible ?? delivery.headers["ce-type"] ?? ""
         return String(type.prefix(100))
     }
 
@@ -131,7 +131,7 @@ public enum CDEvents: CISystem {
             return .run(
                 RunNotice(
                     instance: source,
-                    repository: custom["repository"].text ?? "",
+                    repository: custom["repository"].legible ?? "",
                     runID: id,
                     attempt: 1,
                     isFinished: change == "finished"
@@ -159,15 +159,15 @@ public enum CDEvents: CISystem {
         let custom = event["customData"]
         var fields = JobFields()
         fields.set(times)
-        fields.set("job", text: content["taskName"].text ?? id)
+        fields.set("job", text: content["taskName"].legible ?? id)
         fields.set("run_id", text: content["pipelineRun"]["id"].identifier)
         fields.set("job_id", text: id)
-        fields.set("url", text: content["uri"].text ?? content["url"].text)
+        fields.set("url", text: content["uri"].legible ?? content["url"].legible)
         fields.set("time_resolution_ms", moment.resolutionMilliseconds)
-        for name in ["host", "pool", "runner", "repository", "commit", "ref", "pipeline"] { fields.set(name, text: custom[name].text) }
+        for name in ["host", "pool", "runner", "repository", "commit", "ref", "pipeline"] { fields.set(name, text: custom[name].legible) }
         fields.set("labels", texts: custom["labels"].texts)
         let flags = fields.set(cpuShare: custom["cpuShare"].double)
-        if isEnd { fields.set("outcome", text: Outcome.named(content["outcome"].text)) }
+        if isEnd { fields.set("outcome", text: Outcome.named(content["outcome"].legible)) }
         var result = JobEvent(
             instance: source,
             id: id,

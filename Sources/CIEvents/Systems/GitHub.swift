@@ -33,7 +33,7 @@ public enum GitHub: CISystem {
     public static func eventKey(_ delivery: Delivery) -> String { EventKey.named(delivery.headers["x-github-delivery"], delivery) }
 
     public static func eventName(_ delivery: Delivery) -> String {
-        [event(delivery), delivery.jsonOrNull["action"].text.map { String($0.prefix(60)) } ?? ""].filter { !$0.isEmpty }.joined(
+        [event(delivery), delivery.jsonOrNull["action"].legible.map { String($0.prefix(60)) } ?? ""].filter { !$0.isEmpty }.joined(
             separator: " "
         )
     }
@@ -72,7 +72,7 @@ public enum GitHub: CISystem {
             throw UnreadableDelivery("field workflow_job: expected an object, found \(job.described)")
         }
         let repository = payload["repository"]
-        guard let name = repository["full_name"].text else {
+        guard let name = repository["full_name"].legible else {
             throw UnreadableDelivery("field repository.full_name: expected a text, found \(repository["full_name"].described)")
         }
         let place = ForgeRepository(
@@ -114,13 +114,13 @@ public enum GitHub: CISystem {
             throw UnreadableDelivery("field workflow_job.id: expected a number, found \(job["id"].described)")
         }
         let attempt = job["run_attempt"].integer.flatMap { (1...1_000_000).contains($0) ? Int($0) : nil } ?? 1
-        let outcome = stage == .finished ? Outcome.named(job["conclusion"].text) : nil
+        let outcome = stage == .finished ? Outcome.named(job["conclusion"].legible) : nil
 
         var times = JobTimes()
         times.queuedAt = try Moment.read(job["created_at"], "workflow_job.created_at")?.time
         // A job that waits may have a started_at that means nothing. One without a runner, skipped, cancelled while it waited or a third
         // party's check, never ran, whatever its times say.
-        let runner = job["runner_name"].text
+        let runner = job["runner_name"].legible
         let runnerID = job["runner_id"].identifier
         if stage > .queued, runner != nil || runnerID != nil, outcome != Outcome.skipped {
             times.startedAt = try Moment.read(job["started_at"], "workflow_job.started_at")?.time
@@ -139,18 +139,18 @@ public enum GitHub: CISystem {
         fields.set(times)
         fields.set("repository", text: repository.name)
         fields.set("repository_private", repository.isPrivate)
-        fields.set("commit", text: job["head_sha"].text)
-        fields.set("ref", text: job["head_branch"].text)
-        fields.set("pipeline", text: job["workflow_name"].text)
-        fields.set("job", text: job["name"].text)
+        fields.set("commit", text: job["head_sha"].legible)
+        fields.set("ref", text: job["head_branch"].legible)
+        fields.set("pipeline", text: job["workflow_name"].legible)
+        fields.set("job", text: job["name"].legible)
         fields.set("run_id", text: job["run_id"].identifier)
         fields.set("job_id", text: id)
         fields.set("runner", text: runner)
         fields.set("runner_id", text: runnerID)
-        fields.set("runner_group", text: job["runner_group_name"].text)
+        fields.set("runner_group", text: job["runner_group_name"].legible)
         fields.set("labels", texts: job["labels"].texts)
         fields.set("outcome", text: outcome)
-        fields.set("url", text: job["html_url"].text)
+        fields.set("url", text: job["html_url"].legible)
         if times.startedAt != nil { fields.set("time_resolution_ms", resolutionMilliseconds) }
 
         var event = JobEvent(
@@ -172,7 +172,7 @@ public enum GitHub: CISystem {
         guard let id = run["id"].identifier else {
             throw UnreadableDelivery("field workflow_run.id: expected a number, found \(run["id"].described)")
         }
-        guard let repository = payload["repository"]["full_name"].text else {
+        guard let repository = payload["repository"]["full_name"].legible else {
             let found = payload["repository"]["full_name"].described
             throw UnreadableDelivery("field repository.full_name: expected a text, found \(found)")
         }
@@ -191,7 +191,7 @@ public enum GitHub: CISystem {
     public static func repository(_ delivery: Delivery) -> RepositoryNotice? {
         let payload = delivery.jsonOrNull
         let repository = payload["repository"]
-        guard let name = repository["full_name"].text, let isPrivate = repository["private"].bool else { return nil }
+        guard let name = repository["full_name"].legible, let isPrivate = repository["private"].bool else { return nil }
         func time(_ value: JSONValue) -> Timestamp? { value.string.flatMap(Moment.init)?.time }
         let job = payload["workflow_job"]
         let stated =

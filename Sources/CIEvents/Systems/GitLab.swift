@@ -40,7 +40,7 @@ public enum GitLab: CISystem {
     public static func eventName(_ delivery: Delivery) -> String {
         let payload = delivery.jsonOrNull
         let name = delivery.headers["x-gitlab-event"] ?? payload["object_kind"].string ?? ""
-        let status = payload["build_status"].text ?? payload["object_attributes"]["status"].text ?? ""
+        let status = payload["build_status"].legible ?? payload["object_attributes"]["status"].legible ?? ""
         return [name, status].filter { !$0.isEmpty }.map { String($0.prefix(60)) }.joined(separator: " ")
     }
 
@@ -65,20 +65,20 @@ public enum GitLab: CISystem {
             throw UnreadableDelivery("field build_id: expected a number, found \(payload["build_id"].described)")
         }
         let project = place(payload, delivery)
-        var job = Job(id: id, status: payload["build_status"].text, failureReason: payload["build_failure_reason"].text)
+        var job = Job(id: id, status: payload["build_status"].legible, failureReason: payload["build_failure_reason"].legible)
         job.created = try moment("build_created_at")
         job.started = try moment("build_started_at")
         job.finished = try moment("build_finished_at")
         let runner = payload["runner"]
         job.runner = runner
         job.labels = runner["tags"].texts
-        job.fields.set("commit", text: payload["sha"].text ?? payload["commit"]["sha"].text)  // commit.id is the pipeline's.
-        job.fields.set("ref", text: payload["ref"].text)
-        job.fields.set("job", text: payload["build_name"].text)
-        job.fields.set("stage", text: payload["build_stage"].text)
+        job.fields.set("commit", text: payload["sha"].legible ?? payload["commit"]["sha"].legible)  // commit.id is the pipeline's.
+        job.fields.set("ref", text: payload["ref"].legible)
+        job.fields.set("job", text: payload["build_name"].legible)
+        job.fields.set("stage", text: payload["build_stage"].legible)
         job.pipelineID = payload["pipeline_id"].identifier ?? payload["commit"]["id"].identifier
         job.fields.set("retries", payload["retries_count"].integer)
-        if let web = payload["project"]["web_url"].text { job.fields.set("url", text: "\(web)/-/jobs/\(id)") }
+        if let web = payload["project"]["web_url"].legible { job.fields.set("url", text: "\(web)/-/jobs/\(id)") }
         return try job.event(writtenAs: nil, project: project, now: delivery.receivedAt)
     }
 
@@ -88,19 +88,19 @@ public enum GitLab: CISystem {
     public static func job(fromREST object: JSONValue, project: ForgeRepository) -> JobEvent? {
         guard let id = object["id"].identifier else { return nil }
         do {
-            var job = Job(id: id, status: object["status"].text, failureReason: object["failure_reason"].text)
+            var job = Job(id: id, status: object["status"].legible, failureReason: object["failure_reason"].legible)
             job.created = try Moment.read(object["created_at"], "created_at")
             job.started = try Moment.read(object["started_at"], "started_at")
             job.finished = try Moment.read(object["finished_at"], "finished_at")
             job.runner = object["runner"]
             job.labels = object["tag_list"].texts
-            job.fields.set("runner_manager", text: object["runner_manager"]["system_id"].text)
-            job.fields.set("commit", text: object["commit"]["id"].text ?? object["pipeline"]["sha"].text)
-            job.fields.set("ref", text: object["ref"].text)
-            job.fields.set("job", text: object["name"].text)
-            job.fields.set("stage", text: object["stage"].text)
+            job.fields.set("runner_manager", text: object["runner_manager"]["system_id"].legible)
+            job.fields.set("commit", text: object["commit"]["id"].legible ?? object["pipeline"]["sha"].legible)
+            job.fields.set("ref", text: object["ref"].legible)
+            job.fields.set("job", text: object["name"].legible)
+            job.fields.set("stage", text: object["stage"].legible)
             job.pipelineID = object["pipeline"]["id"].identifier
-            job.fields.set("url", text: object["web_url"].text)
+            job.fields.set("url", text: object["web_url"].legible)
             return try job.event(writtenAs: .reconciled, project: project, now: nil)
         } catch {
             return nil  // As documented: what the walk left out is counted by whoever walks.
@@ -167,7 +167,7 @@ public enum GitLab: CISystem {
             fields.set("pipeline", text: pipelineID)
             fields.set("run_id", text: pipelineID)
             fields.set("job_id", text: id)
-            fields.set("runner", text: runner["description"].text)
+            fields.set("runner", text: runner["description"].legible)
             fields.set("runner_id", text: runner["id"].identifier)
             fields.set("labels", texts: labels)
             if stage == .finished { fields.set("outcome", text: outcome) }
@@ -197,11 +197,11 @@ public enum GitLab: CISystem {
         let repository = payload["repository"]
         let header = delivery.headers["x-gitlab-instance"].flatMap { instance in WebAddress.origin(instance).map { _ in instance } }
         let level = project["visibility_level"].integer ?? repository["visibility_level"].integer
-        var url = project["web_url"].text ?? repository["homepage"].text ?? repository["git_http_url"].text ?? ""
+        var url = project["web_url"].legible ?? repository["homepage"].legible ?? repository["git_http_url"].legible ?? ""
         if url.hasSuffix(".git") { url = String(url.dropLast(4)) }
-        var name = project["path_with_namespace"].text
+        var name = project["path_with_namespace"].legible
         if name == nil, let base = header ?? WebAddress.origin(url), url.hasPrefix(base) {
-            name = JSONValue.string(String(url.dropFirst(base.count).drop { $0 == "/" })).text
+            name = JSONValue.string(String(url.dropFirst(base.count).drop { $0 == "/" })).legible
         }
         return ForgeRepository(
             instance: name.flatMap { WebAddress.base(url, before: $0) } ?? header ?? WebAddress.origin(url) ?? "",

@@ -17,7 +17,7 @@ public enum StandardWebhook: CISystem {
     public static func eventKey(_ delivery: Delivery) -> String { EventKey.named(delivery.headers["webhook-id"], delivery) }
 
     public static func eventName(_ delivery: Delivery) -> String {
-        delivery.jsonOrNull["type"].text.map { String($0.prefix(60)) } ?? "spans"
+        delivery.jsonOrNull["type"].legible.map { String($0.prefix(60)) } ?? "spans"
     }
 
     public static func read(_ delivery: Delivery) throws(UnreadableDelivery) -> EventReading {
