@@ -27,14 +27,7 @@ public struct CollectorServices: Sendable {
     ) throws {
         let metrics = CollectorMetrics()
         let site = Site(pool: pool, metrics: metrics, now: now, baseURL: baseURL)
-        let router = Router(context: WattleContext.self)
-        router.add(middleware: ProblemMiddleware(metrics: metrics))
-        router.add(middleware: Authentication(pool: pool))
-        ReadingsRoutes(site: site).add(to: router)
-        SpanRoutes(site: site).add(to: router)
-        JobRoutes(site: site).add(to: router)
-        OperationsRoutes(site: site).add(to: router)
-        try PageRoutes(site: site).add(to: router)
+        let router = try Self.router(site)
         let application = Application(
             router: router,
             configuration: .init(address: .hostname(host, port: port), serverName: "wattle"),
@@ -42,6 +35,19 @@ public struct CollectorServices: Sendable {
             logger: log
         )
         services = [AccountingWorker(pool: pool, log: log, now: now, metrics: metrics), application]
+    }
+
+    /// Every route there is.
+    static func router(_ site: Site) throws -> Router<WattleContext> {
+        let router = Router(context: WattleContext.self)
+        router.add(middleware: ProblemMiddleware(metrics: site.metrics))
+        router.add(middleware: Authentication(pool: site.pool))
+        ReadingsRoutes(site: site).add(to: router)
+        SpanRoutes(site: site).add(to: router)
+        JobRoutes(site: site).add(to: router)
+        OperationsRoutes(site: site).add(to: router)
+        try PageRoutes(site: site).add(to: router)
+        return router
     }
 
     /// Brings the schema up to date, adds the shipped intensities and makes the partitions of the next days.
