@@ -377,10 +377,10 @@ import Wire
                 Statement(
                     "many_spans",
                     """
-                    INSERT INTO span (host_id, job_id, started_at, finished_at, time_resolution_us, workload, workload_key, source, document,
-                        runner, job_ids)
+                    INSERT INTO span (host_id, job_id, started_at, finished_at, time_resolution_us, workload, workload_key, source, runner,
+                        job_ids)
                     SELECT $1, lpad(i::text, 26, '0'), $2::timestamptz + i * interval '1.4 s', $2::timestamptz + (i + 60) * interval '1.4 s',
-                        CASE WHEN i % 20 = 0 THEN 30000000 ELSE 1000000 END, CASE WHEN i % 3 = 0 THEN '/job/' || i END, 'k' || i, 'ci', '{}',
+                        CASE WHEN i % 20 = 0 THEN 30000000 ELSE 1000000 END, CASE WHEN i % 3 = 0 THEN '/job/' || i END, 'k' || i, 'ci',
                         'runner' || i % 8, ARRAY['k' || i]
                     FROM generate_series(1, 5000) AS i
                     """
