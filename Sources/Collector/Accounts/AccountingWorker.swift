@@ -42,6 +42,7 @@ struct AccountingWorker: Service {
             try await KnotPartitions.make(now: now(), connection)
             let forgotten = try await WorkQueue.markForgotten(now: now(), connection)
             if forgotten > 0 { log.debug("hours marked by the timer", metadata: ["hours": "\(forgotten)"]) }
+            try await ServiceRuleApplication.lookAround(now: now, log: log, connection)
         }
     }
 
