@@ -163,6 +163,7 @@ let package = Package(
         .testTarget(name: "EnergyTests", dependencies: ["Energy", "TestSupport"]),
         .testTarget(name: "AccountingTests", dependencies: ["Accounting", "Carbon", "Energy", "TestSupport"]),
         .testTarget(name: "CarbonTests", dependencies: ["Carbon", "Factors"]),
+        .testTarget(name: "DocumentsTests", dependencies: ["Documents", "Energy", "TestSupport"]),
         .testTarget(name: "CIEventsTests", dependencies: ["CIEvents", "Documents", "Energy", "TestSupport"]),
         .testTarget(
             name: "CIHistoryTests",

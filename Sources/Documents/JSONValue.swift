@@ -1,5 +1,3 @@
-import FoundationEssentials
-
 /// Any JSON value, for documents whose fields we keep without knowing them.
 public enum JSONValue: Sendable, Hashable {
     case null
@@ -10,43 +8,24 @@ public enum JSONValue: Sendable, Hashable {
     case array([JSONValue])
     case object([String: JSONValue])
 
-    /// How deep arrays and objects may lie within one another: decoding costs the square of it.
+    /// How deep arrays and objects may lie within one another.
     public static let deepest = 32
 
-    public struct TooDeep: Error {}
+    /// What is no JSON: where, and what would have been.
+    public struct Malformed: Error, Hashable, CustomStringConvertible {
+        /// In bytes from the start.
+        public let offset: Int
+        public let expected: String
 
-    /// - Throws: `TooDeep`, or a `DecodingError` for what is no JSON.
-    public init(parsing bytes: [UInt8]) throws {
-        guard Self.depth(of: bytes) <= Self.deepest else { throw TooDeep() }
-        self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
+        public var description: String { "byte \(offset): expected \(expected)" }
     }
 
-    private static func depth(of bytes: [UInt8]) -> Int {
-        var depth = 0
-        var deepest = 0
-        var isInString = false
-        var isEscaped = false
-        for byte in bytes {
-            if isInString {
-                if isEscaped {
-                    isEscaped = false
-                } else if byte == UInt8(ascii: "\\") {
-                    isEscaped = true
-                } else if byte == UInt8(ascii: "\"") {
-                    isInString = false
-                }
-                continue
-            }
-            switch byte {
-            case UInt8(ascii: "\""): isInString = true
-            case UInt8(ascii: "["), UInt8(ascii: "{"):
-                depth += 1
-                deepest = max(deepest, depth)
-            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
-            default: break
-            }
-        }
-        return deepest
+    /// JSON has no infinity and no NaN.
+    public struct NotFinite: Error, Hashable {}
+
+    /// - Throws: `Malformed`, also for what lies deeper than `deepest`.
+    public init(parsing bytes: [UInt8]) throws(Malformed) {
+        self = try JSONParser.parse(bytes, deepest: Self.deepest)
     }
 
     /// Whether any text or name in it holds U+0000, which Postgres cannot store.
@@ -94,46 +73,17 @@ public enum JSONValue: Sendable, Hashable {
         }
     }
 
-    /// Compact JSON with sorted keys.
+    /// Compact JSON with sorted names.
     public var text: String {
-        get throws {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            return String(decoding: try encoder.encode(self), as: UTF8.self)
-        }
-    }
-}
-
-extension JSONValue: Codable {
-    public init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        if container.decodeNil() {
-            self = .null
-        } else if let value = try? container.decode(Bool.self) {  // Each attempt tells the type; the last one's error is thrown.
-            self = .bool(value)
-        } else if let value = try? container.decode(Int64.self) {
-            self = .integer(value)
-        } else if let value = try? container.decode(Double.self) {
-            self = .number(value)
-        } else if let value = try? container.decode(String.self) {
-            self = .string(value)
-        } else if let value = try? container.decode([JSONValue].self) {
-            self = .array(value)
-        } else {
-            self = .object(try container.decode([String: JSONValue].self))
-        }
+        get throws(NotFinite) { String(decoding: try bytes, as: UTF8.self) }
     }
 
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        switch self {
-        case .null: try container.encodeNil()
-        case .bool(let value): try container.encode(value)
-        case .integer(let value): try container.encode(value)
-        case .number(let value): try container.encode(value)
-        case .string(let value): try container.encode(value)
-        case .array(let value): try container.encode(value)
-        case .object(let value): try container.encode(value)
+    /// Compact JSON with sorted names, as UTF-8.
+    public var bytes: [UInt8] {
+        get throws(NotFinite) {
+            var writer = JSONWriter()
+            try writer.write(self)
+            return writer.bytes
         }
     }
 }

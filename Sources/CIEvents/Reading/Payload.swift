@@ -60,11 +60,11 @@ extension Delivery {
     func json() throws(UnreadableDelivery) -> JSONValue {
         do {
             return try JSONValue(parsing: body)
-        } catch is JSONValue.TooDeep {
-            throw UnreadableDelivery("expected a JSON body at most \(JSONValue.deepest) levels deep, found a deeper one")
         } catch {
             let type = headers["content-type"].map { " of type \($0.prefix(100))" } ?? ""
-            throw UnreadableDelivery("expected a JSON body, found \(body.isEmpty ? "none" : "\(body.count) bytes\(type) that are none")")
+            throw UnreadableDelivery(
+                "expected a JSON body, found \(body.isEmpty ? "none" : "\(body.count) bytes\(type) that are none (\(error))")"
+            )
         }
     }
 
