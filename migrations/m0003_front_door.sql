@@ -147,6 +147,8 @@ CREATE TABLE rule_set (
     walked_to_t timestamptz,
     walked_to_job text,
     walked_at   timestamptz,
+    -- All were passed once, but so soon that some may have been placed by the rules from before just then.
+    needs_second_walk boolean NOT NULL DEFAULT false,
     PRIMARY KEY (kind, valid_from)
 );
 
@@ -232,6 +234,8 @@ CREATE TABLE host_news (
     -- Set when the first pass is through.
     horizon     xid8
 );
+-- What its agent calls it; the names that another host holds are no aliases of it.
+ALTER TABLE host ADD COLUMN agent_names text[] NOT NULL DEFAULT '{}';
 CREATE INDEX host_short_name ON host (split_part(lower(name), '.', 1));
 CREATE INDEX host_alias_short ON host_alias (split_part(alias, '.', 1));
 
@@ -265,3 +269,5 @@ CREATE FUNCTION host_is_metered(host int, at timestamptz) RETURNS boolean LANGUA
             WHERE c.host_id = host AND c.kind = 'meter' AND t.t >= date_trunc('hour', at, 'UTC')
                 AND t.knot_t < date_trunc('hour', at, 'UTC') + interval '1 hour')
 $$;
+-- Until when a host's cover is complete is asked with every job; a host has few meters and thousands of workloads.
+CREATE INDEX curve_cover ON curve (host_id, curve_id) WHERE kind = 'meter' AND in_cover;

@@ -60,7 +60,7 @@ public enum RuleSetTable {
                 """
                 INSERT INTO rule_set (kind, valid_from, document) VALUES ('services', $1, $2)
                 ON CONFLICT (kind, valid_from) DO UPDATE SET document = excluded.document, created_at = clock_timestamp(),
-                    walk_began_at = NULL, walked_to_t = NULL, walked_to_job = NULL, walked_at = NULL
+                    walk_began_at = NULL, walked_to_t = NULL, walked_to_job = NULL, walked_at = NULL, needs_second_walk = false
                 """
             ),
             [.timestamptz(microseconds: validFrom.microseconds), .jsonb(documentJSON)]
@@ -96,7 +96,9 @@ public enum RuleSetTable {
                     SELECT r.valid_from, r.walk_began_at IS NULL AS is_new, r.walked_to_t, r.walked_to_job,
                         coalesce(r.walk_began_at, clock_timestamp()) > r.created_at + $1::int8 * interval '1 millisecond' AS is_decisive,
                         (SELECT min(n.valid_from) FROM rule_set n WHERE n.kind = r.kind AND n.valid_from > r.valid_from) AS valid_to
-                    FROM rule_set r WHERE r.kind = 'services' AND r.walked_at IS NULL ORDER BY r.valid_from LIMIT 1
+                    FROM rule_set r WHERE r.kind = 'services' AND r.walked_at IS NULL
+                        AND (NOT r.needs_second_walk OR clock_timestamp() > r.created_at + $1::int8 * interval '1 millisecond')
+                    ORDER BY r.valid_from LIMIT 1
                     FOR UPDATE SKIP LOCKED
                     """
                 ),
@@ -139,8 +141,8 @@ public enum RuleSetTable {
         )
     }
 
-    /// Says that a step's spans have been placed; in the transaction that took it. Returns false when the walk has reached its end.
-    public static func finishStep(_ step: WalkStep, _ connection: PostgresConnection) async throws -> Bool {
+    /// Says that a step's spans have been placed; in the transaction that took it.
+    public static func finishStep(_ step: WalkStep, _ connection: PostgresConnection) async throws {
         let validFrom = PostgresValue.timestamptz(microseconds: step.validFrom.microseconds)
         if let last = step.last {
             _ = try await connection.execute(
@@ -150,20 +152,19 @@ public enum RuleSetTable {
                 ),
                 [validFrom, .timestamptz(microseconds: last.startedAt.microseconds), .text(last.jobID)]
             )
-            return true
+            return
         }
         _ = try await connection.execute(
             Statement(
                 "end_rule_set_walk",
                 """
-                UPDATE rule_set SET walked_at = CASE WHEN $2 THEN clock_timestamp() END, walk_began_at = NULL, walked_to_t = NULL,
-                    walked_to_job = NULL
+                UPDATE rule_set SET walked_at = CASE WHEN $2 THEN clock_timestamp() END, needs_second_walk = NOT $2, walk_began_at = NULL,
+                    walked_to_t = NULL, walked_to_job = NULL
                 WHERE kind = 'services' AND valid_from = $1
                 """
             ),
             [validFrom, .bool(step.isDecisive)]
         )
-        return false
     }
 
     /// How many spans started in a set's time.

@@ -15,6 +15,15 @@ struct ServicesPeriod: ExpressibleByArgument {
     let length: Microseconds
     let text: String
 
+    static let week = ServicesPeriod(length: Microseconds(7 * Microseconds.day.count), text: "7d")
+
+    private init(length: Microseconds, text: String) {
+        self.length = length
+        self.text = text
+    }
+
+    var defaultValueDescription: String { text }
+
     init?(argument: String) {
         guard let unit = argument.last, let number = Int64(argument.dropLast()), (1...10_000).contains(number) else { return nil }
         switch unit {
@@ -189,7 +198,7 @@ struct ServicesCommand: AsyncParsableCommand {
         var file: String?
 
         @Option(help: ArgumentHelp("How far back: hours, days or weeks.", valueName: "7d"))
-        var last = ServicesPeriod(argument: "7d")
+        var last = ServicesPeriod.week
 
         @Option(help: "The most repositories and pipelines without a rule that are listed.")
         var top = 10
@@ -204,7 +213,7 @@ struct ServicesCommand: AsyncParsableCommand {
         func run() async throws {
             let rules = try file.map { try ServicesCommand.file($0) }
             let end = wallClock()
-            let start = end - (last?.length ?? Microseconds(7 * Microseconds.day.count))
+            let start = end - last.length
             try await Database.withConnection(database) { connection, _ in
                 let trial = try await ServiceRuleTrial.run(rules, Interval(start.hour.start, end), connection)
                 print(format == .json ? try trial.json(limit: top).text : Self.table(trial, top: top))

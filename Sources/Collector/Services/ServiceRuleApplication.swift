@@ -56,7 +56,8 @@ public enum ServiceRuleApplication {
             let intake = SpanIntake(now: now)
             // Always in this order, so that two that place the same spans do not wait for each other in a circle.
             for jobID in step.jobIDs.sorted() { try await intake.place(jobID: jobID, tx) }
-            return try await RuleSetTable.finishStep(step, tx) ? step.jobIDs.count : nil
+            try await RuleSetTable.finishStep(step, tx)
+            return step.jobIDs.count
         }
     }
 
