@@ -1,6 +1,7 @@
 /// The parts of a URL that say which installation it belongs to.
 enum WebAddress {
-    /// `https://git.example.org:8443` of `https://git.example.org:8443/g/p`, in lower case and without a user; nil for what is no web address.
+    /// `https://git.example.org:8443` of `https://git.example.org:8443/g/p`, in lower case and without a user; nil for what is
+    /// no web address.
     static func origin(_ url: String) -> String? {
         guard url.utf8.count <= 2_000, let scheme = url.firstRange(of: "://") else { return nil }
         let name = url[..<scheme.lowerBound].lowercased()

@@ -187,7 +187,7 @@ public enum CDEvents: CISystem {
             "Add an HTTP sink for CloudEvents (binary, structured or batch) to what sends your CDEvents:",
             "URL: \(url)",
             "Either a header: \"Authorization: Bearer \(secret)\"",
-            "or the signature of Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature) with that secret; it covers the body.",
+            "or the signature of Standard Webhooks (webhook-id, -timestamp and -signature) with that secret; it covers the body.",
             "Events: dev.cdevents.taskrun.started and .finished; pipelinerun events are welcome, others are passed over.",
             "To name the machine set customData.host to its name (and repository, commit, cpuShare where they are known).",
         ]

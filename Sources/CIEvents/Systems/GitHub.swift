@@ -213,14 +213,14 @@ public enum GitHub: CISystem {
 
     public static func instructions(url: String, secret: String) -> [String] {
         [
-            "In the organisation (or in one repository) open Settings > Webhooks and press \"Add webhook\". For an organisation ORG that is",
-            "https://github.com/organizations/ORG/settings/hooks/new; it takes an owner.",
+            "In the organisation (or in one repository) open Settings > Webhooks and press \"Add webhook\". For an organisation ORG that",
+            "is https://github.com/organizations/ORG/settings/hooks/new; it takes an owner.",
             "Payload URL: \(url)",
             "Content type: application/json",
             "Secret: \(secret)",
             "SSL verification: leave it enabled.",
-            "Which events: \"Let me select individual events\". Tick \"Workflow jobs\", \"Workflow runs\" and \"Repositories\" (so that one",
-            "turned private vanishes at once), untick \"Pushes\".",
+            "Which events: \"Let me select individual events\". Tick \"Workflow jobs\", \"Workflow runs\" and \"Repositories\" (so that",
+            "one turned private vanishes at once), untick \"Pushes\".",
             "Leave \"Active\" ticked and press \"Add webhook\". GitHub sends a ping at once; the next job is the first that counts.",
         ]
     }

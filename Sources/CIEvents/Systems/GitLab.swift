@@ -28,7 +28,8 @@ public enum GitLab: CISystem {
         guard SecretText.isAny(token, of: secrets) else {
             throw RefusedDelivery(
                 .wrongSignature,
-                "expected one of the source's secrets in X-Gitlab-Token, found another; enter the source's secret as the webhook's secret token"
+                "expected one of the source's secrets in X-Gitlab-Token, found another; enter the source's secret as the"
+                    + " webhook's secret token"
             )
         }
     }
@@ -251,8 +252,8 @@ public enum GitLab: CISystem {
 
     public static func instructions(url: String, secret: String) -> [String] {
         [
-            "In the group (Premium) or in each project open Settings > Webhooks and press \"Add new webhook\"; it takes a maintainer, in a group",
-            "an owner.",
+            "In the group (Premium) or in each project open Settings > Webhooks and press \"Add new webhook\"; it takes a maintainer,",
+            "in a group an owner.",
             "URL: \(url)",
             "Secret token: \(secret)",
             "Trigger: tick \"Job events\" and \"Pipeline events\", untick \"Push events\".",
