@@ -190,11 +190,11 @@ public enum HourLedger {
     }
 
     private static let selectSlices = """
-        SELECT s.*, h.pue, \(IntensityTable.joinedColumns)
+        SELECT s.*, h.pue AS hour_pue, \(IntensityTable.joinedColumns)
         FROM slice s JOIN host_hour h USING (host_id, hour, component) LEFT JOIN intensity i USING (intensity_id) WHERE s.host_id = $1
         """
 
-    private static func sliceRow(_ row: PostgresRow) throws -> SliceRow {
+    static func sliceRow(_ row: PostgresRow) throws -> SliceRow {
         let method = try row.string("share_method")
         guard let shareMethod = ShareMethod(rawValue: method) else { throw StoredValueError(what: "share method", found: method) }
         var bounds = SliceBounds()
@@ -224,7 +224,7 @@ public enum HourLedger {
             shareMethod: shareMethod,
             quality: try quality(row)
         )
-        return SliceRow(hour: try hour(row), slice: slice, pue: try row.double("pue"), intensity: try IntensityTable.joined(row))
+        return SliceRow(hour: try hour(row), slice: slice, pue: try row.double("hour_pue"), intensity: try IntensityTable.joined(row))
     }
 
     /// Of the given hours those that are settled: accounted, and no mark left. The running hour never is.

@@ -281,6 +281,21 @@ public enum WorkloadOwnership {
         )
     }
 
+    /// Cgroups by their curves, in that order; those that are not known any more are left out.
+    static func cgroups(_ curveIDs: [Int32], hostID: Int32, _ connection: PostgresConnection) async throws -> [OwnedCgroup] {
+        let rows = try await connection.query(
+            Statement(
+                "cgroups_by_curve",
+                """
+                SELECT \(columns) FROM workload w JOIN curve c USING (host_id, curve_id) WHERE w.host_id = $1 AND w.curve_id = ANY($2)
+                ORDER BY array_position($2, w.curve_id)
+                """
+            ),
+            [.int4(hostID), .int4Array(curveIDs)]
+        )
+        return try rows.map(cgroup)
+    }
+
     // MARK: Recording
 
     /// Records what a host-hour was accounted with.

@@ -1,4 +1,3 @@
-
 import Accounting
 import Carbon
 import Documents
@@ -46,6 +45,7 @@ import Wire
                 #expect(abs(footprint.locationGrams!.best - grams) < 1e-9)
             }
             #expect(live.hasOpenHour && !settled.hasOpenHour)
+            #expect(farm.settledFootprints == 1)
         }
     }
 

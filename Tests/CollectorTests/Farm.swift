@@ -16,6 +16,8 @@ final class Farm {
     let pool: PostgresPool
     /// What `now` is; tests move it.
     let clock: TestClock
+    /// How many footprints were read the short way.
+    private(set) var settledFootprints = 0
 
     /// 2026-09-01T09:00:00Z.
     static let start = Timestamp(microseconds: 1_788_253_200_000_000)
@@ -96,8 +98,22 @@ final class Farm {
         while try await worker.accountMarkedHours() > 0 {}
     }
 
+    /// The job's footprint; wherever its hours are settled, the short way to it must tell the same.
     func footprint(_ jobID: String) async throws -> Footprint? {
-        try await FootprintReader(connection, now: clock.now, policy: .reserved).footprint(jobID: jobID, for: .everything)
+        let footprint = try await FootprintReader(connection, now: clock.now, policy: .reserved).footprint(jobID: jobID, for: .everything)
+        if let job = try await JobDirectory.find(jobID: jobID, for: .everything, connection) {
+            let short = try await FootprintReader(connection, now: clock.now, policy: .reserved).settledFootprint(of: job)
+            if let short {
+                settledFootprints += 1
+                let (a, b) = (try short.json(baseURL: "").text, try footprint?.json(baseURL: "").text)
+                guard a == b else { throw Differs(description: "the short way says\n\(a)\nthe long one\n\(b ?? "nothing")") }
+            }
+        }
+        return footprint
+    }
+
+    struct Differs: Error, CustomStringConvertible {
+        let description: String
     }
 
     func count(_ table: String) async throws -> Int64 {

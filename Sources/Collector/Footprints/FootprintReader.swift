@@ -21,6 +21,24 @@ final class FootprintReader {
         self.policy = policy
     }
 
+    /// The footprint of a job all of whose hours are settled, in two steps; nil for any other.
+    func settledFootprint(of job: JobRow) async throws -> Footprint? {
+        guard let hostID = job.hostID, let spanID = job.spanID,
+            let settled = try await SettledSpan.read(hostID: hostID, spanID: spanID, now: now, connection)
+        else { return nil }
+        var footprint = try Footprint(job, state: .final, policy: policy)
+        footprint.hostName = settled.host.name
+        footprint.pue = settled.host.pue
+        footprint.workload = settled.workload
+        footprint.fill(
+            slices: settled.slices,
+            duration: settled.interval.duration,
+            hostCPUs: settled.host.cpus,
+            zone: settled.host.gridZone
+        )
+        return footprint
+    }
+
     /// The footprint of a job that somebody may see; nil for one that is not there, was deleted, never started or is not theirs to see.
     func footprint(jobID: String, for visibility: JobVisibility) async throws -> Footprint? {
         guard let job = try await JobDirectory.find(jobID: jobID, for: visibility, connection) else { return nil }
