@@ -122,7 +122,10 @@ let package = Package(
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "Yams", package: "Yams"),
             ],
-            resources: [.embedInCode("Pages/home.mustache"), .embedInCode("Pages/sign-in.mustache"), .embedInCode("Pages/style.css")]
+            resources: [
+                .embedInCode("API/OpenAPI/openapi.yaml"), .embedInCode("Pages/home.mustache"), .embedInCode("Pages/sign-in.mustache"),
+                .embedInCode("Pages/style.css"),
+            ]
         ),
         .target(name: "Tracker", dependencies: ["Energy", "Carbon", "Accounting", "Meters", "HTTPClient", "Factors", "CLinux"]),
 
@@ -193,6 +196,7 @@ let package = Package(
                 "Collector", "CIEvents", "Documents", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy", "Gzip", "HTTPClient",
                 "TestSupport",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),

@@ -37,16 +37,21 @@ public struct CollectorServices: Sendable {
         services = [AccountingWorker(pool: pool, log: log, now: now, metrics: metrics), application]
     }
 
-    /// Every route there is.
+    /// Every route there is; `openapi.yaml` describes each, and a test compares the two.
     static func router(_ site: Site) throws -> Router<WattleContext> {
-        let router = Router(context: WattleContext.self)
+        let document = try OpenAPIDocument(baseURL: site.baseURL)
+        let router = Router(context: WattleContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ProblemMiddleware(metrics: site.metrics))
         router.add(middleware: Authentication(pool: site.pool))
+        router.add(middleware: KnownParameters(document))
         ReadingsRoutes(site: site).add(to: router)
         SpanRoutes(site: site).add(to: router)
         JobRoutes(site: site).add(to: router)
         OperationsRoutes(site: site).add(to: router)
         try PageRoutes(site: site).add(to: router)
+        try OpenAPIRoutes(document: document).add(to: router)
+        // After the routes: what is added here meets only requests that none of them takes.
+        router.add(middleware: MethodNotAllowed(router.routes))
         return router
     }
 

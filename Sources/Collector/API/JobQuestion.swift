@@ -40,10 +40,12 @@ struct JobQuestion: Sendable {
         }
         let to = try request.time("to")
         let from = try request.time("from")
-        if let from, let to, from >= to { throw Self.problem("to", "a time after from (\(RFC3339.format(from)))", RFC3339.format(to)) }
+        if let from, let to, from >= to {
+            throw Self.contradiction("to", "a time after from (\(RFC3339.format(from)))", RFC3339.format(to))
+        }
         let start = from ?? (to ?? now) - Self.usualWindow
         guard (to ?? now) - start <= Self.longestWindow else {
-            throw Self.problem("from", "at most 366 days before to (by default now); ask for them in parts", RFC3339.format(start))
+            throw Self.contradiction("from", "at most 366 days before to (by default now); ask for them in parts", RFC3339.format(start))
         }
         filter.from = start
         filter.to = to
@@ -54,7 +56,7 @@ struct JobQuestion: Sendable {
             filter.limit = number
         }
         if let cursor = try request.query("cursor") {
-            let parts = cursor.split(separator: "-")
+            let parts = cursor.split(separator: "-", omittingEmptySubsequences: false)
             guard parts.count == 2, let t = Int64(parts[0]), SpanKey.isJobID(String(parts[1])) else {
                 throw Self.problem("cursor", "the one of a Link header", cursor)
             }
@@ -89,6 +91,11 @@ struct JobQuestion: Sendable {
         .object([
             "from": filter.from.map { .string(RFC3339.format($0)) } ?? .null, "to": filter.to.map { .string(RFC3339.format($0)) } ?? .null,
         ])
+    }
+
+    /// What can be read and makes no sense.
+    private static func contradiction(_ name: String, _ expected: String, _ found: String) -> Problem {
+        .unprocessable("bad-parameter", "A parameter makes no sense", "\(name): expected \(expected), found \(found.prefix(200))")
     }
 
     private static func problem(_ name: String, _ expected: String, _ found: String) -> Problem {

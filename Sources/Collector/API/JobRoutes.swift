@@ -80,16 +80,20 @@ struct JobRoutes: Sendable {
         let to = try request.time("to") ?? now
         let from = try request.time("from") ?? to - .day
         guard from < to else {
-            throw Problem.badRequest(
+            throw Problem.unprocessable(
                 "bad-parameter",
-                "A parameter cannot be read",
+                "A parameter makes no sense",
                 "to: expected a time after from (\(RFC3339.format(from))), found \(RFC3339.format(to))"
             )
         }
         guard to - from <= Microseconds(Microseconds.day.count * 31) else {
-            throw Problem.badRequest("bad-parameter", "Too long a time", "expected at most 31 days from from to to; ask for them in parts")
+            throw Problem.unprocessable(
+                "bad-parameter",
+                "Too long a time",
+                "expected at most 31 days from from to to; ask for them in parts"
+            )
         }
-        let withJobs = request.uri.queryParameters["jobs"] == "true"
+        let withJobs = try withJobs(request)
         let answer: JSONValue? = try await site.snapshot { connection in
             guard let host = try await HostTable.find(name: name, connection) else { return nil }
             let reader = FootprintReader(connection, now: now, policy: .reserved)
@@ -151,6 +155,18 @@ struct JobRoutes: Sendable {
             headers: [.contentType: "text/csv; charset=utf-8; header=present", .cacheControl: "no-store"],
             body: body
         )
+    }
+
+    private func withJobs(_ request: Request) throws -> Bool {
+        guard let text = try request.query("jobs") else { return false }
+        guard let answer = Bool(text) else {
+            throw Problem.badRequest(
+                "bad-parameter",
+                "A parameter cannot be read",
+                "jobs: expected true or false, found \(text.prefix(60))"
+            )
+        }
+        return answer
     }
 
     private func policy(_ request: Request) throws -> Policy {

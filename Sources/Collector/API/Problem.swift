@@ -40,13 +40,15 @@ struct Problem: Error, HTTPResponseError {
         Problem(type: "not-found", title: "Not found", detail: detail, status: .notFound)
     }
 
+    static let challenge = "Bearer realm=\"wattle\""
+
     static func unauthorized(_ detail: String) -> Problem {
         Problem(
             type: "unauthorized",
             title: "A token is needed",
             detail: detail,
             status: .unauthorized,
-            fields: [.wwwAuthenticate: "Bearer realm=\"wattle\""]
+            fields: [.wwwAuthenticate: challenge]
         )
     }
 

@@ -16,11 +16,28 @@ struct SpanRoutes: Sendable {
         router.delete("v1/spans/:id") { request, context in try await delete(request, context) }
     }
 
+    /// Whether a body of a type is a span a line; nil for a type that is not taken. Without one it is taken for JSON.
+    private static func isLines(type: String?) -> Bool? {
+        switch type {
+        case nil, "application/json": false
+        case "application/x-ndjson", "application/ndjson": true
+        default: nil
+        }
+    }
+
     private func post(_ request: Request, _ context: WattleContext) async throws -> Response {
         let grant = try context.requireGrant(.ci)
         let type = request.headers[.contentType]?.split(separator: ";").first.map { String($0).trimmed.lowercased() }
+        guard let isLines = Self.isLines(type: type) else {
+            throw Problem(
+                type: "unsupported-media-type",
+                title: "The media type is not supported",
+                detail: "expected application/json or application/x-ndjson, found \(type?.prefix(60) ?? "none")",
+                status: .unsupportedMediaType
+            )
+        }
         let body = try await request.body(limit: Self.bodyBytes)
-        if type == "application/x-ndjson" || type == "application/ndjson" { return try await postLines(body, grant) }
+        if isLines { return try await postLines(body, grant) }
 
         let posted: JSONValue
         do {

@@ -33,6 +33,15 @@ struct PageRoutes: Sendable {
 
     /// A token in a form becomes a cookie that scripts cannot read and other sites cannot send.
     private func takeToken(_ request: Request, _ context: WattleContext) async throws -> Response {
+        let type = request.headers[.contentType]?.split(separator: ";").first.map { String($0).trimmed.lowercased() }
+        guard type == "application/x-www-form-urlencoded" else {
+            throw Problem(
+                type: "unsupported-media-type",
+                title: "The media type is not supported",
+                detail: "expected application/x-www-form-urlencoded, found \(type?.prefix(60) ?? "none")",
+                status: .unsupportedMediaType
+            )
+        }
         let form = String(decoding: try await request.body(limit: 4_096), as: UTF8.self)
         let sent = form.split(separator: "&").first { $0.hasPrefix("token=") }?.dropFirst(6) ?? ""
         guard let token = Token(String(sent).trimmed),
@@ -111,16 +120,14 @@ struct PageRoutes: Sendable {
     }
 
     private func page(_ html: String, status: HTTPResponse.Status = .ok) -> Response {
-        Response(
-            status: status,
-            headers: [
-                .contentType: "text/html; charset=utf-8", .cacheControl: "no-store",
-                .contentSecurityPolicy:
-                    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-                .xContentTypeOptions: "nosniff",
-            ],
-            body: .init(byteBuffer: ByteBuffer(string: html))
-        )
+        var headers: HTTPFields = [
+            .contentType: "text/html; charset=utf-8", .cacheControl: "no-store",
+            .contentSecurityPolicy:
+                "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+            .xContentTypeOptions: "nosniff",
+        ]
+        if status == .unauthorized { headers[.wwwAuthenticate] = Problem.challenge }
+        return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: html)))
     }
 }
 

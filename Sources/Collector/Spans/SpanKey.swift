@@ -24,7 +24,7 @@ struct SpanKey: Hashable, Sendable {
     /// Reads `text`; nil for anything else. An id may hold slashes.
     init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        guard parts.count >= 4, let attempt = parts.last.flatMap({ Int($0) }) else { return nil }
+        guard parts.count >= 4, let attempt = parts.last.flatMap({ Int($0) }), !parts[0].isEmpty, !parts[1].isEmpty else { return nil }
         let instance = parts[1] == "-" ? "" : parts[1].replacing("%2F", with: "/").replacing("%25", with: "%")
         self.init(source: parts[0], instance: instance, id: parts[2..<(parts.count - 1)].joined(separator: "/"), attempt: attempt)
     }
