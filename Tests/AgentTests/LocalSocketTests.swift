@@ -67,6 +67,7 @@ struct LocalSocketTests {
         var held_since_us: Int64?
         var span_uj: [String: Int64]?
         var running_uj: [String: Int64]?
+        var cgroup: String?
     }
 
     @Test func aSnapshotHasTheFiguresWithTheirUnits() async throws {
@@ -98,6 +99,45 @@ struct LocalSocketTests {
             #expect((finish.cover_uj ?? 0) - (start.cover_uj ?? 0) == 1_000)
             #expect((finish.t_us ?? 0) > (start.t_us ?? .max))
         }
+    }
+
+    @Test func aJobThatCannotNameItsCgroupGetsTheContainerOrTheRunnersUnitItIsIn() async throws {
+        try await withSocket { path, host in
+            let unit = "/system.slice/actions.runner.o-r.b1.service"
+            try host.setCgroup(unit, usage: 100)
+            try host.write("/proc/\(getpid())/cgroup", "0::\(unit)/deep/er\n")
+            let client = try Client(path)
+            let start = try client.ask(#"{"op":"span","phase":"start","key":"k","own_cgroup":true}"#)
+            #expect(start.cgroup == unit)
+            try host.setCgroup(unit, usage: 900)
+            let finish = try client.ask(#"{"op":"span","phase":"finish","key":"k"}"#)
+            #expect((finish.cpu_time_us ?? 0) - (start.cpu_time_us ?? 0) == 800)
+        }
+    }
+
+    @Test func aCgroupThatHoldsOtherWorkTooIsNoJobs() async throws {
+        let id = String(repeating: "5e", count: 32)
+        #expect(WorkloadIdentity.jobCgroup(above: "/system.slice/gitlab-runner.service") == nil)
+        #expect(WorkloadIdentity.jobCgroup(above: "/user.slice/user-1000.slice/session-2.scope") == nil)
+        #expect(WorkloadIdentity.jobCgroup(above: "/system.slice/docker-\(id).scope/init") == "/system.slice/docker-\(id).scope")
+        try await withSocket { path, host in
+            try host.setCgroup("/system.slice/gitlab-runner.service", usage: 100)
+            try host.write("/proc/\(getpid())/cgroup", "0::/system.slice/gitlab-runner.service\n")
+            let start = try Client(path).ask(#"{"op":"span","phase":"start","key":"k","own_cgroup":true}"#)
+            #expect(start.ok)
+            #expect(start.cgroup == nil)
+            #expect(start.cpu_time_us == nil)
+        }
+    }
+
+    @Test func theStatusSaysHowTheCollectorStandsAndNothingOfEnergy() throws {
+        let counts = UplinkCounts()
+        counts.note { $0.enter(.refused, "Unknown token", at: Timestamp(microseconds: 7)) }
+        let context = SocketAnswer.Context(host: "h", bootID: "b", gridZone: nil, hasCollector: true, uplink: counts)
+        let line = String(decoding: SocketAnswer.line(statusOf: context), as: UTF8.self)
+        #expect(line.contains(#""state":"refused""#) && line.contains(#""detail":"Unknown token""#) && line.contains(#""since_us":7"#))
+        #expect(!line.contains("uj"))
+        #expect(try SocketRequest(line: Array(#"{"op":"status"}"#.utf8)) == .status)
     }
 
     @Test func aSpansOwnEnergyIsOfItsEdges() async throws {

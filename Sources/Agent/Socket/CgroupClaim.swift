@@ -50,7 +50,7 @@ struct CgroupClaim {
     }
 
     /// The cgroup that the peer runs in; nil where it has ended or that cannot be told.
-    private func own(_ kind: CgroupHierarchy.Kind) -> String? {
+    func own(_ kind: CgroupHierarchy.Kind) -> String? {
         let process = "\(proc)/\(peer.pid)"
         // One that has ended may have left its number to another user's.
         var status = stat()

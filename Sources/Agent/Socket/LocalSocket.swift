@@ -1,6 +1,7 @@
 import Energy
 import Glibc
 import Logging
+import Meters
 import ServiceLifecycle
 
 /// Answers clients on this machine over a Unix socket: one line of JSON in, one out.
@@ -175,7 +176,7 @@ struct LocalSocket: Service {
         case .span(let asked):
             do throws(SpanFault) {
                 try allowance.check(asked.key, by: uid)
-                let span = try admitted(asked, of: peer)
+                let span = try admitted(placed(asked, peer), of: peer)
                 if span.phase == .start {
                     try allowance.checkStart(span.key, by: uid) { sampling.withLock { $0.workloads.spans } }
                 }
@@ -189,7 +190,7 @@ struct LocalSocket: Service {
                     case .start: allowance.start(span.key, hasCgroup: span.cgroup ?? span.directory != nil, snapshot, by: uid)
                     case .finish: allowance.finish(span.key, snapshot, by: uid)
                     }
-                return SocketAnswer.line(answer, context)
+                return SocketAnswer.line(answer, context, cgroup: span.cgroup)
             } catch {
                 return SocketAnswer.line(refusing: error.description)
             }
@@ -198,6 +199,20 @@ struct LocalSocket: Service {
 }
 
 extension LocalSocket {
+    /// A span that names no cgroup and is to have the job's own gets it from where the asking process is.
+    private func placed(_ span: SpanRequest, _ peer: Peer?) -> SpanRequest {
+        guard span.isInOwnCgroup, span.cgroup == nil, span.directory == nil, let peer else { return span }
+        var span = span
+        for hierarchy in sampling.withLock({ $0.workloads.hierarchies }) {
+            let claim = CgroupClaim(peer: peer, hierarchies: [hierarchy], proc: proc)
+            guard let own = claim.own(hierarchy.kind), let cgroup = WorkloadIdentity.jobCgroup(above: own) else { continue }
+            span.cgroup = cgroup
+            span.directory = hierarchy.directory(of: cgroup)
+            break
+        }
+        return span
+    }
+
     /// The request as this peer may make it: see `CgroupClaim`.
     private func admitted(_ span: SpanRequest, of peer: Peer?) throws(SpanFault) -> SpanRequest {
         if let peer, trusted.contains(peer.uid) { return span }

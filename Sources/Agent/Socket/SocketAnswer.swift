@@ -16,7 +16,10 @@ enum SocketAnswer {
         var uplink: UplinkCounts?
     }
 
-    static func line(_ answer: PeerAllowance.Answer, _ context: Context) -> [UInt8] { encoded(Figures(answer, context)) }
+    /// - Parameter cgroup: the span's, for a client that could not know it.
+    static func line(_ answer: PeerAllowance.Answer, _ context: Context, cgroup: String? = nil) -> [UInt8] {
+        encoded(Figures(answer, context, cgroup: cgroup))
+    }
 
     /// How the agent and its collector stand. Nothing here tells of energy.
     static func line(statusOf context: Context) -> [UInt8] { encoded(Status(context)) }
@@ -88,14 +91,17 @@ enum SocketAnswer {
         let context: Context
         private var snapshot: HostSnapshot { answer.figures }
 
-        init(_ answer: PeerAllowance.Answer, _ context: Context) {
+        private let cgroup: String?
+
+        init(_ answer: PeerAllowance.Answer, _ context: Context, cgroup: String?) {
             self.answer = answer
             self.context = context
+            self.cgroup = cgroup
         }
 
         enum Key: String, CodingKey {
             case ok, host, boot_id, t_us, uj, cover_uj, components_uj, quality, basis, bound_low_ppm, bound_high_ppm, p_idle_uw
-            case cpu_busy_us, agent_cpu_us, cpus, grid_zone, collector, cpu_time_us
+            case cpu_busy_us, agent_cpu_us, cpus, grid_zone, collector, cpu_time_us, cgroup
             case held_since_us, span_uj, running_uj
         }
 
@@ -119,6 +125,7 @@ enum SocketAnswer {
             try fields.encode(context.gridZone, forKey: .grid_zone)
             try fields.encode(context.hasCollector, forKey: .collector)
             if let cpuTime = snapshot.cpuTime { try fields.encode(cpuTime, forKey: .cpu_time_us) }
+            if let cgroup { try fields.encode(cgroup, forKey: .cgroup) }
             if let since = answer.heldSince { try fields.encode(since.microseconds, forKey: .held_since_us) }
             if let span = answer.span { try fields.encode(named(span), forKey: .span_uj) }
             try fields.encode(named(answer.running), forKey: .running_uj)

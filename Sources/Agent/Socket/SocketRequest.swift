@@ -32,7 +32,9 @@ enum SocketRequest: Hashable, Sendable {
                 throw Fault(description: "expected phase start or finish, found \(body.phase.map { "'\($0.prefix(40))'" } ?? "none")")
             }
             guard let key = body.key else { throw Fault(description: "expected the span's key, found none") }
-            self = .span(SpanRequest(phase: phase, key: key, cgroup: body.cgroup, directory: body.cgroup_dir))
+            var span = SpanRequest(phase: phase, key: key, cgroup: body.cgroup, directory: body.cgroup_dir)
+            span.isInOwnCgroup = body.own_cgroup ?? false
+            self = .span(span)
         default:
             throw Fault(description: "expected op snapshot, span or status, found '\(body.op.prefix(40))'")
         }
@@ -44,6 +46,7 @@ enum SocketRequest: Hashable, Sendable {
         var key: String?
         var cgroup: String?
         var cgroup_dir: String?
+        var own_cgroup: Bool?
     }
 
     private static func complaint(_ error: DecodingError, _ line: [UInt8]) -> String {

@@ -12,6 +12,8 @@ struct SpanRequest: Hashable, Sendable {
     var cgroup: String?
     /// The same as a directory of this machine.
     var directory: String?
+    /// The agent takes the container or the runner's unit that the asking process is in.
+    var isInOwnCgroup = false
 
     static let longestKey = 1_024
 }

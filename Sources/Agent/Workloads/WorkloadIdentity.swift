@@ -27,6 +27,20 @@ struct WorkloadIdentity: Hashable, Sendable {
         }
     }
 
+    /// The innermost cgroup, the path itself or one above it, that holds one CI job at a time: a container, or the unit of a runner of
+    /// GitHub's. Nil where there is none: what holds other work too is no job's.
+    static func jobCgroup(above cgroup: String) -> String? {
+        var path = cgroup[...]
+        while !path.isEmpty {
+            let identity = WorkloadIdentity(cgroup: String(path))
+            if !identity.containerID.isEmpty || (identity.unit.hasPrefix("actions.runner.") && identity.unit.hasSuffix(".service")) {
+                return String(path)
+            }
+            path = path[..<(path.lastIndex(of: "/") ?? path.startIndex)]
+        }
+        return nil
+    }
+
     /// Whether it has a curve of its own though there are cgroups below it.
     var isWhole: Bool { !containerID.isEmpty || isPod || unit.hasSuffix(".service") || unit.hasSuffix(".scope") }
 

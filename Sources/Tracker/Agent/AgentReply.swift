@@ -10,6 +10,8 @@ public struct AgentReply: Sendable {
     public var gridZone: String?
     /// The agent uploads to a collector.
     public var hasCollector: Bool
+    /// The span's cgroup below the hierarchy's mount, where the agent found it.
+    public var cgroup: String?
     /// CPU time of the span's cgroup at `snapshot.time`.
     public var cpuTime: Microseconds?
     /// The span's own energy at its end, from the agent's readings at its very edges.
@@ -49,6 +51,7 @@ public struct AgentReply: Sendable {
         host = body.host
         bootID = body.boot_id
         gridZone = body.grid_zone
+        cgroup = body.cgroup
         hasCollector = body.collector ?? false
         cpuTime = body.cpu_time_us.map { Microseconds($0.value) }
         isEnergyHeld = body.held_since_us != nil
@@ -107,6 +110,7 @@ public struct AgentReply: Sendable {
         var agent_cpu_us: WholeNumber?
         var cpus: WholeNumber?
         var grid_zone: String?
+        var cgroup: String?
         var collector: Bool?
         var cpu_time_us: WholeNumber?
         var held_since_us: WholeNumber?

@@ -13,15 +13,18 @@ public enum AgentRequest: Sendable, Hashable {
     /// - Parameters:
     ///   - cgroup: the cgroup's path below the hierarchy's mount; nil where the span has none of its own.
     ///   - cgroupDirectory: the same as a directory of this machine.
-    case span(phase: Phase, key: String, cgroup: String?, cgroupDirectory: String?, pid: Int32)
+    ///   - inOwnCgroup: the agent takes the container or the runner's unit that the asking process is in, which a process in a container
+    ///     cannot name itself; the answer says which.
+    case span(phase: Phase, key: String, cgroup: String?, cgroupDirectory: String?, pid: Int32, inOwnCgroup: Bool = false)
 
     /// One line with its end.
     var line: [UInt8] {
-        let body: Body
+        var body: Body
         switch self {
         case .snapshot: body = Body(op: "snapshot")
-        case .span(let phase, let key, let cgroup, let directory, let pid):
+        case .span(let phase, let key, let cgroup, let directory, let pid, let inOwnCgroup):
             body = Body(op: "span", phase: phase.rawValue, key: key, cgroup: cgroup, cgroup_dir: directory, pid: pid)
+            if inOwnCgroup { body.own_cgroup = true }
         }
         return JSONText.bytes(body) + [UInt8(ascii: "\n")]
     }
@@ -33,5 +36,6 @@ public enum AgentRequest: Sendable, Hashable {
         var cgroup: String?
         var cgroup_dir: String?
         var pid: Int32?
+        var own_cgroup: Bool?
     }
 }

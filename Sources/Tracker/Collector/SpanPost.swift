@@ -30,6 +30,21 @@ public struct SpanPost: Encodable, Sendable {
     public var outcome: String?
     public var units: Double?
     public var unit: String?
+    /// The CI system's installation, its run and job, and the runner that took it.
+    public var instance: String?
+    public var runID: String?
+    public var jobID: String?
+    public var runner: String?
+    public var runnerID: String?
+    public var attempt: Int?
+    public var ref: String?
+    public var pipeline: String?
+    public var url: String?
+    /// The CI job that the work is a part of, as `runner` and `job_id` name the work itself.
+    public var parentRunner: String?
+    public var parentJobID: String?
+    /// A job hook's own words of a job whose id it does not know.
+    public var isHook: Bool?
 
     public init(id: String, startedAt: Timestamp) {
         self.id = id
@@ -41,6 +56,13 @@ public struct SpanPost: Encodable, Sendable {
 
     enum CodingKeys: String, CodingKey {
         case id, source, host, workload, service, activity, repository, commit, job, release, cpus, visibility, outcome, units, unit
+        case instance, runner, attempt, ref, pipeline, url
+        case runID = "run_id"
+        case jobID = "job_id"
+        case runnerID = "runner_id"
+        case isHook = "hook"
+        case parentRunner = "parent_runner"
+        case parentJobID = "parent_job_id"
         case cpuShare = "cpu_share"
         case cpuTime = "cpu_time_us"
         case memoryPeakBytes = "memory_max_bytes"
@@ -72,5 +94,17 @@ public struct SpanPost: Encodable, Sendable {
         try container.encodeIfPresent(outcome, forKey: .outcome)
         try container.encodeIfPresent(units, forKey: .units)
         try container.encodeIfPresent(unit, forKey: .unit)
+        try container.encodeIfPresent(instance, forKey: .instance)
+        try container.encodeIfPresent(runID, forKey: .runID)
+        try container.encodeIfPresent(jobID, forKey: .jobID)
+        try container.encodeIfPresent(runner, forKey: .runner)
+        try container.encodeIfPresent(runnerID, forKey: .runnerID)
+        try container.encodeIfPresent(attempt, forKey: .attempt)
+        try container.encodeIfPresent(ref, forKey: .ref)
+        try container.encodeIfPresent(pipeline, forKey: .pipeline)
+        try container.encodeIfPresent(url, forKey: .url)
+        try container.encodeIfPresent(isHook, forKey: .isHook)
+        try container.encodeIfPresent(parentRunner, forKey: .parentRunner)
+        try container.encodeIfPresent(parentJobID, forKey: .parentJobID)
     }
 }

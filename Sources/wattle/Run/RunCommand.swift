@@ -88,6 +88,7 @@ struct Run: AsyncParsableCommand {
         )
         let id = id ?? Run.newID()
         let labels = labels
+        let parent = JobEnvironment(variable: Settings.variable)
         let jobName = labels.job ?? Run.programName(command)
         @Sendable func span(_ start: RunStart) -> SpanPost {
             var span = labels.span(id: id, startedAt: start.startedAt)
@@ -96,6 +97,7 @@ struct Run: AsyncParsableCommand {
             span.host = start.host
             span.workload = start.workload
             span.timeResolutionMilliseconds = 0
+            span.within(parent)
             return span
         }
 

@@ -41,10 +41,13 @@ struct SpanStart: AsyncParsableCommand {
         commandName: "start",
         abstract: "Begin a span now: knots at the agent, and a post to the collector where one is configured.",
         discussion: """
-            In a job hook of a GitHub runner the id, the repository and the commit come from the job's environment.
+            In a job hook of GitHub's or GitLab's runner everything comes from the job's environment: the span is joined with what the
+            system's webhook says of the job. The job gets a cgroup of its own where that may be made, else its container's or its
+            runner's unit counts. A hook takes at most two seconds and never fails its job unless --strict is given.
 
             EXAMPLES
-              wattle span start
+              wattle span start --github-hook
+              wattle span start --gitlab
               wattle span start --id nightly/42 --service docs --job build
             """
     )
@@ -54,6 +57,9 @@ struct SpanStart: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("The span's id, the same at its end (WATTLE_SPAN_ID).", valueName: "id"))
     var id: String?
+
+    @OptionGroup(title: "In a CI system's job hook")
+    var hook: HookOptions
 
     @OptionGroup var collectorOptions: CollectorOptions
     @OptionGroup var agentOptions: AgentOptions
@@ -68,6 +74,9 @@ struct SpanStart: AsyncParsableCommand {
         if collectorOptions.showConfig {
             StandardOutput.write(settings.table)
             return
+        }
+        if let job = try hook.job(isIDGiven: SpanIdentity.id(given: id) != nil) {
+            return try await JobHook.run(.start, job, settings, labels: labels, isStrict: hook.strict)
         }
         guard let id = SpanIdentity.id(given: id) else { throw Failure.usage("no id: \(SpanIdentity.expectation)") }
         let edge = await SpanEdge.read(.start, key: id, socket: settings.socket.value)
@@ -89,7 +98,7 @@ struct SpanFinish: AsyncParsableCommand {
         abstract: "End a span now: knots at the agent, and a post to the collector where one is configured.",
         discussion: """
             EXAMPLES
-              wattle span finish
+              wattle span finish --github-hook
               wattle span finish --id nightly/42 --outcome failure
             """
     )
@@ -106,6 +115,9 @@ struct SpanFinish: AsyncParsableCommand {
     @Option(name: .customLong("started-at"), help: ArgumentHelp("When it began, where `span start` ran elsewhere.", valueName: "time"))
     var startedAt: String?
 
+    @OptionGroup(title: "In a CI system's job hook")
+    var hook: HookOptions
+
     @OptionGroup var collectorOptions: CollectorOptions
     @OptionGroup var agentOptions: AgentOptions
 
@@ -119,6 +131,9 @@ struct SpanFinish: AsyncParsableCommand {
         if collectorOptions.showConfig {
             StandardOutput.write(settings.table)
             return
+        }
+        if let job = try hook.job(isIDGiven: SpanIdentity.id(given: id) != nil) {
+            return try await JobHook.run(.finish, job, settings, labels: labels, outcome: outcome, isStrict: hook.strict)
         }
         guard let id = SpanIdentity.id(given: id) else { throw Failure.usage("no id: \(SpanIdentity.expectation)") }
         let edge = await SpanEdge.read(.finish, key: id, socket: settings.socket.value)
@@ -146,15 +161,25 @@ struct SpanFinish: AsyncParsableCommand {
 }
 
 extension SpanPost {
-    /// What the edge and the hook's environment tell.
-    fileprivate mutating func fill(from edge: SpanEdge, environment: (String) -> String? = Settings.variable) {
+    /// What the edge tells.
+    fileprivate mutating func fill(from edge: SpanEdge) {
         source = "wattle-span"
         host = edge.host
         workload = edge.workload
         timeResolutionMilliseconds = 0
-        if repository == nil, let name = environment("GITHUB_REPOSITORY") { repository = "github.com/" + name }
-        if commit == nil { commit = environment("GITHUB_SHA") }
-        if job == nil { job = environment("GITHUB_JOB") }
+        within(JobEnvironment(variable: Settings.variable))
+    }
+
+    /// The CI job that the work is a part of. Its runner and its id are that job's own: posted under those names, the part would claim the
+    /// whole job's cgroup.
+    mutating func within(_ job: JobEnvironment?) {
+        guard let job else { return }
+        repository = repository ?? job.repository
+        commit = commit ?? job.commit
+        self.job = self.job ?? job.job
+        runID = job.runID.isEmpty ? nil : job.runID
+        parentRunner = job.runner
+        parentJobID = job.jobID
     }
 }
 
