@@ -46,9 +46,9 @@ public enum HostResolution {
     /// The host of a span, in one query where it was not merged into another.
     ///
     /// The posted host counts first, by name or alias in either case of letters; then what the machine calls itself, in full, then by
-    /// its first label if exactly one host goes by that; then the map of runners at that time, entries of the span's own CI before
-    /// those of any; then a host that is called like the runner. At each step a host that was in service at that time comes before a
-    /// retired one, and an operator's entry of the map before an agent's.
+    /// its first label if exactly one host goes by that; then the map of runners at that time, what people say before what agents find,
+    /// and entries of the span's own CI before those of any; then a host that is called like the runner. At each step a host that was in
+    /// service at that time comes before a retired one.
     ///
     /// A host that was merged into another keeps the hours that it metered itself; everything else is the other's.
     public static func find(_ names: Names, _ connection: PostgresConnection) async throws -> (host: HostRow, by: Means)? {
@@ -60,7 +60,7 @@ public enum HostResolution {
         ).first
         guard let row, let means = means[try row.int32("step")] else { return nil }
         var host = try HostTable.host(row)
-        // Merges are kept flat, so one step is the rule; a chain is followed as far as it goes.
+        // A merged host may have been merged again.
         for _ in 0..<8 {
             guard host.mergedInto != nil,
                 let next = try await connection.query(
@@ -110,8 +110,7 @@ public enum HostResolution {
             (
                 SELECT 4, 0, r.host_id FROM runner_host r
                 WHERE r.runner = lower($3::text) AND r.instance IN ($4::text, '') AND r.valid_from <= $5 AND $5 < r.valid_to
-                ORDER BY r.instance = $4 DESC, r.origin = 'operator' DESC, r.origin = 'import' DESC, r.valid_from DESC,
-                    r.runner_host_id DESC
+                ORDER BY r.origin IN ('operator', 'import') DESC, r.instance = $4 DESC, r.valid_from DESC, r.runner_host_id DESC
                 LIMIT 1
             )
         )

@@ -153,6 +153,9 @@ extension ReadingsRecord {
         (columns.compactMap { $0.knots.last?.time } + tails.map(\.knot.time) + gaps.map { $0.gap.interval.end }).max()
     }
 
+    /// The earliest time of any knot or tail.
+    var earliestTime: Timestamp? { (columns.compactMap { $0.knots.first?.time } + tails.map(\.knot.time)).min() }
+
     /// The same with another clock.
     func shifted(by shift: Microseconds) -> ReadingsRecord {
         guard shift != .zero else { return self }

@@ -29,17 +29,17 @@ public enum StreamTable {
         _ connection: PostgresConnection
     ) async throws -> ReadingsOutcome {
         // Only a batch that is accepted makes a host: one out of order must not.
-        if record.sequence != 1, try await HostTable.find(name: record.hostName, connection) == nil { return .expected(sequence: 1) }
+        let known = try await HostTable.reporting(as: record.hostName, connection)
+        if record.sequence != 1, known == nil { return .expected(sequence: 1) }
         let streamsHost = try await connection.query(
             Statement(
                 "host_of_stream",
-                """
-                SELECT h.name FROM stream s JOIN host h USING (host_id) WHERE s.token_id = $1 AND s.boot_id = $2 AND s.incarnation = $3
-                """
+                "SELECT host_id FROM stream WHERE token_id = $1 AND boot_id = $2 AND incarnation = $3"
             ),
             [.int4(tokenID), .text(record.bootID), .text(record.incarnation)]
-        ).first.map { try $0.string("name") }
-        if let streamsHost, streamsHost != record.hostName { return .conflict }
+        ).first.map { try $0.int32("host_id") }
+        // A renamed host's stream goes on; that of one merged into another begins anew there.
+        if let streamsHost, streamsHost != known?.id { return .conflict }
         let host = try await HostTable.makeAndLock(name: record.hostName, connection)
         _ = try await connection.execute(
             Statement(
@@ -75,8 +75,10 @@ public enum StreamTable {
         if let latest = record.latestTime, latest > now + .hour {
             throw ReadingsFault(field: "t_us", expected: "times at most an hour from now", found: "\(latest.microseconds)")
         }
-        if let facts = record.facts { try await HostTable.update(host.id, facts: facts, connection) }
-        try await HostTable.seen(host.id, clockOffset: record.clockOffset?.count, connection)
+        if let facts = record.facts {
+            try await HostTable.update(host, facts: facts, since: record.earliestTime ?? now, connection)
+        }
+        try await HostTable.seen(host, clockOffset: record.clockOffset?.count, connection)
         try await CurveTable.write(record, host: host, streamID: streamID, now: now, connection)
         _ = try await connection.execute(
             Statement(

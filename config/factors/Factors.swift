@@ -11,4 +11,9 @@ public enum Factors {
     public static var countryIntensityCSV: String {
         String(decoding: PackageResources.country_intensity_csv, as: UTF8.self)
     }
+
+    /// Power of hosted CI machines by class, in watts, with low and high.
+    public static var hostClassesCSV: String {
+        String(decoding: PackageResources.host_classes_csv, as: UTF8.self)
+    }
 }

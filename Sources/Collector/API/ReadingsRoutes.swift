@@ -43,6 +43,14 @@ struct ReadingsRoutes: Sendable {
         }
     }
 
+    /// Whether two names are one host's: it may have been renamed.
+    private func isSame(_ a: String, _ b: String) async throws -> Bool {
+        try await site.pool.withConnection { connection in
+            guard let first = try await HostTable.reporting(as: a, connection) else { return false }
+            return try await HostTable.reporting(as: b, connection)?.id == first.id
+        }
+    }
+
     private func accept(_ request: Request, _ grant: TokenGrant) async throws -> Response {
         let encoding = try ReadingsEncoding(header: request.headers[.contentEncoding])
         let type = request.headers[.contentType]?.split(separator: ";").first.map { String($0).trimmed }
@@ -57,7 +65,7 @@ struct ReadingsRoutes: Sendable {
         // The digest of a batch is over its bytes before compression: the agent may send it again compressed otherwise, or not at all.
         let body = try encoding.decode(try await request.body(limit: WireLimits.batchBytes), limit: WireLimits.batchBytes)
         let record = type == "application/json" ? try ReadingsDecoding.decode(json: body) : try ReadingsDecoding.decode(body)
-        if let hostName = grant.hostName, hostName != record.hostName {
+        if let hostName = grant.hostName, hostName != record.hostName, try await !isSame(hostName, record.hostName) {
             throw Problem.forbidden(
                 "other-host",
                 "the token \(grant.name) is for host \(hostName), the batch is of host \(record.hostName)"

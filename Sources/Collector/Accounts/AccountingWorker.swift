@@ -36,10 +36,12 @@ struct AccountingWorker: Service {
         }
     }
 
-    /// Makes partitions ahead and marks hours that nobody marked.
+    /// Makes partitions ahead, retires enrolled hosts that are gone and marks hours that nobody marked.
     func lookAround() async throws {
         try await pool.withConnection { connection in
             try await KnotPartitions.make(now: now(), connection)
+            let silent = try await HostTable.retireSilent(connection)
+            if silent > 0 { log.info("enrolled hosts were silent for a day and retired", metadata: ["hosts": "\(silent)"]) }
             let forgotten = try await WorkQueue.markForgotten(now: now(), connection)
             if forgotten > 0 { log.debug("hours marked by the timer", metadata: ["hours": "\(forgotten)"]) }
             try await ServiceRuleApplication.lookAround(now: now, log: log, connection)
@@ -50,12 +52,12 @@ struct AccountingWorker: Service {
     func joinWaitingSpans() async throws -> Int {
         let intake = SpanIntake(now: now)
         return try await pool.withConnection { connection in
-            let jobIDs = try await HostResolution.joinable(limit: 500, connection)
-            guard !jobIDs.isEmpty else { return 0 }
+            // What is handed out counts as tried once this commits.
             try await connection.transaction { tx in
+                let jobIDs = try await HostResolution.joinable(limit: 500, tx)
                 for jobID in jobIDs.sorted() { try await intake.place(jobID: jobID, tx) }
+                return jobIDs.count
             }
-            return jobIDs.count
         }
     }
 
@@ -78,7 +80,7 @@ struct AccountingWorker: Service {
                 try await connection.transaction { tx in
                     guard let ids = try await WorkQueue.take(item, tx) else { return false }
                     taken = ids
-                    if let host = try await HostTable.find(id: item.hostID, tx) {
+                    if let host = try await HostTable.find(id: item.hostID, at: item.hour.start, tx) {
                         let accounts = try await HourAccounts.make(host: host, hour: item.hour, now: now(), tx)
                         try await HourLedger.replace(hostID: host.id, hour: item.hour, rows: accounts.rows, tx)
                         try await WorkloadOwnership.record(

@@ -1,0 +1,214 @@
+public import Energy
+public import Postgres
+
+/// On which host a CI's runner is, and when: a runner is no host.
+///
+/// Agents name the runners whose registrations they find. An agent that names one nobody had makes it count from an hour before the
+/// earliest reading it sent with it, so that a job which began while the agent was being set up is found. A runner that moves counts
+/// from that earliest reading itself, and ends there on the machine where it was. One that an agent names no more has ended.
+/// What an operator says stands beside that, and comes first.
+public enum RunnerMap {
+    public enum Origin: String, Sendable {
+        case agent, `operator`, `import`, hook
+    }
+
+    public struct Entry: Sendable, Hashable {
+        public let runner: String
+        /// Empty for any CI.
+        public let instance: String
+        public let hostID: Int32
+        public let hostName: String
+        public let from: Timestamp
+        /// Nil while it lasts.
+        public let to: Timestamp?
+        public let origin: Origin
+    }
+
+    static func report(
+        _ runners: [HostFacts.Runner],
+        hostID: Int32,
+        since: Timestamp,
+        _ connection: PostgresConnection
+    ) async throws {
+        let named = Set(runners.filter { !$0.name.isEmpty }.map { [$0.name.lowercased(), HostResolution.bareInstance($0.instance)] })
+            .sorted { $0.lexicographicallyPrecedes($1) }
+        _ = try await connection.execute(
+            Statement(
+                "end_runners",
+                """
+                UPDATE runner_host SET valid_to = greatest($2, valid_from + interval '1 microsecond')
+                WHERE host_id = $1 AND origin = 'agent' AND valid_to = 'infinity'
+                    AND NOT EXISTS (SELECT FROM unnest($3::text[], $4::text[]) AS n (runner, instance)
+                        WHERE n.runner = runner_host.runner AND n.instance = runner_host.instance)
+                """
+            ),
+            [
+                .int4(hostID), .timestamptz(microseconds: since.microseconds), .textArray(named.map { $0[0] }),
+                .textArray(named.map { $0[1] }),
+            ]
+        )
+        for runner in named { try await report(runner: runner[0], instance: runner[1], hostID: hostID, since: since, connection) }
+    }
+
+    private static func report(
+        runner: String,
+        instance: String,
+        hostID: Int32,
+        since: Timestamp,
+        _ connection: PostgresConnection
+    ) async throws {
+        let open = try await connection.query(
+            Statement(
+                "open_runner_entries",
+                """
+                SELECT host_id, valid_from FROM runner_host
+                WHERE runner = $1 AND instance = $2 AND origin = 'agent' AND valid_to = 'infinity'
+                ORDER BY valid_from DESC FOR UPDATE
+                """
+            ),
+            [.text(runner), .text(instance)]
+        ).map { (hostID: try $0.int32("host_id"), from: Timestamp(microseconds: try $0.timestampMicroseconds("valid_from"))) }
+        if open.contains(where: { $0.hostID == hostID }) { return }
+        // Readings that waited in a spool while the runner moved on tell of the time before.
+        if let later = open.first, later.from >= since {
+            try await insert(runner: runner, instance: instance, hostID: hostID, from: since, to: later.from, origin: .agent, connection)
+            return
+        }
+        if !open.isEmpty {
+            _ = try await connection.execute(
+                Statement(
+                    "move_runner",
+                    """
+                    UPDATE runner_host SET valid_to = $3 WHERE runner = $1 AND instance = $2 AND origin = 'agent' AND valid_to = 'infinity'
+                    """
+                ),
+                [.text(runner), .text(instance), .timestamptz(microseconds: since.microseconds)]
+            )
+        }
+        let from = open.isEmpty ? since - .hour : since
+        try await insert(runner: runner, instance: instance, hostID: hostID, from: from, to: nil, origin: .agent, connection)
+    }
+
+    private static func insert(
+        runner: String,
+        instance: String,
+        hostID: Int32,
+        from: Timestamp,
+        to: Timestamp?,
+        origin: Origin,
+        _ connection: PostgresConnection
+    ) async throws {
+        guard to.map({ from < $0 }) ?? true else { return }
+        _ = try await connection.execute(
+            Statement(
+                "insert_runner_entry",
+                """
+                INSERT INTO runner_host (runner, instance, host_id, valid_from, valid_to, origin)
+                VALUES (lower($1), $2, $3, $4, coalesce($5, 'infinity'::timestamptz), $6)
+                """
+            ),
+            [
+                .text(runner), .text(instance), .int4(hostID), .timestamptz(microseconds: from.microseconds),
+                to.map { .timestamptz(microseconds: $0.microseconds) }, .text(origin.rawValue),
+            ]
+        )
+    }
+
+    /// Says where a runner was between two instants; what an operator or an import said of that time before gives way.
+    ///
+    /// - Returns: whether that is news.
+    public static func set(
+        runner: String,
+        instance: String,
+        hostID: Int32,
+        from: Timestamp,
+        to: Timestamp?,
+        origin: Origin,
+        _ connection: PostgresConnection
+    ) async throws -> Bool {
+        let instance = HostResolution.bareInstance(instance)
+        let values: [PostgresValue?] = [
+            .text(runner), .text(instance), .timestamptz(microseconds: from.microseconds),
+            to.map { .timestamptz(microseconds: $0.microseconds) },
+        ]
+        let isKnown = try await connection.query(
+            Statement(
+                "find_runner_entry",
+                """
+                SELECT EXISTS (SELECT FROM runner_host WHERE runner = lower($1) AND instance = $2 AND valid_from = $3
+                    AND valid_to = coalesce($4, 'infinity'::timestamptz) AND host_id = $5 AND origin IN ('operator', 'import')) AS known
+                """
+            ),
+            values + [.int4(hostID)]
+        ).only().bool("known")
+        if isKnown { return false }
+        let overlapping = "runner = lower($1) AND instance = $2 AND origin IN ('operator', 'import')"
+        _ = try await connection.execute(
+            Statement(
+                "drop_covered_runner_entries",
+                "DELETE FROM runner_host WHERE \(overlapping) AND valid_from >= $3 AND valid_to <= coalesce($4, 'infinity'::timestamptz)"
+            ),
+            values
+        )
+        // One that lasts beyond both ends goes on behind the new one.
+        _ = try await connection.execute(
+            Statement(
+                "split_runner_entries",
+                """
+                INSERT INTO runner_host (runner, instance, host_id, valid_from, valid_to, origin)
+                SELECT runner, instance, host_id, $4::timestamptz, valid_to, origin FROM runner_host
+                WHERE \(overlapping) AND valid_from < $3 AND valid_to > $4::timestamptz
+                """
+            ),
+            values
+        )
+        _ = try await connection.execute(
+            Statement(
+                "cut_runner_entries_before",
+                "UPDATE runner_host SET valid_to = $3 WHERE \(overlapping) AND valid_from < $3 AND valid_to > $3"
+            ),
+            Array(values.prefix(3))
+        )
+        _ = try await connection.execute(
+            Statement(
+                "cut_runner_entries_behind",
+                "UPDATE runner_host SET valid_from = $4 WHERE \(overlapping) AND valid_from >= $3 AND valid_from < $4::timestamptz AND valid_to > $4"
+            ),
+            values
+        )
+        try await insert(runner: runner, instance: instance, hostID: hostID, from: from, to: to, origin: origin, connection)
+        return true
+    }
+
+    /// All entries, or those of one runner or host; newest first.
+    public static func entries(
+        runner: String? = nil,
+        hostID: Int32? = nil,
+        _ connection: PostgresConnection
+    ) async throws -> [Entry] {
+        try await connection.query(
+            Statement(
+                "list_runner_entries",
+                """
+                SELECT r.runner, r.instance, r.host_id, h.name, r.valid_from, nullif(r.valid_to, 'infinity') AS valid_to, r.origin
+                FROM runner_host r JOIN host h USING (host_id)
+                WHERE ($1::text IS NULL OR r.runner = lower($1)) AND ($2::int4 IS NULL OR r.host_id = $2)
+                ORDER BY r.runner, r.instance, r.valid_from DESC
+                """
+            ),
+            [runner.map { .text($0) }, hostID.map { .int4($0) }]
+        ).map { row in
+            let origin = try row.string("origin")
+            guard let origin = Origin(rawValue: origin) else { throw StoredValueError(what: "origin of a runner", found: origin) }
+            return Entry(
+                runner: try row.string("runner"),
+                instance: try row.string("instance"),
+                hostID: try row.int32("host_id"),
+                hostName: try row.string("name"),
+                from: Timestamp(microseconds: try row.timestampMicroseconds("valid_from")),
+                to: try row.timestampMicrosecondsIfPresent("valid_to").map { Timestamp(microseconds: $0) },
+                origin: origin
+            )
+        }
+    }
+}
