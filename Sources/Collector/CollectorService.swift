@@ -45,6 +45,7 @@ public struct CollectorServices: Sendable {
         router.add(middleware: Authentication(pool: site.pool))
         router.add(middleware: KnownParameters(document))
         ReadingsRoutes(site: site).add(to: router)
+        EnrolRoutes(site: site).add(to: router)
         SpanRoutes(site: site).add(to: router)
         JobRoutes(site: site).add(to: router)
         OperationsRoutes(site: site).add(to: router)
