@@ -27,26 +27,30 @@ public struct CollectorServices: Sendable {
     ) throws {
         let metrics = CollectorMetrics()
         let site = Site(pool: pool, metrics: metrics, now: now, baseURL: baseURL)
-        let router = try Self.router(site)
+        let door = FrontDoor(pool: pool, now: now)
+        let router = try Self.router(site, door)
         let application = Application(
             router: router,
             configuration: .init(address: .hostname(host, port: port), serverName: "wattle"),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) },
             logger: log
         )
-        services = [AccountingWorker(pool: pool, log: log, now: now, metrics: metrics), application]
+        services = [AccountingWorker(pool: pool, log: log, now: now, metrics: metrics)] + door.services(site, log: log) + [application]
     }
 
     /// Every route there is; `openapi.yaml` describes each, and a test compares the two.
-    static func router(_ site: Site) throws -> Router<WattleContext> {
+    static func router(_ site: Site, _ door: FrontDoor? = nil) throws -> Router<WattleContext> {
+        let door = door ?? FrontDoor(pool: site.pool, now: site.now)
         let document = try OpenAPIDocument(baseURL: site.baseURL)
         let router = Router(context: WattleContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ProblemMiddleware(metrics: site.metrics))
-        router.add(middleware: Authentication(pool: site.pool))
+        router.add(middleware: Authentication(pool: site.pool, door: door))
         router.add(middleware: KnownParameters(document))
         ReadingsRoutes(site: site).add(to: router)
         EnrolRoutes(site: site).add(to: router)
         SpanRoutes(site: site).add(to: router)
+        door.hooks(site).add(to: router)
+        door.traces(site).add(to: router)
         JobRoutes(site: site).add(to: router)
         OperationsRoutes(site: site).add(to: router)
         try PageRoutes(site: site).add(to: router)

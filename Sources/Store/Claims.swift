@@ -47,6 +47,12 @@ public struct Claims: Sendable, Hashable {
         public let found: String
         public let allowed: [String]
 
+        public init(field: String, found: String, allowed: [String]) {
+            self.field = field
+            self.found = found
+            self.allowed = allowed
+        }
+
         public var description: String {
             "field \(field): expected \(allowed.isEmpty ? "nothing" : allowed.joined(separator: " or ")), found \(found)"
         }

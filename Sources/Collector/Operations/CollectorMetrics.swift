@@ -15,9 +15,14 @@ final class CollectorMetrics: Sendable {
     let knotsAccepted = Counter()
     let spansAccepted = Counter()
     let spansRefused = Counter()
+    let jobsReconciled = Counter()
     let hoursAccounted = Counter()
     let hoursPoisoned = Counter()
     let requests = Counter()
+    let eventsStored = Counter()
+    let eventsRepeated = Counter()
+    let eventsRefused = Counter()
+    let eventsFailed = Counter()
 
     /// - Parameter gauges: name, help and value of what is read at the moment.
     func text(gauges: [(name: String, help: String, value: Double)]) -> String {
@@ -27,8 +32,13 @@ final class CollectorMetrics: Sendable {
             ("wattle_knots_accepted", "Knots in the accepted batches.", knotsAccepted),
             ("wattle_spans_accepted", "Spans taken in.", spansAccepted),
             ("wattle_spans_refused", "Spans refused.", spansRefused),
+            ("wattle_reconciled_jobs", "Jobs that were missing or told otherwise until their CI was asked.", jobsReconciled),
             ("wattle_hours_accounted", "Host-hours accounted.", hoursAccounted),
             ("wattle_hours_poisoned", "Host-hours set aside with an error.", hoursPoisoned),
+            ("wattle_events_stored", "CI events stored.", eventsStored),
+            ("wattle_events_repeated", "CI events that were there already.", eventsRepeated),
+            ("wattle_events_refused", "Deliveries to hooks that no secret made.", eventsRefused),
+            ("wattle_events_failed", "CI events set aside for good.", eventsFailed),
             ("wattle_http_requests", "HTTP requests answered.", requests),
         ]
         var text = ""

@@ -36,6 +36,13 @@ struct WattleContext: RequestContext {
 /// Finds whose token came with a request: in the `Authorization` header, or in the cookie that signing in sets.
 struct Authentication: RouterMiddleware {
     let pool: PostgresPool
+    let door: FrontDoor
+    private let cache = GrantCache()
+
+    init(pool: PostgresPool, door: FrontDoor) {
+        self.pool = pool
+        self.door = door
+    }
 
     static let cookie = "wattle_token"
 
@@ -46,12 +53,23 @@ struct Authentication: RouterMiddleware {
     ) async throws -> Response {
         var context = context
         if let text = Self.sent(request) {
-            if let token = Token(text) {
-                context.grant = try await pool.withConnection { try await TokenTable.find(sha256: token.sha256, $0) }
-            }
+            context.grant = try await grant(text, isReading: request.method == .get || request.method == .head)
             context.hasBadToken = context.grant == nil
         }
         return try await next(request, context)
+    }
+
+    /// Writers are looked up each time: a token that was revoked writes nothing more.
+    private func grant(_ text: String, isReading: Bool) async throws -> TokenGrant? {
+        // An issuer's token speaks of one job; it reads nothing.
+        if OIDCAuthority.isToken(text) { return isReading ? nil : try await door.oidc.grant(text) }
+        guard let token = Token(text) else { return nil }
+        let sha256 = token.sha256
+        if isReading, let known = cache.find(sha256: sha256) { return known }
+        let grant = try await pool.withConnection { try await TokenTable.find(sha256: sha256, $0) }
+        if isReading { cache.note(grant, sha256: sha256) }
+        if let grant { door.uses.note(grant.id) }
+        return grant
     }
 
     private static func sent(_ request: Request) -> String? {
