@@ -25,3 +25,15 @@ enum APIAddress {
         return (url + "/api/v4", url)
     }
 }
+
+extension GitHubHistory {
+    /// The installation that an API belongs to, as webhooks name it.
+    public static func instance(ofAPI url: String) throws(HistoryError) -> String {
+        APIAddress.gitHubInstance(of: try APIAddress.checked(url, example: publicURL))
+    }
+}
+
+extension GitLabHistory {
+    /// The installation that an API belongs to, as webhooks name it.
+    public static func instance(ofAPI url: String) throws(HistoryError) -> String { try APIAddress.gitLab(url).instance }
+}

@@ -170,3 +170,9 @@ struct ForgeClient: Sendable {
         return text.split(separator: token, omittingEmptySubsequences: false).joined(separator: "***")
     }
 }
+
+// Whoever prints a history in a message must not print its token.
+extension ForgeClient: CustomStringConvertible, CustomReflectable {
+    var description: String { "\(dialect.name) at \(url)" }
+    var customMirror: Mirror { Mirror(self, children: ["url": url]) }
+}

@@ -70,12 +70,19 @@ public struct GitHubHistory: JobHistory {
         return page
     }
 
-    public func passingOver(_ place: HistoryPlace) -> (place: HistoryPlace, repository: String)? {
-        // An unreadable place is no place to pass over; `next` tells what is wrong with it.
-        guard var walk = try? place.walk(GitHubWalk.self), let name = walk.repository?.name else { return nil }
-        walk.leaveRepository()
-        guard let place = try? HistoryPlace(walk: walk) else { return nil }
-        return (place, name)
+    public func passingOver(_ place: HistoryPlace) throws -> (place: HistoryPlace, repository: String)? {
+        guard var walk = try place.walk(GitHubWalk.self), let question = walk.question(range.scope) else { return nil }
+        let passed: String
+        if let repository = walk.repository {
+            passed = repository.name
+            walk.leaveRepository()
+        } else if case .repository(let name) = question.kind {
+            passed = name
+            walk.listed += 1
+        } else {
+            return nil
+        }
+        return (try HistoryPlace(walk: walk), passed)
     }
 
     // MARK: Answers
@@ -85,11 +92,13 @@ public struct GitHubHistory: JobHistory {
     {
         switch question.kind {
         case .repositories:
-            walk.repositories.add(try list(answer.value, question).map { try repository($0, question) }, hasNext: answer.next != nil)
-            if let repository = walk.repositories.take() { begin(repository, &walk, &page) }
+            let listed = try list(answer.value, question).map { try repository($0, question) }
+            page.repositories = walk.repositories.add(listed, hasNext: answer.next != nil).map(notice)
         case .repository:
             walk.listed += 1
-            begin(try repository(answer.value, question), &walk, &page)
+            let repository = try repository(answer.value, question)
+            walk.begin(repository, range.scope)
+            page.repositories = [notice(repository)]
         case .runs(let window):
             try takeRuns(answer, window, question, &walk)
         case .jobs:
@@ -104,16 +113,12 @@ public struct GitHubHistory: JobHistory {
         }
     }
 
-    private func begin(_ repository: RepositoryWalk.Repository, _ walk: inout GitHubWalk, _ page: inout HistoryPage) {
-        walk.begin(repository, range.scope)
-        page.repositories = [
-            RepositoryNotice(
-                repository: RepositoryName.normalised(repository.name, forge: instance),
-                isPrivate: repository.isPrivate,
-                statedAt: forge.now()
-            )
-        ]
-        page.position = walk.position
+    private func notice(_ repository: RepositoryWalk.Repository) -> RepositoryNotice {
+        RepositoryNotice(
+            repository: RepositoryName.normalised(repository.name, forge: instance),
+            isPrivate: repository.isPrivate,
+            statedAt: forge.now()
+        )
     }
 
     private func takeRuns(

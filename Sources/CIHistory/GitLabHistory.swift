@@ -63,12 +63,19 @@ public struct GitLabHistory: JobHistory {
         return page
     }
 
-    public func passingOver(_ place: HistoryPlace) -> (place: HistoryPlace, repository: String)? {
-        // An unreadable place is no place to pass over; `next` tells what is wrong with it.
-        guard var walk = try? place.walk(GitLabWalk.self), let name = walk.project?.name else { return nil }
-        walk.leaveProject()
-        guard let place = try? HistoryPlace(walk: walk) else { return nil }
-        return (place, name)
+    public func passingOver(_ place: HistoryPlace) throws -> (place: HistoryPlace, repository: String)? {
+        guard var walk = try place.walk(GitLabWalk.self), let question = walk.question(range.scope) else { return nil }
+        let passed: String
+        if let project = walk.project {
+            passed = project.name
+            walk.leaveProject()
+        } else if case .project(let name) = question.kind {
+            passed = name
+            walk.listed += 1
+        } else {
+            return nil
+        }
+        return (try HistoryPlace(walk: walk), passed)
     }
 
     // MARK: Answers
@@ -78,11 +85,13 @@ public struct GitLabHistory: JobHistory {
     {
         switch question.kind {
         case .projects:
-            walk.projects.add(try list(answer.value, question).map { try project($0, question) }, hasNext: answer.next != nil)
-            if let project = walk.projects.take() { begin(project, &walk, &page) }
+            let listed = try list(answer.value, question).map { try project($0, question) }
+            page.repositories = walk.projects.add(listed, hasNext: answer.next != nil).map(notice)
         case .project:
             walk.listed += 1
-            begin(try project(answer.value, question), &walk, &page)
+            let project = try project(answer.value, question)
+            walk.begin(project, range.scope)
+            page.repositories = [notice(project)]
         case .jobs:
             guard let project = walk.project else { return }
             let jobs = try list(answer.value, question)
@@ -105,16 +114,12 @@ public struct GitLabHistory: JobHistory {
         }
     }
 
-    private func begin(_ project: RepositoryWalk.Repository, _ walk: inout GitLabWalk, _ page: inout HistoryPage) {
-        walk.begin(project, range.scope)
-        page.repositories = [
-            RepositoryNotice(
-                repository: RepositoryName.normalised(project.name, forge: instance),
-                isPrivate: project.isPrivate,
-                statedAt: forge.now()
-            )
-        ]
-        page.position = walk.position
+    private func notice(_ project: RepositoryWalk.Repository) -> RepositoryNotice {
+        RepositoryNotice(
+            repository: RepositoryName.normalised(project.name, forge: instance),
+            isPrivate: project.isPrivate,
+            statedAt: forge.now()
+        )
     }
 
     private func refused(

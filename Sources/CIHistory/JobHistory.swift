@@ -11,7 +11,9 @@ public protocol JobHistory: Sendable {
     func next(after place: HistoryPlace) async throws -> HistoryPage
 
     /// The place behind the repository that a walk stands in: for one whose answers fail again and again. Nil where it stands in none.
-    func passingOver(_ place: HistoryPlace) -> (place: HistoryPlace, repository: String)?
+    ///
+    /// - Throws: `HistoryError` for a place that cannot be read.
+    func passingOver(_ place: HistoryPlace) throws -> (place: HistoryPlace, repository: String)?
 }
 
 /// Where a walk stands; opaque to all but the history that made it, and small enough to be stored after each page.

@@ -24,17 +24,19 @@ struct RepositoryWalk: Codable, Sendable, Equatable {
     mutating func take() -> Repository? { queue.isEmpty ? nil : queue.removeFirst() }
 
     /// - Parameter hasNext: the system says that another page follows.
-    mutating func add(_ repositories: [Repository], hasNext: Bool) {
+    /// - Returns: those that were not on the page before.
+    mutating func add(_ repositories: [Repository], hasNext: Bool) -> [Repository] {
         let new = repositories.filter { !seen.contains($0.id) }
         queue += new
         seen += new.map(\.id)
-        guard new.isEmpty else { return }
+        guard new.isEmpty else { return new }
         if hasNext {
             page += 1
             seen = []
         } else {
             isDone = true
         }
+        return new
     }
 }
 
