@@ -19,7 +19,7 @@ struct Wattle: AsyncParsableCommand {
               wattle report job 01j7xk2m4nq8rv5tw9yz3abcde
               wattle report host builder-1 --from 2026-09-01
             """,
-        subcommands: [Run.self, Span.self, Report.self]
+        subcommands: [Run.self, Span.self, Report.self, Import.self]
     )
 
     static func main() async {
