@@ -15,6 +15,8 @@ public struct CollectorServices: Sendable {
 
     /// - Parameters:
     ///   - baseURL: where people reach the collector; links are made with it.
+    ///   - reconcileEvery: how often sources' systems are asked for what their webhooks missed.
+    ///   - takesHooks: false where nothing is to come in from outside.
     ///   - onListening: called with the port once connections are taken.
     public init(
         pool: PostgresPool,
@@ -23,23 +25,28 @@ public struct CollectorServices: Sendable {
         baseURL: String,
         log: Logger,
         now: @escaping @Sendable () -> Timestamp,
+        reconcileEvery: Duration = .seconds(3_600),
+        takesHooks: Bool = true,
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) throws {
         let metrics = CollectorMetrics()
         let site = Site(pool: pool, metrics: metrics, now: now, baseURL: baseURL)
         let door = FrontDoor(pool: pool, now: now)
-        let router = try Self.router(site, door)
+        let router = try Self.router(site, door, takesHooks: takesHooks)
         let application = Application(
             router: router,
             configuration: .init(address: .hostname(host, port: port), serverName: "wattle"),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) },
             logger: log
         )
-        services = [AccountingWorker(pool: pool, log: log, now: now, metrics: metrics)] + door.services(site, log: log) + [application]
+        let reconciler = Reconciler(pool: pool, log: log, now: now, metrics: metrics, interval: reconcileEvery)
+        services =
+            [AccountingWorker(pool: pool, log: log, now: now, metrics: metrics), reconciler] + door.services(site, log: log)
+            + [application]
     }
 
     /// Every route there is; `openapi.yaml` describes each, and a test compares the two.
-    static func router(_ site: Site, _ door: FrontDoor? = nil) throws -> Router<WattleContext> {
+    static func router(_ site: Site, _ door: FrontDoor? = nil, takesHooks: Bool = true) throws -> Router<WattleContext> {
         let door = door ?? FrontDoor(pool: site.pool, now: site.now)
         let document = try OpenAPIDocument(baseURL: site.baseURL)
         let router = Router(context: WattleContext.self, options: .autoGenerateHeadEndpoints)
@@ -49,7 +56,7 @@ public struct CollectorServices: Sendable {
         ReadingsRoutes(site: site).add(to: router)
         EnrolRoutes(site: site).add(to: router)
         SpanRoutes(site: site).add(to: router)
-        door.hooks(site).add(to: router)
+        if takesHooks { door.hooks(site).add(to: router) }
         door.traces(site).add(to: router)
         JobRoutes(site: site).add(to: router)
         OperationsRoutes(site: site).add(to: router)

@@ -12,6 +12,7 @@ struct Serve: AsyncParsableCommand {
             EXAMPLES
               wattle-collector serve --embedded .wattle/postgres
               wattle-collector serve --database-url postgresql://wattle@db/wattle --listen 0.0.0.0:8480
+              wattle-collector serve --embedded .wattle/postgres --poll-only --reconcile-interval-s 300
 
             SIGTERM and Ctrl-C stop it: open requests are answered, and an embedded Postgres is shut down.
             """
@@ -28,12 +29,19 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Connections to the database, at most (default: 10).", valueName: "n"))
     var connections: Int?
 
+    @Flag(help: "Take no webhooks: ask the systems of the sources for their jobs (see reconcile_interval_s).")
+    var pollOnly = false
+
+    @Option(help: ArgumentHelp("Seconds between two rounds of asking the systems of the sources (default: 3600).", valueName: "s"))
+    var reconcileIntervalS: Int?
+
     @Flag(help: "Print each setting and where it came from, and stop.")
     var showConfig = false
 
     func run() async throws {
         let configuration = try database.configuration(flags: [
             "listen": listen, "base_url": baseURL, "connections": connections.map { String($0) },
+            "poll_only": pollOnly ? "true" : nil, "reconcile_interval_s": reconcileIntervalS.map { String($0) },
         ])
         if showConfig {
             for setting in configuration.settings { print("\(setting.name): \(setting.shown)  # \(setting.origin.rawValue)") }
@@ -42,6 +50,7 @@ struct Serve: AsyncParsableCommand {
         let log = try makeLogger(level: configuration["log_level"])
         let (host, port) = try configuration.listen()
         let connections = try configuration.connections()
+        _ = try (configuration.isPollOnly(), configuration.reconcileInterval())
         // Before a cluster is made, which takes longer than to find this out.
         guard AddressProbe.isFree(host: host, port: port) else {
             throw Failure(
@@ -104,6 +113,8 @@ struct Serve: AsyncParsableCommand {
             baseURL: baseURL.hasSuffix("/") ? String(baseURL.dropLast()) : baseURL,
             log: log,
             now: wallClock,
+            reconcileEvery: try configuration.reconcileInterval(),
+            takesHooks: try !configuration.isPollOnly(),
             onListening: { port in log.notice("listening", metadata: ["address": "\(host):\(port)"]) }
         )
         var services: [any Service] = collector.services

@@ -35,6 +35,8 @@ public struct CollectorConfiguration: Sendable {
         ("embedded", "WATTLE_EMBEDDED", nil),
         ("database_url", "WATTLE_DATABASE_URL", nil),
         ("connections", "WATTLE_CONNECTIONS", "10"),
+        ("poll_only", "WATTLE_POLL_ONLY", "false"),
+        ("reconcile_interval_s", "WATTLE_RECONCILE_INTERVAL_S", "3600"),
         ("log_level", "WATTLE_LOG_LEVEL", "info"),
     ]
 
@@ -85,6 +87,25 @@ public struct CollectorConfiguration: Sendable {
             throw Fault(description: "connections: expected 2 to 1000, found \(self["connections"] ?? "nothing")")
         }
         return number
+    }
+
+    /// Whether sources' systems are only asked, and no webhook is taken.
+    public func isPollOnly() throws -> Bool {
+        switch self["poll_only"]?.lowercased() {
+        case "true", "yes", "1": return true
+        case "false", "no", "0": return false
+        default: throw Fault(description: "poll_only: expected true or false, found \(self["poll_only"] ?? "nothing")")
+        }
+    }
+
+    /// How often sources' systems are asked for what their webhooks missed.
+    public func reconcileInterval() throws -> Duration {
+        guard let text = self["reconcile_interval_s"], let seconds = Int(text), (30...86_400).contains(seconds) else {
+            throw Fault(
+                description: "reconcile_interval_s: expected 30 to 86400 seconds, found \(self["reconcile_interval_s"] ?? "nothing")"
+            )
+        }
+        return .seconds(seconds)
     }
 
     private func setting(_ name: String) -> Setting? { settings.first { $0.name == name } }
