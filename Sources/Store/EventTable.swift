@@ -169,14 +169,14 @@ public enum EventTable {
         public let detail: String?
     }
 
-    /// The newest event of a source; nil before the first.
-    public static func newest(sourceID: Int32, after eventID: Int64 = 0, _ connection: PostgresConnection) async throws -> Summary? {
+    /// The first event of a source after another; nil where there is none.
+    public static func oldest(sourceID: Int32, after eventID: Int64, _ connection: PostgresConnection) async throws -> Summary? {
         try await connection.query(
             Statement(
-                "newest_event",
+                "oldest_event",
                 """
                 SELECT event_id, name, received_at, processed_at, outcome, detail FROM ci_event
-                WHERE source_id = $1 AND event_id > $2 ORDER BY event_id DESC LIMIT 1
+                WHERE source_id = $1 AND event_id > $2 ORDER BY event_id LIMIT 1
                 """
             ),
             [.int4(sourceID), .int8(eventID)]

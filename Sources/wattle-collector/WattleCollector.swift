@@ -20,7 +20,9 @@ struct WattleCollector: AsyncParsableCommand {
             Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
             """,
         version: "0.1.0",
-        subcommands: [Serve.self, Migrate.self, TokenCommand.self, HostCommand.self, ServicesCommand.self]
+        subcommands: [
+            Serve.self, Migrate.self, TokenCommand.self, SourceCommand.self, AuditCommand.self, HostCommand.self, ServicesCommand.self,
+        ]
     )
 
     static func main() async {
