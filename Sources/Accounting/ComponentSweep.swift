@@ -113,14 +113,14 @@ struct ComponentSweep {
         idleDynamic += dynamic * formula.idle
         floorTotal += floor
 
-        let count = Double(running.count)
+        let count = Double(running.count { $0.takesSlot })
         for one in running {
             var part = parts[one.span]
             if let worst { part.quality = max(part.quality ?? worst, worst) }
             part.dynamic += dynamic * one.share
             part.reserved += floor * one.claim / max(1, claims)
             part.busy += shares > 0 ? floor * one.share / shares : 0
-            part.equal += floor / count
+            if one.takesSlot { part.equal += floor / count }
             let cpuTime = formula.busy * Double(duration.count)
             if cpuTime > 0 { part.dearest = max(part.dearest, energyHigh / cpuTime) }
             let (least, most) = one.limits ?? (one.share, one.share)

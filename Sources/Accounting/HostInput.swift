@@ -91,6 +91,9 @@ public struct SpanInput: Sendable {
     public var cpus: Double?
     /// Slots that the span takes.
     public var weight: Double?
+    /// Whether it counts among the jobs that a host runs: one that declares no part of the host (a resident service, known by its cgroup)
+    /// makes nobody's undeclared part smaller, and reserves nothing.
+    var takesSlot: Bool { cpuShare != 0 }
 
     public init(
         id: Int64,

@@ -127,7 +127,7 @@ public struct Sweep {
     private func stretch(_ i: Int, running: [Int], flags: inout AccountFlags) -> Stretch {
         let duration = times[i + 1] - times[i]
         let capacity = Double(duration.count) * Double(host.cpus)
-        let count = Double(running.count)
+        let count = Double(running.count { spans[$0].span.takesSlot })
 
         var measuredSum = 0.0
         var weightSum = 0.0
@@ -188,7 +188,8 @@ public struct Sweep {
                     limits: limits,
                     isCgroupShared: isShared,
                     isPartial: partial.contains(part.span),
-                    claim: claim.value
+                    claim: claim.value,
+                    takesSlot: span.takesSlot
                 )
             )
             result.claims += claim.value
@@ -225,6 +226,8 @@ struct RunningShare {
     var isPartial: Bool
     /// Its claim on idle.
     var claim: Double
+    /// It counts among the jobs that the host runs.
+    var takesSlot: Bool
 }
 
 /// A curve's values at the breakpoints.

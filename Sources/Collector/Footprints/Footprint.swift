@@ -198,6 +198,29 @@ struct Footprint: Sendable {
         cpuTime = method == .measured ? Microseconds(Int64(saturating: (cpuSeconds * Double(hostCPUs) * 1e6).rounded())) : used
     }
 
+    /// Models a finished job from the class of its machine.
+    mutating func fill(hostClass: HostClass, duration: Microseconds) {
+        let posted = fields["cpu_time_us"].flatMap { $0.integer ?? $0.string.flatMap { Int64($0) } }.map { Microseconds($0) }
+        let figures = HostedModel.energy(class: hostClass, duration: duration, cpuTime: posted)
+        energy = EnergyFigures(
+            total: figures.best,
+            bounds: (Double(figures.low.microjoules), Double(figures.high.microjoules)),
+            dynamic: figures.best,
+            idle: .zero,
+            components: [:],
+            quality: .modelled,
+            coverage: 0,
+            estimated: nil
+        )
+        cpuTime = posted
+        attributionMode = .modelled
+        setMissing(["share"], reason: HostedModel.account)
+        for component in Component.allCases { missing.append(("energy.components_kwh.\(component.rawValue)", HostedModel.account)) }
+        missing.append(("energy.estimated_kwh", HostedModel.account))
+        // Where the provider ran it nobody says.
+        setMissing(["co2e.location_g", "intensity"], reason: "no_zone")
+    }
+
     mutating func setMissing(_ fields: [String], reason: String) {
         for field in fields { missing.append((field, reason)) }
     }

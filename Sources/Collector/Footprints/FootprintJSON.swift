@@ -27,7 +27,8 @@ extension Footprint {
         var document: [String: JSONValue] = [
             "id": .string(jobID), "key": .string(key), "state": .string(state.rawValue), "policy": .string(policy.rawValue),
             "host": hostName.map { .string($0) } ?? .null, "host_class": hostClass.map { .string($0) } ?? .null,
-            "flags": .array(flags.map { .string($0) }), "started_at": startedAt.map { .string(RFC3339.format($0)) } ?? .null,
+            "account": .string(hostClass == nil ? "job" : HostedModel.account), "flags": .array(flags.map { .string($0) }),
+            "started_at": startedAt.map { .string(RFC3339.format($0)) } ?? .null,
             "finished_at": finishedAt.map { .string(RFC3339.format($0)) } ?? .null, "pue": pue.map { .number($0) } ?? .null,
             "statement": .null, "links": .object(["self": .string("\(baseURL)/v1/jobs/\(jobID)")]),
         ]
@@ -86,11 +87,11 @@ extension Footprint {
             all.append(("share.workload", (workload?.decision.reason ?? .noCgroup).rawValue))
         }
         if attributionMode == nil { all.append(("attribution_mode", "not_final")) }
-        if hostName == nil, !isCoarse { all.append(("host", "not_posted")) }
+        if hostName == nil, !isCoarse { all.append(("host", hostClass == nil ? "not_posted" : HostedModel.account)) }
         if hostClass == nil { all.append(("host_class", "not_hosted")) }
         if isCoarse, energy != nil { for field in ["uj", "dynamic_uj", "idle_uj"] { all.append(("energy.\(field)", "token_needed")) } }
         if finishedAt == nil { all.append(("finished_at", "not_finished")) }
-        if pue == nil { all.append(("pue", "host_unknown")) }
+        if pue == nil { all.append(("pue", hostClass == nil ? "host_unknown" : HostedModel.account)) }
         for field in ["co2e.market_g", "co2e.embodied_g", "statement"] { all.append((field, "not_computed")) }
         return all
     }

@@ -54,7 +54,32 @@ final class FootprintReader {
             let spans = try await SpanTable.find(hostID: hostID, spanIDs: own.values.compactMap(\.spanID).sorted(), connection)
             try await fill(&result, spans: spans, host: host, jobs: own)
         }
-        return try jobs.compactMap { job in try result[job.jobID] ?? (job.hostID == nil ? waiting(job) : nil) }
+        var footprints: [Footprint] = []
+        for job in jobs {
+            if let footprint = result[job.jobID] {
+                footprints.append(footprint)
+            } else if job.hostClass != nil {
+                footprints.append(try await hosted(job))
+            } else if job.hostID == nil {
+                footprints.append(try waiting(job))
+            }
+        }
+        return footprints
+    }
+
+    /// A job on a machine that nobody can meter: modelled from its class, in the account `hosted`, outside every host-hour.
+    private func hosted(_ job: JobRow) async throws -> Footprint {
+        var footprint = try Footprint(job, state: job.finishedAt == nil ? .pending : .final, policy: policy)
+        guard let name = job.hostClass, let startedAt = job.startedAt, let finishedAt = job.finishedAt else {
+            footprint.setMissing(["energy", "co2e.location_g", "share", "intensity"], reason: "not_finished")
+            return footprint
+        }
+        guard let hostClass = try await HostClasses.find(name: name, at: startedAt, connection) else {
+            footprint.setMissing(["energy", "co2e.location_g", "share", "intensity"], reason: "host_class_unknown")
+            return footprint
+        }
+        footprint.fill(hostClass: hostClass, duration: finishedAt - startedAt)
+        return footprint
     }
 
     /// A job whose host is not known.

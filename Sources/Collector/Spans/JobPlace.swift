@@ -16,6 +16,8 @@ struct JobPlace: Sendable {
     private var flags: Set<String> = []
     private let startedAt: Timestamp?
     private let finishedAt: Timestamp?
+    private let allowedHosts: [String]?
+    private let allowedPools: [String]?
 
     static func find(_ registers: SpanRegisters, key: SpanKey, _ connection: PostgresConnection) async throws -> JobPlace {
         var place = JobPlace(registers.fields)
@@ -38,9 +40,6 @@ struct JobPlace: Sendable {
         allowedPools = fields["allowed_pools"]?.array?.compactMap(\.string)
     }
 
-    private let allowedHosts: [String]?
-    private let allowedPools: [String]?
-
     private mutating func findHost(key: SpanKey, startedAt: Timestamp, _ connection: PostgresConnection) async throws {
         let names = HostResolution.Names(
             host: fields["host"]?.string,
@@ -52,7 +51,7 @@ struct JobPlace: Sendable {
         hostName = names.host ?? names.hostname ?? names.runner
         hostNames = names.candidates
         if let found = try await HostResolution.find(names, connection) {
-            guard allowedHosts.map({ $0.contains { Pattern($0).matches(found.host.name) } }) ?? true else {
+            guard isAllowed(found.host) else {
                 flags.insert("host_not_claimed")
                 hostNames = []
                 return
@@ -64,21 +63,16 @@ struct JobPlace: Sendable {
         }
     }
 
+    /// A writer that is limited to hosts or pools is believed of these only, whatever name led to the host.
+    private func isAllowed(_ host: HostRow) -> Bool {
+        guard allowedHosts != nil || allowedPools != nil else { return true }
+        return (allowedHosts ?? []).contains { Pattern($0).matches(host.name) }
+            || (allowedPools ?? []).contains { pattern in host.pool.map { Pattern(pattern).matches($0) } ?? false }
+    }
+
     private mutating func apply(_ rules: ServiceRules, key: SpanKey) {
-        func text(_ name: String) -> String? { fields[name]?.string }
-        let subject = ServiceRules.Subject(
-            source: key.source,
-            host: host?.name ?? hostName,
-            pool: text("pool"),
-            cgroup: text("workload"),
-            unit: text("systemd_unit"),
-            repository: text("repository"),
-            pipeline: text("pipeline"),
-            job: text("job"),
-            op: text("op"),
-            ref: text("ref"),
-            labels: fields["labels"]?.array?.compactMap(\.string) ?? []
-        )
+        var subject = ServiceRules.Subject(fields: fields, source: key.source, host: host?.name ?? hostName)
+        subject.pool = subject.pool ?? host?.pool
         given = rules.given(for: subject)
         for (name, value) in [("service", given.service), ("activity", given.activity), ("team", given.team)] {
             if let value, fields[name] == nil { fields[name] = .string(value) }
@@ -107,14 +101,16 @@ struct JobPlace: Sendable {
         row.team = text("team")
         row.repository = text("repository")
         row.runner = Self.runner(fields)
-        row.pool = text("pool")
+        row.pool = text("pool") ?? host?.pool
         row.isPublic = isPublic
         row.rule = given.rule
         row.flags = flags.sorted()
     }
 
     /// The span as it is accounted; nil where it has no usable start.
-    func span(key: SpanKey, hostID: Int32) -> SpanRow? {
+    ///
+    /// - Parameter workloadKey: by what the agent knows the span's cgroup.
+    func span(key: SpanKey, workloadKey: String, hostID: Int32) -> SpanRow? {
         func count(_ name: String) -> Int64? { fields[name].flatMap { $0.integer ?? $0.string.flatMap { Int64($0) } } }
         guard let startedAt else { return nil }
         return SpanRow(
@@ -130,7 +126,7 @@ struct JobPlace: Sendable {
             weight: fields["weight"]?.double,
             cpuTime: count("cpu_time_us").map { Microseconds($0) },
             workload: fields["workload"]?.string,
-            workloadKey: key.id,
+            workloadKey: workloadKey,
             source: key.source,
             service: fields["service"]?.string,
             repository: fields["repository"]?.string,

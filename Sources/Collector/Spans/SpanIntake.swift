@@ -122,14 +122,20 @@ struct SpanIntake: Sendable {
             row.aliasCause = alias?.cause
             var effective = registers[index]
             for hook in hooks { effective.merge(registers[hook].without(["id", "hook", "job", "job_id", "url"])) }
-            let placed = try await place(&row, effective, connection)
+            // The agent knows the job's cgroup by the key that the hook gave it.
+            let placed = try await place(&row, effective, workloadKey: hooks.first.map { rows[$0].id }, connection)
             if id == jobID { placement = placed }
         }
         return placement
     }
 
     /// Writes the directory's row, and the span on its host where that is known.
-    private func place(_ row: inout JobRow, _ effective: SpanRegisters, _ connection: PostgresConnection) async throws -> Placement {
+    private func place(
+        _ row: inout JobRow,
+        _ effective: SpanRegisters,
+        workloadKey: String? = nil,
+        _ connection: PostgresConnection
+    ) async throws -> Placement {
         let key = SpanKey(row)
         var old: SpanRow?
         if let hostID = row.hostID, let spanID = row.spanID { old = try await SpanTable.find(hostID: hostID, spanID: spanID, connection) }
@@ -142,7 +148,7 @@ struct SpanIntake: Sendable {
             try await mark(old, connection)
         }
         var spanID: Int64?
-        if let host, let span = job.span(key: key, hostID: host.id) {
+        if let host, let span = job.span(key: key, workloadKey: workloadKey ?? key.id, hostID: host.id) {
             spanID = try await SpanTable.upsert(span, connection)
             if let old, old.hostID == host.id {
                 if Self.differs(old, span) {
