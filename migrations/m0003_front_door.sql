@@ -259,7 +259,7 @@ INSERT INTO host_news (name) SELECT DISTINCT lower(name) FROM host;
 
 -- Whether a host's own meters know anything of the hour that holds an instant.
 CREATE FUNCTION host_is_metered(host int, at timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT FROM host_hour l WHERE l.host_id = host AND l.hour = date_trunc('hour', at, 'UTC'))
+    SELECT EXISTS (SELECT FROM host_hour l WHERE l.host_id = host AND l.hour = date_trunc('hour', at, 'UTC') AND l.metered_uj > 0)
         OR EXISTS (
             SELECT FROM curve c JOIN knot k USING (host_id, curve_id)
             WHERE c.host_id = host AND c.kind = 'meter' AND k.t >= date_trunc('hour', at, 'UTC')

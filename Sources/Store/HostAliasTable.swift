@@ -69,7 +69,7 @@ public enum HostAliasTable {
                 "offer_host_aliases",
                 """
                 INSERT INTO host_alias (alias, host_id, origin)
-                SELECT DISTINCT lower(n), $1, 'agent' FROM unnest($2::text[]) AS n
+                SELECT DISTINCT lower(n), $1::int4, 'agent' FROM unnest($2::text[]) AS n
                 WHERE NOT EXISTS (
                     SELECT FROM host h WHERE lower(h.name) = lower(n) AND (h.host_id = $1 OR h.retired_at IS NULL OR h.merged_into IS NOT NULL))
                 ORDER BY 1

@@ -98,7 +98,7 @@ public struct HostFile: Sendable {
             case let name where texts.contains(name): host.record[name] = .string(try field.text())
             case let name:
                 guard let range = numbers[name] else { throw field.unknown(known) }
-                host.record[name] = .number(try field.number(range))
+                host.record[name] = Self.json(try field.number(range))
             }
         }
         guard !host.name.isEmpty else {
@@ -113,13 +113,16 @@ public struct HostFile: Sendable {
             if texts.contains(part.name) {
                 result[part.name] = .string(try part.text())
             } else if numbers.contains(part.name) {
-                result[part.name] = .number(try part.number(0...1e9))
+                result[part.name] = json(try part.number(0...1e9))
             } else {
                 throw part.unknown(texts.union(numbers).sorted().joined(separator: ", "))
             }
         }
         return .object(result)
     }
+
+    /// As it comes back from the database, where 16 and 16.0 are one number.
+    private static func json(_ number: Double) -> JSONValue { Int64(exactly: number).map { .integer($0) } ?? .number(number) }
 
     private static func runner(_ list: FieldList) throws -> Runner {
         var runner = Runner(name: "", instance: "")
