@@ -18,14 +18,20 @@ struct SpanKey: Hashable, Sendable {
 
     /// For people: `my-farm/ci.example.org/opam-ci/4711/build/1/1`; a slash within the instance is `%2F`.
     var text: String {
-        "\(source)/\(instance.isEmpty ? "-" : instance.replacing("%", with: "%25").replacing("/", with: "%2F"))/\(id)/\(attempt)"
+        let instance =
+            switch instance {
+            case "": "-"
+            case "-": "%2D"
+            default: instance.replacing("%", with: "%25").replacing("/", with: "%2F")
+            }
+        return "\(source)/\(instance)/\(id)/\(attempt)"
     }
 
     /// Reads `text`; nil for anything else. An id may hold slashes.
     init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard parts.count >= 4, let attempt = parts.last.flatMap({ Int($0) }), !parts[0].isEmpty, !parts[1].isEmpty else { return nil }
-        let instance = parts[1] == "-" ? "" : parts[1].replacing("%2F", with: "/").replacing("%25", with: "%")
+        let instance = parts[1] == "-" ? "" : parts[1].replacing("%2D", with: "-").replacing("%2F", with: "/").replacing("%25", with: "%")
         self.init(source: parts[0], instance: instance, id: parts[2..<(parts.count - 1)].joined(separator: "/"), attempt: attempt)
     }
 
