@@ -200,13 +200,13 @@ enum CurveTable {
                 """
                 INSERT INTO curve (host_id, curve_id, name, kind, zone, sensor, quality, in_cover, epsilon, sample_period_us, p_max_uw,
                     p_idle_uw, p_idle_low_uw, p_idle_high_uw, bound_low_ppm, bound_high_ppm, basis, origin, base)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, coalesce($19, 0))
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, coalesce($19::int8, 0))
                 ON CONFLICT (host_id, curve_id) DO UPDATE SET zone = excluded.zone, sensor = excluded.sensor, quality = excluded.quality,
                     in_cover = excluded.in_cover, epsilon = excluded.epsilon, sample_period_us = excluded.sample_period_us,
                     p_max_uw = excluded.p_max_uw, p_idle_uw = excluded.p_idle_uw, p_idle_low_uw = excluded.p_idle_low_uw,
                     p_idle_high_uw = excluded.p_idle_high_uw, bound_low_ppm = excluded.bound_low_ppm,
                     bound_high_ppm = excluded.bound_high_ppm, basis = excluded.basis, origin = excluded.origin,
-                    base = coalesce($19, curve.base)
+                    base = coalesce($19::int8, curve.base)
                 """
             ),
             [

@@ -51,6 +51,16 @@ import Wire
         }
     }
 
+    @Test func aCurveOfMoreThan2147JoulesOutlivesItsAgentsRestart() async throws {
+        try await Farm.with { farm in
+            let token = try await farm.token("a", host: "bremusa")
+            var before = Reporter(host: "bremusa")
+            _ = try await farm.commit(before.batch(energy: [knot(0, 0), knot(100, 500_000)]), token: token)
+            var after = Reporter(host: "bremusa", boot: "b00t2", incarnation: String(repeating: "f", count: 32), origin: 8)
+            #expect(try await farm.commit(after.batch(energy: [knot(170, 0), knot(180, 300)]), token: token) == .acknowledged(sequence: 1))
+        }
+    }
+
     @Test func aCountThatBeganAnewGoesOnFromTheCurvesLastValueAcrossAGap() async throws {
         try await Farm.with { farm in
             let token = try await farm.token("a", host: "bremusa")
