@@ -120,20 +120,26 @@ public enum AgentProgram {
         services.append(runnerScan)
         services.append(Sampler(sampling: sampling, settings: settings.sampling, log: log))
         services.append(Rediscovery(sampling: sampling, host: sensorHost, unused: unused, log: log))
+        let context = SocketAnswer.Context(
+            host: settings.host,
+            bootID: bootID,
+            gridZone: settings.zone,
+            hasCollector: settings.collector != nil,
+            facts: facts,
+            uplink: counts
+        )
+        let jobSockets = try settings.jobSocketDirectory.map {
+            try JobSockets(directory: $0, sampling: sampling, context: context, log: log)
+        }
+        if let jobSockets { services.append(jobSockets) }
         services.append(
             LocalSocket(
                 path: settings.socket,
                 group: settings.socketGroup,
                 sampling: sampling,
-                context: SocketAnswer.Context(
-                    host: settings.host,
-                    bootID: bootID,
-                    gridZone: settings.zone,
-                    hasCollector: settings.collector != nil,
-                    facts: facts,
-                    uplink: counts
-                ),
+                context: context,
                 sealNow: sealNow,
+                jobs: jobSockets,
                 log: log
             )
         )

@@ -15,6 +15,7 @@ public enum SettingKey: String, CaseIterable, Sendable {
     case stateDirectory = "state_dir"
     case socket
     case socketGroup = "socket_group"
+    case jobSocketDirectory = "job_socket_dir"
     case rate, epsilon
     case cpuEpsilon = "cpu_epsilon"
     case batchInterval = "batch_interval"
@@ -47,6 +48,7 @@ public enum SettingKey: String, CaseIterable, Sendable {
         case .stateDirectory: "/var/lib/wattle/agent"
         case .socket: "/run/wattle/agent.sock"
         case .socketGroup: "wattle"
+        case .jobSocketDirectory: "/run/wattle/jobs"
         case .rate: "10"
         case .epsilon: "1"
         case .cpuEpsilon: "50"
@@ -147,6 +149,8 @@ public struct AgentSettings: Sendable {
     public let stateDirectory: String
     public let socket: String
     public let socketGroup: String
+    /// Where single jobs get sockets of their own; nil for nowhere.
+    public let jobSocketDirectory: String?
     public let sampling: SamplingSettings
     public let batchInterval: Microseconds
     public let batchIntervalInSpan: Microseconds
@@ -207,6 +211,12 @@ public struct AgentSettings: Sendable {
         stateDirectory = try reader.path(.stateDirectory)
         socket = try reader.path(.socket)
         socketGroup = try reader.name(.socketGroup, longest: 64)
+        let jobSockets = try reader.path(.jobSocketDirectory)
+        // The name of a socket in it takes 63 bytes of the 107 that a path may have.
+        guard jobSockets == "none" || (jobSockets.hasPrefix("/") && jobSockets.utf8.count <= 43) else {
+            throw reader.fault(.jobSocketDirectory, "a whole path of at most 43 bytes, or none")
+        }
+        jobSocketDirectory = jobSockets == "none" ? nil : jobSockets
         sampling = SamplingSettings(
             rate: try reader.number(.rate, 1...1_000, "readings a second"),
             energyEpsilon: .joules(try reader.number(.epsilon, 0...1_000_000, "J")),

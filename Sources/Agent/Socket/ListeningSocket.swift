@@ -52,13 +52,7 @@ struct ListeningSocket: Hashable, Sendable {
             try Self.prepare(descriptor, path)
             return Opened(descriptor: descriptor, isInherited: true)
         }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(path.utf8) + [0]
-        guard bytes.count <= MemoryLayout.size(ofValue: address.sun_path) else {
-            throw DiskFault(path: path, reason: "expected a socket path of at most 107 bytes, found \(bytes.count - 1); use another one")
-        }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+        var address = try Self.address(path)
         if let slash = path.lastIndex(of: "/"), slash > path.startIndex { try Disk.makeDirectory(String(path[..<slash]), mode: 0o755) }
 
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
@@ -119,6 +113,50 @@ struct ListeningSocket: Hashable, Sendable {
             let found = "found a socket that cannot be tried (\(Errno.text(answer)))"
             throw DiskFault(path: path, reason: "expected no socket or that of a dead agent, \(found); remove it or use another path")
         }
+    }
+
+    /// A socket of ours at a path where nothing is, listening, that does not block.
+    ///
+    /// Between its making and its mode only this user can connect, as the agent's umask has it; the process's own umask is left alone,
+    /// because other threads make files meanwhile.
+    static func bound(_ path: String, mode: mode_t, backlog: Int32) throws(DiskFault) -> Int32 {
+        var address = try Self.address(path)
+        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { throw DiskFault(path: path, doing: "make a socket") }
+        do throws(DiskFault) {
+            try prepare(descriptor, path)
+            guard with(&address, { bind(descriptor, $0, $1) }) == 0 else { throw DiskFault(path: path, doing: "bind the socket") }
+            guard chmod(path, mode) == 0 else { throw DiskFault(path: path, doing: "set its mode") }
+            guard listen(descriptor, backlog) == 0 else { throw DiskFault(path: path, doing: "listen") }
+        } catch {
+            close(descriptor)
+            throw error
+        }
+        return descriptor
+    }
+
+    /// Whether nobody listens at a socket any more.
+    static func isDead(_ path: String) -> Bool {
+        let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
+        guard probe >= 0 else { return false }
+        defer { close(probe) }
+        do throws(DiskFault) {
+            var address = try Self.address(path)
+            return with(&address, { connect(probe, $0, $1) }) != 0 && errno == ECONNREFUSED
+        } catch {
+            return false
+        }
+    }
+
+    private static func address(_ path: String) throws(DiskFault) -> sockaddr_un {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let bytes = Array(path.utf8) + [0]
+        guard bytes.count <= MemoryLayout.size(ofValue: address.sun_path) else {
+            throw DiskFault(path: path, reason: "expected a socket path of at most 107 bytes, found \(bytes.count - 1); use another one")
+        }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+        return address
     }
 
     private static func with(_ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {

@@ -27,6 +27,8 @@ struct LocalSocket: Service {
     let context: SocketAnswer.Context
     /// Rung at the end of a span.
     let sealNow: Doorbell
+    /// Sockets for single jobs; nil for none.
+    var jobs: JobSockets?
     let log: Logger
 
     var listening: ListeningSocket { ListeningSocket(path: path, group: group) }
@@ -46,6 +48,8 @@ struct LocalSocket: Service {
         var lastHeard: Microseconds
         /// Nothing more is read; what is unsent is sent first.
         var isEnding = false
+        /// Of the socket's own group, beside the one that `peer` tells.
+        var isMember = false
     }
 
     private func serve(_ opened: ListeningSocket.Opened, _ wakeUp: WakeUp) {
@@ -104,7 +108,9 @@ struct LocalSocket: Service {
             }
             let peer = Peer(descriptor)
             if let peer { log.debug("a client with process \(peer.pid), user \(peer.uid), group \(peer.gid)") }
-            clients.append(Client(descriptor: descriptor, peer: peer, lastHeard: now))
+            var client = Client(descriptor: descriptor, peer: peer, lastHeard: now)
+            client.isMember = groupID.map { Peer.groups(descriptor).contains($0) } ?? false
+            clients.append(client)
         }
     }
 
@@ -117,7 +123,7 @@ struct LocalSocket: Service {
         while let end = client.received.firstIndex(of: 0x0A) {
             let line = Array(client.received[..<end])
             client.received.removeSubrange(...end)
-            client.unsent += line.count > limits.line ? tooLong : answer(line, to: client.peer, &allowance)
+            client.unsent += line.count > limits.line ? tooLong : answer(line, to: client, &allowance)
         }
         if client.received.count > limits.line {
             client.received = []
@@ -159,13 +165,14 @@ struct LocalSocket: Service {
         if !keys.isEmpty { log.notice("\(keys.count) spans without a cgroup were ended: nobody did within 7 days") }
     }
 
-    private func answer(_ line: [UInt8], to peer: Peer?, _ allowance: inout PeerAllowance) -> [UInt8] {
+    private func answer(_ line: [UInt8], to client: Client, _ allowance: inout PeerAllowance) -> [UInt8] {
         let request: SocketRequest
         do throws(SocketRequest.Fault) {
             request = try SocketRequest(line: line)
         } catch {
             return SocketAnswer.line(refusing: error.description)
         }
+        let peer = client.peer
         let uid = peer?.uid ?? .max
         // The clock is read within the lock: a time from before a wait for it would lie behind the sampler's own readings.
         switch request {
@@ -173,6 +180,13 @@ struct LocalSocket: Service {
             return SocketAnswer.line(statusOf: context)
         case .snapshot:
             return SocketAnswer.line(allowance.look(sampling.withLock { $0.snapshot(at: .now()) }, by: uid), context)
+        case .jobSocket(let asked):
+            do throws(SpanFault) {
+                let path = try openJobSocket(asked, client, allowance)
+                return SocketAnswer.line(socketAt: path, context, at: sampling.withLock { $0.timeBase.time(of: .now()) })
+            } catch {
+                return SocketAnswer.line(refusing: error.description)
+            }
         case .span(let asked):
             do throws(SpanFault) {
                 try allowance.check(asked.key, by: uid)
@@ -183,6 +197,7 @@ struct LocalSocket: Service {
                 let snapshot = try sampling.withLock { (sampling: inout Sampling) throws(SpanFault) in
                     try sampling.edge(span, at: .now())
                 }
+                if span.phase == .finish { jobs?.close(span.key) }
                 // A start shortens the pace, an end wants its batch sent at once.
                 sealNow.ring()
                 let answer =
@@ -199,6 +214,33 @@ struct LocalSocket: Service {
 }
 
 extension LocalSocket {
+    private var groupID: gid_t? { getgrnam(group)?.pointee.gr_gid }
+
+    /// A socket for the job whose span the peer has started, in the cgroup that the span has or that the peer may name.
+    private func openJobSocket(_ asked: SpanRequest, _ client: Client, _ allowance: PeerAllowance) throws(SpanFault) -> String {
+        guard let jobs else { throw SpanFault(description: "expected an agent with sockets for jobs, found job_socket_dir: none") }
+        guard let peer = client.peer, trusted.contains(peer.uid) || client.isMember else {
+            throw SpanFault(description: "expected root, the agent's own user or a member of group \(group)")
+        }
+        try allowance.check(asked.key, by: peer.uid)
+        guard allowance.isOpen(asked.key) else {
+            throw SpanFault(description: "expected the key of a span that has been started and not ended, found '\(asked.key.prefix(80))'")
+        }
+        var span = try admitted(asked, of: peer)
+        if span.cgroup == nil, span.directory == nil {
+            let own = sampling.withLock { sampling in
+                sampling.workloads.living(span.key).map { (sampling.workloads.slots[$0].cgroup, sampling.workloads.slots[$0].directory) }
+            }
+            (span.cgroup, span.directory) = (own?.0, own?.1)
+        }
+        let request = span
+        let place = try sampling.withLock { (sampling: inout Sampling) throws(SpanFault) in try sampling.workloads.admit(request).place }
+        guard let place else {
+            throw SpanFault(description: "expected a span with a cgroup, found none: without one no energy is the job's own")
+        }
+        return try jobs.open(span.key, place, by: peer.uid)
+    }
+
     /// A span that names no cgroup and is to have the job's own gets it from where the asking process is.
     private func placed(_ span: SpanRequest, _ peer: Peer?) -> SpanRequest {
         guard span.isInOwnCgroup, span.cgroup == nil, span.directory == nil, let peer else { return span }
@@ -235,5 +277,16 @@ struct Peer: Hashable, Sendable {
         var size = socklen_t(MemoryLayout.size(ofValue: credentials))
         guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0, size == 12 else { return nil }
         (pid, uid, gid) = credentials
+    }
+
+    /// All groups of the other end, as it connected.
+    static func groups(_ descriptor: Int32) -> Set<gid_t> {
+        var groups = [gid_t](repeating: 0, count: 1_024)
+        var size = socklen_t(groups.count * MemoryLayout<gid_t>.stride)
+        // SO_PEERGROUPS, which glibc's headers may not have.
+        guard getsockopt(descriptor, SOL_SOCKET, 59, &groups, &size) == 0 else { return [] }
+        var all = Set(groups.prefix(Int(size) / MemoryLayout<gid_t>.stride))
+        if let peer = Peer(descriptor) { all.insert(peer.gid) }
+        return all
     }
 }

@@ -8,7 +8,8 @@ import Energy
 struct PeerAllowance {
     static let period = Microseconds.seconds(1)
     private static let mostCallers = 1_024
-    private static let mostSpans = 4_096
+    /// Spans that are remembered; of more, the oldest is forgotten.
+    let mostSpans: Int
     /// Spans that one user other than the trusted ones may have open at a time.
     static let mostSpansOfOne = 256
     /// Spans that all of them together may have: what is left of the agent's limit stays for root.
@@ -46,7 +47,12 @@ struct PeerAllowance {
     private var callers: [UInt32: Caller] = [:]
     private var spans: [String: OpenSpan] = [:]
 
-    init(trusted: Set<UInt32>) { self.trusted = trusted }
+    init(trusted: Set<UInt32>, mostSpans: Int = 4_096) {
+        self.trusted = trusted
+        self.mostSpans = mostSpans
+    }
+
+    func isOpen(_ key: String) -> Bool { spans[key] != nil }
 
     /// A span is for whoever started it, and root.
     func check(_ key: String, by uid: UInt32) throws(SpanFault) {
@@ -59,7 +65,7 @@ struct PeerAllowance {
     /// - Parameter running: keys of the spans that really run: one whose cgroup has gone has ended without its starter.
     mutating func checkStart(_ key: String, by uid: UInt32, running: () -> Set<String>) throws(SpanFault) {
         guard spans[key] == nil else { return }
-        let isFull = spans.count >= Self.mostSpans
+        let isFull = spans.count >= mostSpans
         guard isFull || (!trusted.contains(uid) && !isWithinLimits(uid)) else { return }
         let running = running()
         spans = spans.filter { running.contains($0.key) }
@@ -90,7 +96,7 @@ struct PeerAllowance {
     mutating func look(_ snapshot: HostSnapshot, by uid: UInt32) -> Answer { answer(snapshot, to: uid, span: nil) }
 
     mutating func start(_ key: String, hasCgroup: Bool = false, _ snapshot: HostSnapshot, by uid: UInt32) -> Answer {
-        if spans.count >= Self.mostSpans, spans[key] == nil, let oldest = spans.min(by: { $0.value.start.time < $1.value.start.time }) {
+        if spans.count >= mostSpans, spans[key] == nil, let oldest = spans.min(by: { $0.value.start.time < $1.value.start.time }) {
             spans[oldest.key] = nil
         }
         spans[key] = OpenSpan(uid: uid, start: snapshot, hasCgroup: hasCgroup)

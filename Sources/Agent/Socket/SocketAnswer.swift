@@ -68,6 +68,18 @@ enum SocketAnswer {
         }
     }
 
+    /// Where a job's own socket is.
+    static func line(socketAt path: String, _ context: Context, at time: Timestamp) -> [UInt8] {
+        encoded(JobSocketPath(host: context.host, socket: path, t_us: time.microseconds))
+    }
+
+    private struct JobSocketPath: Encodable {
+        var ok = true
+        var host: String
+        var socket: String
+        var t_us: Int64
+    }
+
     static func line(refusing reason: String) -> [UInt8] { encoded(Refusal(error: reason)) }
 
     private static func encoded(_ value: some Encodable) -> [UInt8] {

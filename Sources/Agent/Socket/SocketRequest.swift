@@ -6,6 +6,8 @@ enum SocketRequest: Hashable, Sendable {
     case span(SpanRequest)
     /// How the agent and its collector stand.
     case status
+    /// A socket for one job, whose span has been started: it tells that job's own energy and nothing else.
+    case jobSocket(SpanRequest)
 
     /// Why a line is no request, for the client.
     struct Fault: Error, Hashable, Sendable, CustomStringConvertible {
@@ -35,8 +37,11 @@ enum SocketRequest: Hashable, Sendable {
             var span = SpanRequest(phase: phase, key: key, cgroup: body.cgroup, directory: body.cgroup_dir)
             span.isInOwnCgroup = body.own_cgroup ?? false
             self = .span(span)
+        case "job_socket":
+            guard let key = body.key else { throw Fault(description: "expected the span's key, found none") }
+            self = .jobSocket(SpanRequest(phase: .start, key: key, cgroup: body.cgroup, directory: body.cgroup_dir))
         default:
-            throw Fault(description: "expected op snapshot, span or status, found '\(body.op.prefix(40))'")
+            throw Fault(description: "expected op snapshot, span, status or job_socket, found '\(body.op.prefix(40))'")
         }
     }
 

@@ -12,6 +12,8 @@ public struct AgentReply: Sendable {
     public var hasCollector: Bool
     /// The span's cgroup below the hierarchy's mount, where the agent found it.
     public var cgroup: String?
+    /// Where the job's own socket is, if one was asked for.
+    public var socket: String?
     /// CPU time of the span's cgroup at `snapshot.time`.
     public var cpuTime: Microseconds?
     /// The span's own energy at its end, from the agent's readings at its very edges.
@@ -52,6 +54,7 @@ public struct AgentReply: Sendable {
         bootID = body.boot_id
         gridZone = body.grid_zone
         cgroup = body.cgroup
+        socket = body.socket
         hasCollector = body.collector ?? false
         cpuTime = body.cpu_time_us.map { Microseconds($0.value) }
         isEnergyHeld = body.held_since_us != nil
@@ -111,6 +114,7 @@ public struct AgentReply: Sendable {
         var cpus: WholeNumber?
         var grid_zone: String?
         var cgroup: String?
+        var socket: String?
         var collector: Bool?
         var cpu_time_us: WholeNumber?
         var held_since_us: WholeNumber?

@@ -17,11 +17,15 @@ public enum AgentRequest: Sendable, Hashable {
     ///     cannot name itself; the answer says which.
     case span(phase: Phase, key: String, cgroup: String?, cgroupDirectory: String?, pid: Int32, inOwnCgroup: Bool = false)
 
+    /// A socket for one job whose span has been started: it tells that job of its own energy only. The answer has `socket`.
+    case jobSocket(key: String)
+
     /// One line with its end.
     var line: [UInt8] {
         var body: Body
         switch self {
         case .snapshot: body = Body(op: "snapshot")
+        case .jobSocket(let key): body = Body(op: "job_socket", key: key)
         case .span(let phase, let key, let cgroup, let directory, let pid, let inOwnCgroup):
             body = Body(op: "span", phase: phase.rawValue, key: key, cgroup: cgroup, cgroup_dir: directory, pid: pid)
             if inOwnCgroup { body.own_cgroup = true }

@@ -12,6 +12,16 @@ struct HookOptions: ParsableArguments {
     @Flag(help: "Fail where something did not work. A hook that fails fails the job, so by default it only warns.")
     var strict = false
 
+    @Flag(
+        help: ArgumentHelp(
+            """
+            Ask the agent for a socket of this job's own, which may be mounted into its containers, and export its path as \
+            WATTLE_JOB_SOCKET: to GITHUB_ENV in GitHub's hook, else as a line for the shell on standard output.
+            """
+        )
+    )
+    var jobSocket = false
+
     func validate() throws {
         if isGitHub, isGitLab { throw ValidationError("expected one of --github-hook and --gitlab, found both") }
     }

@@ -12,6 +12,8 @@ struct JobHook: Sendable {
 
     let job: JobEnvironment
     let socket: String?
+    /// The job is to get a socket of its own.
+    var wantsJobSocket = false
 
     /// What went not as it should, for people.
     struct Edge: Sendable {
@@ -20,6 +22,8 @@ struct JobHook: Sendable {
         var host: String
         /// CPU time of the job's cgroup between the edges.
         var cpuTime: Microseconds?
+        /// The job's own socket.
+        var jobSocket: String?
         var warnings: [String] = []
     }
 
@@ -40,6 +44,7 @@ struct JobHook: Sendable {
                 edge.note.startedAt = reply.snapshot.time
                 edge.note.cpuTime = reply.cpuTime
                 edge.note.workload = edge.note.workload ?? reply.cgroup
+                if wantsJobSocket { openJobSocket(&edge) }
             } else {
                 edge.note.cpuTime = made?.cpuTime()
             }
@@ -72,6 +77,18 @@ struct JobHook: Sendable {
             if let made, let process = note.process { made.end(process) }
             file.remove()
             return edge
+        }
+    }
+
+    private func openJobSocket(_ edge: inout Edge) {
+        guard let socket else { return }
+        do throws(AgentSocket.Failure) {
+            edge.jobSocket = try AgentSocket(path: socket).ask(
+                .jobSocket(key: edge.note.id),
+                within: Microseconds(Self.agentLimit.count / 2)
+            ).socket
+        } catch {
+            edge.warnings.append("the job has no socket of its own: \(error.description)")
         }
     }
 
@@ -143,9 +160,10 @@ extension JobHook {
         _ settings: Settings,
         labels: SpanLabels,
         outcome: String? = nil,
+        wantsJobSocket: Bool = false,
         isStrict: Bool
     ) async throws {
-        let hook = JobHook(job: job, socket: settings.socket.value)
+        let hook = JobHook(job: job, socket: settings.socket.value, wantsJobSocket: wantsJobSocket)
         do {
             let edge: Edge
             if phase == .start {
@@ -156,6 +174,7 @@ extension JobHook {
                 }
                 edge = end
             }
+            if let path = edge.jobSocket { JobSocketExport.write(path) }
             for warning in edge.warnings { StandardError.write("wattle: \(warning)\n") }
             if isStrict, let warning = edge.warnings.first { throw Failure.failed(warning) }
             guard settings.url.value != nil else { return }

@@ -76,8 +76,9 @@ struct SpanStart: AsyncParsableCommand {
             return
         }
         if let job = try hook.job(isIDGiven: SpanIdentity.id(given: id) != nil) {
-            return try await JobHook.run(.start, job, settings, labels: labels, isStrict: hook.strict)
+            return try await JobHook.run(.start, job, settings, labels: labels, wantsJobSocket: hook.jobSocket, isStrict: hook.strict)
         }
+        if hook.jobSocket { throw Failure.usage("--job-socket: expected a CI job's hook (--github-hook, --gitlab), found none") }
         guard let id = SpanIdentity.id(given: id) else { throw Failure.usage("no id: \(SpanIdentity.expectation)") }
         let edge = await SpanEdge.read(.start, key: id, socket: settings.socket.value)
         if let failure = edge.failure { StandardError.write("wattle: \(failure.description)\n") }

@@ -5,6 +5,15 @@
 # A script that sets a trap of its own for EXIT takes this one away: then the webhook says when the job ended.
 # shellcheck shell=sh
 if command -v "${WATTLE:-wattle}" >/dev/null 2>&1; then
-    "${WATTLE:-wattle}" span start --gitlab || true
+    if [ -n "${WATTLE_JOB_SOCKETS:-}" ] && wattle_exports=$(mktemp); then
+        # A socket of the job's own for the containers that it starts: what is printed exports its path. Not $(...): the shell that
+        # calls is the one that is measured.
+        "${WATTLE:-wattle}" span start --gitlab --job-socket >"$wattle_exports" || true
+        # shellcheck source=/dev/null
+        . "$wattle_exports"
+        rm -f "$wattle_exports"
+    else
+        "${WATTLE:-wattle}" span start --gitlab || true
+    fi
     trap '"${WATTLE:-wattle}" span finish --gitlab || true' EXIT
 fi
