@@ -124,7 +124,8 @@ struct HostCommand: AsyncParsableCommand {
                             "aliases": .array((aliases[host.id] ?? []).map { .string($0) }),
                             "runners": .array((runners[host.id] ?? []).map { .string(Self.runner($0)) }),
                             "grid_zone": text(zone(host)), "pue": .number(pue(host)),
-                            "slots": host.slots.map { .number($0) } ?? .null, "parent": text(host.parentID.flatMap { names[$0] }),
+                            "slots": records[host.id]?.object?["slots"] ?? host.slots.map { .number($0) } ?? .null,
+                            "parent": text(host.parentID.flatMap { names[$0] }),
                             "is_ephemeral": .bool(host.isEphemeral), "record": records[host.id] ?? .null,
                             "seen_at": .string(RFC3339.format(Timestamp(microseconds: host.seenAtMicroseconds))),
                         ])
