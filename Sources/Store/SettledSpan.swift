@@ -1,4 +1,4 @@
-public import Accounting
+import Accounting
 public import Energy
 public import Postgres
 
