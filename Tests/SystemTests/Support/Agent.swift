@@ -21,12 +21,12 @@ final class Agent {
                 scratch.path + "/state-\(host)",
                 "--socket", socketPath, "--batch-interval", "1",
             ] + extra
-        program = try Program("wattle-agent", arguments, in: scratch)
+        program = try Program("wattle-agent", arguments, environment: ["WATTLE_JOB_SOCKET_DIR": scratch.path + "/jobs"], in: scratch)
         try await opensItsSocket()
     }
 
     func startAgain() async throws {
-        program = try Program("wattle-agent", arguments, in: scratch)
+        program = try Program("wattle-agent", arguments, environment: ["WATTLE_JOB_SOCKET_DIR": scratch.path + "/jobs"], in: scratch)
         try await opensItsSocket()
     }
 
