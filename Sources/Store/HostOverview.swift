@@ -1,15 +1,19 @@
+public import Documents
 public import Energy
 public import Postgres
 
 /// A host with what operators ask of it: where it stands, how it is metered, what it did.
 public struct HostOverview: Sendable {
+    /// Zone, PUE, slots and CPUs as the operator's record that counts now says them, else as its agent does.
     public let host: HostRow
+    /// That record; nil where nobody wrote one.
+    public let record: [String: JSONValue]?
     public let arch: String
     public let os: String
     public let agentVersion: String
     public let parent: String?
-    public let isEphemeral: Bool
-    public let retiredBecause: String?
+    public var isEphemeral: Bool { host.isEphemeral }
+    public var retiredBecause: String? { host.retiredBecause }
     /// The collector's clock minus the agent's.
     public let clockOffset: Microseconds?
     public let aliases: [String]
@@ -25,13 +29,14 @@ public struct HostOverview: Sendable {
     public let jobsMicrojoules: Int64?
 
     /// - Parameter limit: hosts, those in service first and by pool and name.
-    public static func read(since: Timestamp, limit: Int, _ connection: PostgresConnection) async throws -> [HostOverview] {
+    public static func read(since: Timestamp, now: Timestamp, limit: Int, _ connection: PostgresConnection) async throws -> [HostOverview] {
         try await connection.query(
             Statement(
                 "host_overview",
                 """
-                SELECT \(HostTable.columns.split(separator: ", ").map { "h.\($0)" }.joined(separator: ", ")), h.arch, h.os, h.agent_version,
-                    h.is_ephemeral, h.retired_because, h.clock_offset_us, (SELECT p.name FROM host p WHERE p.host_id = h.parent_host_id) AS parent,
+                SELECT h.*, (SELECT p.name FROM host p WHERE p.host_id = h.parent_host_id) AS parent,
+                    (SELECT record FROM host_record r WHERE r.host_id = h.host_id AND r.valid_from <= $2
+                        ORDER BY r.valid_from DESC LIMIT 1) AS record,
                     ARRAY(SELECT alias FROM host_alias a WHERE a.host_id = h.host_id ORDER BY alias LIMIT 20) AS aliases,
                     ARRAY(
                         SELECT DISTINCT runner FROM runner_host r
@@ -41,7 +46,7 @@ public struct HostOverview: Sendable {
                         SELECT DISTINCT quality FROM curve c WHERE c.host_id = h.host_id AND c.kind = 'meter' AND c.in_cover ORDER BY quality
                     ) AS qualities,
                     j.n AS jobs, j.last_at, l.metered, l.jobs_uj
-                FROM host h
+                FROM (SELECT \(HostTable.columns), arch, os, agent_version, clock_offset_us FROM host) h
                 CROSS JOIN LATERAL (
                     SELECT count(*) FILTER (WHERE started_at >= $1) AS n, max(started_at) AS last_at FROM span_key k
                     WHERE k.host_id = h.host_id AND started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted AND started_at >= $1
@@ -50,19 +55,26 @@ public struct HostOverview: Sendable {
                     SELECT sum(metered_uj)::bigint AS metered, sum(job_dynamic_uj + idle_reserved_uj)::bigint AS jobs_uj FROM host_hour x
                     WHERE x.host_id = h.host_id AND x.hour >= $1
                 ) l
-                ORDER BY h.retired_at IS NOT NULL, h.pool NULLS LAST, h.name LIMIT $2
+                ORDER BY h.retired_at IS NOT NULL, h.pool NULLS LAST, h.name LIMIT $3
                 """
             ),
-            [.timestamptz(microseconds: since.microseconds), .int8(Int64(limit))]
+            [
+                .timestamptz(microseconds: since.microseconds), .timestamptz(microseconds: now.microseconds), .int8(Int64(limit)),
+            ]
         ).map { row in
-            HostOverview(
-                host: try HostTable.host(row),
+            let record = try row.jsonIfPresent("record").flatMap { try JSONValue(parsing: Array($0.utf8)).object }
+            var host = try HostTable.host(row)
+            if let zone = record?["grid_zone"]?.string { host.gridZone = zone }
+            if let pue = record?["pue"]?.double, pue >= 1 { host.pue = pue }
+            if let slots = record?["slots"]?.double, slots > 0 { host.slots = slots }
+            if let threads = record?["threads"]?.integer, (1...1_000_000).contains(threads) { host.cpus = Int(threads) }
+            return HostOverview(
+                host: host,
+                record: record,
                 arch: try row.string("arch"),
                 os: try row.string("os"),
                 agentVersion: try row.string("agent_version"),
                 parent: try row.stringIfPresent("parent"),
-                isEphemeral: try row.bool("is_ephemeral"),
-                retiredBecause: try row.stringIfPresent("retired_because"),
                 clockOffset: try row.int64IfPresent("clock_offset_us").map { Microseconds($0) },
                 aliases: try row.stringArray("aliases"),
                 runners: try row.stringArray("runners"),

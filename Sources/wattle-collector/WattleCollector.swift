@@ -22,6 +22,7 @@ struct WattleCollector: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Serve.self, Migrate.self, TokenCommand.self, SourceCommand.self, AuditCommand.self, HostCommand.self, ServicesCommand.self,
+            DoctorCommand.self,
         ]
     )
 

@@ -12,6 +12,7 @@ extension PageRoutes {
         let found = try await site.bounded { connection in
             try await HostOverview.read(
                 since: Timestamp(microseconds: now.microseconds - 7 * Microseconds.day.count),
+                now: now,
                 limit: Self.mostHosts + 1,
                 connection
             )
@@ -35,7 +36,7 @@ extension PageRoutes {
             ] as [String: Any]
         }
         if !retired.isEmpty {
-            model["retired"] =
+            model["out_of_service"] =
                 ["count": Readable.count(Int64(retired.count), "host"), "hosts": retired.map { $0.model(now: now) }] as [String: Any]
         }
         return render("hosts", title: "Hosts", path: "/hosts", viewer: try context.viewer(site.access), model)
@@ -64,6 +65,9 @@ extension HostOverview {
             "quality": quality.isEmpty ? "no meter" : quality, "quality_class": quality.isEmpty ? "none" : "",
             "seen": "\(Readable.seconds(now - Timestamp(microseconds: host.seenAtMicroseconds))) ago",
         ]
+        // A template looks for what a row lacks in what is around it: every name is here.
+        model["retired"] = ""
+        model["on_jobs_part"] = ""
         if let metered = meteredMicrojoules, metered > 0, let own = jobsMicrojoules {
             model["on_jobs_part"] = "\(Readable.percents([own], of: metered)[0]) %"
         }

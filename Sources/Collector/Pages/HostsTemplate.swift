@@ -9,11 +9,11 @@ enum HostsTemplate {
         {{/has_hosts}}
         {{^has_hosts}}<h2>Hosts</h2>
         <p>No host has reported yet. Start an agent: <code>wattle-agent run --collector {{base_url}} --token wtl_...</code></p>{{/has_hosts}}
-        {{#retired}}
+        {{#out_of_service}}
         <details><summary>Retired <small class="inline">{{count}}</small></summary>
         {{>host-table}}
         </details>
-        {{/retired}}
+        {{/out_of_service}}
         {{#is_cut}}<p class="complaint">Only the first {{limit}} hosts are shown.</p>{{/is_cut}}
         {{>foot}}
         """

@@ -8,7 +8,7 @@ enum JobsTemplate {
         <tr>
         <td data-name="Job"><span><a href="/jobs/{{id}}">{{name}}</a><small>{{belongs}}</small></span></td>
         <td data-name="Ran on"><span>{{#place_query}}<a class="quiet" href="/jobs?{{place_query}}">{{place}}</a>{{/place_query}}{{^place_query}}{{place}}{{/place_query}}<small>{{place_note}}</small></span></td>
-        <td data-name="Started"><span>{{started}}<small>{{length}}</small></span></td>
+        <td class="t" data-name="Started"><span>{{started}}<small>{{length}}</small></span></td>
         <td class="n" data-name="Energy"><span>{{energy}}{{#is_modelled}} <em>modelled</em>{{/is_modelled}}<small>{{energy_bounds}}</small></span></td>
         <td class="n" data-name="CO2e (location)"><span>{{co2e}}{{#is_modelled}} <em>modelled</em>{{/is_modelled}}<small>{{co2e_bounds}}</small></span></td>
         <td data-name="How"><span><b class="word {{state}}">{{state}}</b>{{#quality}} <b class="word">{{quality}}</b>{{/quality}}<small>{{share}}</small></span></td>

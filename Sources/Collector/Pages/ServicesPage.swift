@@ -53,9 +53,9 @@ extension ServiceOverview {
             model["modelled"] =
                 modelledMicrojoules >= total ? "modelled" : "\(Readable.percents([modelledMicrojoules], of: total)[0]) % modelled"
             let amounts = Self.methods.map { byMethod[$0] ?? 0 }
-            model["methods"] = zip(Self.methods, Readable.percents(amounts, of: total)).filter { $0.1 != "0" }.map {
-                ["name": $0.0, "label": Readable.method($0.0), "percent": $0.1]
-            }
+            let parts = zip(Self.methods, Readable.percents(amounts, of: total)).filter { $0.1 != "0" }
+            model["methods"] = parts.map { ["name": $0.0, "percent": $0.1] }
+            model["method_text"] = parts.map { "\(Readable.method($0.0)) \($0.1) %" }.joined(separator: ", ")
         }
         return model
     }

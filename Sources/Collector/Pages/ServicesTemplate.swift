@@ -14,7 +14,7 @@ enum ServicesTemplate {
         <td data-name="Team"><span>{{team}}</span></td>
         <td class="n" data-name="Jobs"><span>{{jobs}}<small>{{jobs_note}}</small></span></td>
         <td class="n" data-name="Energy"><span>{{energy}}{{#is_modelled}} <em>{{modelled}}</em>{{/is_modelled}}<small>{{limits}}</small></span></td>
-        <td data-name="Shares found by" class="wide"><span><i class="bar">{{#methods}}<i class="{{name}}" style="width:{{percent}}%"></i>{{/methods}}</i><small>{{#methods}}{{label}} {{percent}} % {{/methods}}</small></span></td>
+        <td data-name="Shares found by" class="wide"><span><i class="bar">{{#methods}}<i class="{{name}}" style="width:{{percent}}%"></i>{{/methods}}</i><small>{{method_text}}</small></span></td>
         </tr>
         {{/services}}
         </tbody>
