@@ -60,6 +60,9 @@ public enum JSONValue: Sendable, Hashable {
         }
     }
 
+    /// A whole number, also one that is written as a text: those past 2^53 are.
+    public var wholeNumber: Int64? { integer ?? string.flatMap { Int64($0) } }
+
     /// What the value is, for messages: `a string`, `the number 1.7`.
     public var described: String {
         switch self {

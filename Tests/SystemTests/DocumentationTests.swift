@@ -93,6 +93,8 @@ import Testing
                     ("curl -H", "curl --fail-with-body -sS -H"),
                     ("wattle report job ID", "wattle report job \(job)"),
                     ("/etc/wattle/token", token),
+                    ("source add github my-org", "source add github my-org --no-wait"),
+                    ("wattle-agent enrol ", "wattle-agent enrol --state \(folder)/enrolled --host bw-01 "),
                     (
                         "wattle-agent run ",
                         "timeout --preserve-status 4 wattle-agent run --state-dir \(folder)/s --socket \(folder)/a.sock --host other "

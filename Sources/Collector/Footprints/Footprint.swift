@@ -194,13 +194,13 @@ struct Footprint: Sendable {
             } else {
                 .monitorOnly
             }
-        let used = fields["cpu_time_us"]?.integer.map { Microseconds($0) }
+        let used = fields["cpu_time_us"]?.wholeNumber.map { Microseconds($0) }
         cpuTime = method == .measured ? Microseconds(Int64(saturating: (cpuSeconds * Double(hostCPUs) * 1e6).rounded())) : used
     }
 
     /// Models a finished job from the class of its machine.
     mutating func fill(hostClass: HostClass, duration: Microseconds) {
-        let posted = fields["cpu_time_us"].flatMap { $0.integer ?? $0.string.flatMap { Int64($0) } }.map { Microseconds($0) }
+        let posted = fields["cpu_time_us"]?.wholeNumber.map { Microseconds($0) }
         let figures = HostedModel.energy(class: hostClass, duration: duration, cpuTime: posted)
         energy = EnergyFigures(
             total: figures.best,

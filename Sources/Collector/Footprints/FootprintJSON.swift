@@ -97,7 +97,7 @@ extension Footprint {
     }
 
     /// What the agent saw in the job's cgroups, else what was posted.
-    private var memoryMaximumBytes: Int64? { workload?.maximumMemoryBytes ?? fields["memory_max_bytes"]?.integer }
+    private var memoryMaximumBytes: Int64? { workload?.maximumMemoryBytes ?? fields["memory_max_bytes"]?.wholeNumber }
 
     /// The cgroups that the job owns; nil where it owns none.
     private var workloadJSON: JSONValue? {

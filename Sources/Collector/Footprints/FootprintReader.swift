@@ -174,7 +174,9 @@ final class FootprintReader {
         let item = WorkQueue.Item(hostID: host.id, hour: hour)
         if let known = computed[item] { return known }
         let end = hour.end <= now ? now : min(now, try await completeUntil(host.id) ?? now)
-        let accounts = try await HourAccounts.make(host: host, hour: hour, now: end, connection)
+        // As the accounts are made: with what counted of the host in that hour.
+        let dated = try await HostTable.find(id: host.id, at: hour.start, connection) ?? host
+        let accounts = try await HourAccounts.make(host: dated, hour: hour, now: end, connection)
         computed[item] = accounts
         return accounts
     }

@@ -38,7 +38,7 @@ enum JobsCSV {
         let release = f.fields["release"]?.array?.first?.object ?? f.fields["release"]?.object
         v["release_purl"] = release?["purl"]?.string ?? ""
         v["relation"] = release?["relation"]?.string ?? ""
-        v["time_resolution_ms"] = f.fields["time_resolution_ms"]?.integer.map(String.init) ?? ""
+        v["time_resolution_ms"] = f.fields["time_resolution_ms"]?.wholeNumber.map(String.init) ?? ""
         v["units"] = f.fields["units"]?.double.map(Digits.plain) ?? ""
         if let energy = f.energy {
             let (low, high) = energy.bounds

@@ -111,7 +111,7 @@ struct JobPlace: Sendable {
     ///
     /// - Parameter workloadKey: by what the agent knows the span's cgroup.
     func span(key: SpanKey, workloadKey: String, hostID: Int32) -> SpanRow? {
-        func count(_ name: String) -> Int64? { fields[name].flatMap { $0.integer ?? $0.string.flatMap { Int64($0) } } }
+        func count(_ name: String) -> Int64? { fields[name]?.wholeNumber }
         guard let startedAt else { return nil }
         return SpanRow(
             hostID: hostID,

@@ -64,7 +64,7 @@ struct SpanDocument: Sendable {
         }
         func count(_ name: String, from least: Int64 = 0) throws -> Int64? {
             guard let value = posted[name] else { return nil }
-            guard let number = value.integer ?? value.string.flatMap({ Int64($0) }), number >= least, number < 1 << 60 else {
+            guard let number = value.wholeNumber, number >= least, number < 1 << 60 else {
                 throw Self.problem(name, "a whole number from \(least)", value)
             }
             return number
