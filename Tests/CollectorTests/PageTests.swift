@@ -115,7 +115,7 @@ import TestSupport
                     pages += ["service", "repository", "runner", "release", "source", "host"].map { "/jobs?\($0)=\(name.percentEncoded)" }
                 }
                 for path in pages {
-                    let html = try await server.page(path, path.contains("%00") ? 400 : 200)
+                    let html = try await server.page(path, path.contains("%00") ? 422 : 200)
                     for forbidden in ["<script", "<img", "<b>", "<\u{338}", "</td></table>", "onmouseover=\"", "\u{202E}"] {
                         #expect(!html.unicodeScalars.contains(forbidden.unicodeScalars), "\(path) has \(forbidden)")
                     }
@@ -196,8 +196,8 @@ import TestSupport
                 #expect(hosts.contains("7.5 %") && hosts.contains("retired "))
                 let services = try await server.page("/services?days=30")
                 #expect(services.contains("0.0075 kWh") && services.contains("declared 100 %") && services.contains("1 without a host"))
-                #expect(try await server.page("/services?days=4", 400).contains("expected 1, 7 or 30"))
-                let wrong = try await server.page("/jobs?from=yesterday", 400)
+                #expect(try await server.page("/services?days=4", 422).contains("expected 1, 7 or 30"))
+                let wrong = try await server.page("/jobs?from=yesterday", 422)
                 #expect(wrong.contains("expected an RFC 3339 time") && wrong.contains("value=\"yesterday\""))
             }
         }

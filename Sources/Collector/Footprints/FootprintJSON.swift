@@ -18,6 +18,7 @@ extension Footprint {
         view.isCoarse = true
         if hostName != nil { view.setMissing(["host"], reason: "token_needed") }
         view.hostName = nil
+        view.fields["runner"] = nil
         if view.workload != nil, share != nil { view.setMissing(["share.workload"], reason: "token_needed") }
         view.workload = nil
         return view

@@ -43,7 +43,7 @@ extension PageRoutes {
             question = asked
         } catch let problem as Problem where [.badRequest, .unprocessableContent].contains(problem.status) {
             model["complaint"] = problem.detail
-            return render("jobs", title: "Jobs", path: "/jobs", viewer: viewer, model, status: problem.status)
+            return render("jobs", title: "Jobs", path: "/jobs", viewer: viewer, model, status: Self.status(of: problem))
         }
         let found: (jobs: [JobRow], footprints: [Footprint]) = try await site.bounded { connection in
             let jobs = try await question.jobs(connection)

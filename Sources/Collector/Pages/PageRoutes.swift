@@ -45,9 +45,14 @@ struct PageRoutes: Sendable {
                 path: path,
                 viewer: viewer,
                 ["heading": problem.title, "message": problem.detail],
-                status: problem.status
+                status: Self.status(of: problem)
             )
         }
+    }
+
+    /// A field of a form may hold any text: one that cannot be read is no malformed request.
+    static func status(of problem: Problem) -> HTTPResponse.Status {
+        problem.status == .badRequest ? .unprocessableContent : problem.status
     }
 
     func render(

@@ -62,10 +62,10 @@ struct SpanDocument: Sendable {
             guard let number = value.double, range.contains(number) else { throw Self.problem(name, expected, value) }
             return number
         }
-        func count(_ name: String, from least: Int64 = 0) throws -> Int64? {
+        func count(_ name: String, from least: Int64 = 0, to most: Int64 = 1 << 60 - 1) throws -> Int64? {
             guard let value = posted[name] else { return nil }
-            guard let number = value.wholeNumber, number >= least, number < 1 << 60 else {
-                throw Self.problem(name, "a whole number from \(least)", value)
+            guard let number = value.wholeNumber, (least...most).contains(number) else {
+                throw Self.problem(name, "a whole number from \(least) to \(most)", value)
             }
             return number
         }
@@ -103,7 +103,7 @@ struct SpanDocument: Sendable {
         _ = try number("weight", 0.000_001...1_000_000, "a number of slots above 0")
         _ = try number("units", 0...1e15, "a number from 0")
         for name in ["cpu_time_us", "memory_max_bytes", "time_resolution_ms"] { _ = try count(name) }
-        attempt = Int(try count("attempt", from: 1) ?? 1)
+        attempt = Int(try count("attempt", from: 1, to: Int64(Int32.max)) ?? 1)
         revision = try count("revision") ?? 0
 
         self.id = id
