@@ -53,16 +53,17 @@ struct Authentication: RouterMiddleware {
     ) async throws -> Response {
         var context = context
         if let text = Self.sent(request) {
-            context.grant = try await grant(text, isReading: request.method == .get || request.method == .head)
+            context.grant = try await grant(text, request.method)
             context.hasBadToken = context.grant == nil
         }
         return try await next(request, context)
     }
 
     /// Writers are looked up each time: a token that was revoked writes nothing more.
-    private func grant(_ text: String, isReading: Bool) async throws -> TokenGrant? {
-        // An issuer's token speaks of one job; it reads nothing.
-        if OIDCAuthority.isToken(text) { return isReading ? nil : try await door.oidc.grant(text) }
+    private func grant(_ text: String, _ method: HTTPRequest.Method) async throws -> TokenGrant? {
+        let isReading = method == .get || method == .head
+        // An issuer's token speaks of one job; it reads and deletes nothing.
+        if OIDCAuthority.isToken(text) { return method == .post ? try await door.oidc.grant(text) : nil }
         guard let token = Token(text) else { return nil }
         let sha256 = token.sha256
         if isReading, let known = cache.find(sha256: sha256) { return known }

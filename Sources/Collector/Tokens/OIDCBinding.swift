@@ -83,3 +83,18 @@ struct OIDCBinding: Sendable, Equatable {
     /// Ids are texts at one system and numbers at another.
     private static func text(_ value: JSONValue?) -> String? { value.flatMap { $0.string ?? $0.integer.map(String.init) } }
 }
+
+extension TokenGrant {
+    /// A span as posted, with what the bearer's token says of its job in place of what the body says; as it is for our own tokens.
+    func binding(_ posted: JSONValue) -> JSONValue {
+        guard !bound.isEmpty, var fields = posted.object else { return posted }
+        if fields["id"] == nil, let data = fields["data"], data.object != nil {
+            fields["data"] = binding(data)
+            return .object(fields)
+        }
+        fields.merge(bound) { _, own in own }
+        // Ranks and numbers are for those who number their events; a job that names itself has one voice.
+        fields["revision"] = nil
+        return .object(fields)
+    }
+}
