@@ -195,6 +195,7 @@ let package = Package(
             dependencies: [
                 "Collector", "CIEvents", "Documents", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy", "Gzip", "HTTPClient",
                 "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),

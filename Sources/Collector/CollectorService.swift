@@ -17,6 +17,7 @@ public struct CollectorServices: Sendable {
     ///   - baseURL: where people reach the collector; links are made with it.
     ///   - reconcileEvery: how often sources' systems are asked for what their webhooks missed.
     ///   - takesHooks: false where nothing is to come in from outside.
+    ///   - access: what people without a token see.
     ///   - onListening: called with the port once connections are taken.
     public init(
         pool: PostgresPool,
@@ -27,10 +28,11 @@ public struct CollectorServices: Sendable {
         now: @escaping @Sendable () -> Timestamp,
         reconcileEvery: Duration = .seconds(3_600),
         takesHooks: Bool = true,
+        access: Access = .public,
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) throws {
         let metrics = CollectorMetrics()
-        let site = Site(pool: pool, metrics: metrics, now: now, baseURL: baseURL)
+        let site = Site(pool: pool, metrics: metrics, now: now, baseURL: baseURL, access: access)
         let door = FrontDoor(pool: pool, now: now)
         let router = try Self.router(site, door, takesHooks: takesHooks)
         let application = Application(
@@ -55,7 +57,7 @@ public struct CollectorServices: Sendable {
         router.add(middleware: KnownParameters(document))
         ReadingsRoutes(site: site).add(to: router)
         EnrolRoutes(site: site).add(to: router)
-        SpanRoutes(site: site).add(to: router)
+        SpanRoutes(site: site, rates: door.rates, pace: door.pace).add(to: router)
         if takesHooks { door.hooks(site).add(to: router) }
         door.traces(site).add(to: router)
         JobRoutes(site: site).add(to: router)

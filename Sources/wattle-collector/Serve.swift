@@ -32,6 +32,9 @@ struct Serve: AsyncParsableCommand {
     @Flag(help: "Take no webhooks: ask the systems of the sources for their jobs (see reconcile_interval_s).")
     var pollOnly = false
 
+    @Option(help: ArgumentHelp("What people without a token see: public jobs, or nothing (default: public).", valueName: "public|token"))
+    var access: String?
+
     @Option(help: ArgumentHelp("Seconds between two rounds of asking the systems of the sources (default: 3600).", valueName: "s"))
     var reconcileIntervalS: Int?
 
@@ -41,7 +44,7 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         let configuration = try database.configuration(flags: [
             "listen": listen, "base_url": baseURL, "connections": connections.map { String($0) },
-            "poll_only": pollOnly ? "true" : nil, "reconcile_interval_s": reconcileIntervalS.map { String($0) },
+            "access": access, "poll_only": pollOnly ? "true" : nil, "reconcile_interval_s": reconcileIntervalS.map { String($0) },
         ])
         if showConfig {
             for setting in configuration.settings { print("\(setting.name): \(setting.shown)  # \(setting.origin.rawValue)") }
@@ -115,6 +118,7 @@ struct Serve: AsyncParsableCommand {
             now: wallClock,
             reconcileEvery: try configuration.reconcileInterval(),
             takesHooks: try !configuration.isPollOnly(),
+            access: try configuration.access(),
             onListening: { port in log.notice("listening", metadata: ["address": "\(host):\(port)"]) }
         )
         var services: [any Service] = collector.services

@@ -7,6 +7,8 @@ import Store
 /// Where CI posts its jobs.
 struct SpanRoutes: Sendable {
     let site: Site
+    let rates: RateLimit
+    let pace: AuditPace
 
     static let bodyBytes = 8 << 20
     static let spansPerPost = 10_000
@@ -27,6 +29,7 @@ struct SpanRoutes: Sendable {
 
     private func post(_ request: Request, _ context: WattleContext) async throws -> Response {
         let grant = try context.requireGrant(.ci)
+        _ = try rates.require("token \(grant.name)", requestsPerSecond: grant.claims.requestsPerSecond, now: site.now())
         let type = request.headers[.contentType]?.split(separator: ";").first.map { String($0).trimmed.lowercased() }
         guard let isLines = Self.isLines(type: type) else {
             throw Problem(
@@ -36,7 +39,8 @@ struct SpanRoutes: Sendable {
                 status: .unsupportedMediaType
             )
         }
-        let body = try await request.body(limit: Self.bodyBytes)
+        // A credential that a job put into a label must not be kept.
+        let body = CredentialMask().masked(try await request.body(limit: Self.bodyBytes))
         if isLines { return try await postLines(body, grant) }
 
         let posted: JSONValue
@@ -57,7 +61,7 @@ struct SpanRoutes: Sendable {
         var documents: [SpanDocument] = []
         for (index, value) in values.enumerated() {
             do {
-                documents.append(try SpanDocument(value, now: site.now()))
+                documents.append(try SpanDocument(grant.binding(value), now: site.now()))
             } catch var problem as Problem {
                 site.metrics.spansRefused.increment()
                 // One bad span refuses the whole array: nothing is half-written.
@@ -83,7 +87,7 @@ struct SpanRoutes: Sendable {
         var documents: [(line: Int, document: SpanDocument)] = []
         for (index, line) in lines.enumerated() {
             do {
-                documents.append((index, try SpanDocument(try JSONValue(parsing: Array(line)), now: site.now())))
+                documents.append((index, try SpanDocument(grant.binding(try JSONValue(parsing: Array(line))), now: site.now())))
             } catch let problem as Problem {
                 site.metrics.spansRefused.increment()
                 results[index] = .object([
@@ -145,16 +149,10 @@ struct SpanRoutes: Sendable {
 
     /// What goes beyond a token's claims is refused as a whole, and on record.
     private func refusal(of excess: Claims.Excess, _ grant: TokenGrant) async throws -> Problem {
-        try await site.pool.withConnection { connection in
-            try await AuditLog.add(
-                who: grant.name,
-                action: "claim.refused",
-                subject: excess.field,
-                after: .object(["found": .string(String(excess.found.prefix(200)))]),
-                connection
-            )
+        if pace.admits(grant.name, excess.field, now: site.now()) {
+            try await site.pool.withConnection { try await ClaimCheck.audit(excess, who: grant.name, $0) }
         }
-        return .forbidden("claim", "the token \(grant.name) may not say this: \(excess)")
+        return ClaimCheck.problem(excess, who: "the token \(grant.name)")
     }
 
     private static func json(_ accepted: SpanIntake.Accepted) -> JSONValue {
@@ -168,10 +166,17 @@ struct SpanRoutes: Sendable {
         let id = try context.pathPart("id")
         guard SpanKey.isJobID(id) else { throw Problem.notFound("expected a job id of 26 characters, found \(id.prefix(60))") }
         let source = grant.scope == .admin ? nil : grant.source
-        let isDeleted = try await site.pool.withConnection { connection in
-            try await connection.transaction { tx in
-                try await SpanIntake(now: site.now).delete(jobID: id, source: source, tx)
+        // A bearer that speaks of one job deletes none.
+        guard grant.bound.isEmpty else { throw Problem.forbidden("scope", "expected a token of scope ci, found one of an issuer") }
+        let isDeleted: Bool
+        do {
+            isDeleted = try await site.pool.withConnection { connection in
+                try await connection.transaction { tx in
+                    try await SpanIntake(now: site.now).delete(jobID: id, source: source, claims: grant.claims, tx)
+                }
             }
+        } catch let excess as Claims.Excess {
+            throw try await refusal(of: excess, grant)
         }
         guard isDeleted else { throw Problem.notFound("this token's source has posted no span with the id \(id)") }
         return Response(status: .noContent)

@@ -58,9 +58,8 @@ struct JobTaking: Sendable {
             }
         }
         // In an order that all writers share, so that two cannot wait for each other in a ring.
-        for (jobID, write) in ordered.sorted(by: { $0.jobID < $1.jobID }) {
+        for (_, write) in ordered.sorted(by: { $0.jobID < $1.jobID }) {
             do {
-                try await requireOwn(jobID, claims, connection)
                 taken.jobIDs.append(try await intake.accept(write, source: source, claims: claims, connection).jobID)
             } catch let excess as Claims.Excess {
                 taken.refusals.append("\(excess)")
@@ -68,11 +67,5 @@ struct JobTaking: Sendable {
             }
         }
         return taken
-    }
-
-    private func requireOwn(_ jobID: String, _ claims: Claims, _ connection: PostgresConnection) async throws {
-        guard claims.repositories != nil, let row = try await JobDirectory.find(jobID: jobID, connection) else { return }
-        let fields = SpanRegisters(stored: try JSONValue(parsing: Array(row.registersJSON.utf8))).fields
-        if let excess = ClaimCheck.excess(ofStored: fields, claims) { throw excess }
     }
 }

@@ -35,6 +35,7 @@ public struct CollectorConfiguration: Sendable {
         ("embedded", "WATTLE_EMBEDDED", nil),
         ("database_url", "WATTLE_DATABASE_URL", nil),
         ("connections", "WATTLE_CONNECTIONS", "10"),
+        ("access", "WATTLE_ACCESS", "public"),
         ("poll_only", "WATTLE_POLL_ONLY", "false"),
         ("reconcile_interval_s", "WATTLE_RECONCILE_INTERVAL_S", "3600"),
         ("log_level", "WATTLE_LOG_LEVEL", "info"),
@@ -80,6 +81,16 @@ public struct CollectorConfiguration: Sendable {
             colon > text.startIndex
         else { throw Fault(description: "listen: expected ADDRESS:PORT such as 127.0.0.1:8480, found \(text)") }
         return (text[..<colon].trimmingCharacters(in: CharacterSet(charactersIn: "[]")), port)
+    }
+
+    /// What people without a token see.
+    public func access() throws -> Access {
+        guard let access = self["access"].flatMap(Access.init(rawValue:)) else {
+            throw Fault(
+                description: "access: expected public (what something said is public) or token, found \(self["access"] ?? "nothing")"
+            )
+        }
+        return access
     }
 
     public func connections() throws -> Int {

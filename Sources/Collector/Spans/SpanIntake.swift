@@ -47,13 +47,29 @@ struct SpanIntake: Sendable {
         var write = write
         try write.limit(to: claims)
         let key = SpanKey(source: source, instance: write.instance, id: write.id, attempt: write.attempt)
+        try await requireOwn(key.jobID, claims, connection)
         let placement = try await merge(try SpanRegisters(write), key: key, connection)
         return Accepted(jobID: key.jobID, key: key, placement: placement)
     }
 
+    /// Under one source's name several may write, each for repositories of its own: nobody changes another's span.
+    private func requireOwn(_ jobID: String, _ claims: Claims, _ connection: PostgresConnection) async throws {
+        guard claims.repositories != nil, let row = try await JobDirectory.find(jobID: jobID, connection) else { return }
+        let fields = SpanRegisters(stored: try JSONValue(parsing: Array(row.registersJSON.utf8))).fields
+        if let excess = ClaimCheck.excess(ofStored: fields, claims) { throw excess }
+    }
+
     /// Marks a span as deleted for good. False when there is none of that id from that source.
-    func delete(jobID: String, source: String?, _ connection: PostgresConnection) async throws -> Bool {
+    ///
+    /// - Throws: `Claims.Excess` for a span of a repository that the writer may not speak of, `PostgresError`.
+    func delete(
+        jobID: String,
+        source: String?,
+        claims: Claims = Claims(),
+        _ connection: PostgresConnection
+    ) async throws -> Bool {
         guard let row = try await JobDirectory.find(jobID: jobID, connection), source == nil || row.source == source else { return false }
+        try await requireOwn(jobID, claims, connection)
         _ = try await merge(try .deletion(at: now()), key: SpanKey(row), connection)
         return true
     }
