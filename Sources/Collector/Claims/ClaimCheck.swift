@@ -30,7 +30,7 @@ enum ClaimCheck {
 
     /// The answer to one that goes too far: names the field.
     static func problem(_ excess: Claims.Excess, who: String) -> Problem {
-        var problem = Problem.forbidden("claim", "\(who) may not say this: \(excess)")
+        var problem = Problem.forbidden("claim", "beyond what \(who) may say: \(excess)")
         problem.extra["field"] = .string(excess.field)
         return problem
     }
