@@ -57,8 +57,8 @@ public enum JobVisibility: Sendable, Hashable {
     case everything
     /// Jobs of repositories that match one of the patterns (`*` for any run of characters).
     case repositories([String])
-    /// Jobs that one source posted.
-    case source(String)
+    /// Jobs that one source posted; of these repositories only, where patterns are given.
+    case source(String, repositories: [String]?)
     /// Public jobs of at least a minute that ended before the instant; nothing of a repository that its forge now calls private.
     case `public`(endedBefore: Timestamp)
 }
@@ -104,11 +104,22 @@ public enum JobDirectory {
         ).first.map(row)
     }
 
-    /// Takes the one lock under which a run's jobs on one runner are told apart; held until the transaction ends.
-    public static func lockRun(_ runKey: String, _ connection: PostgresConnection) async throws {
+    /// Locks are taken by bucket: a post of 10,000 runs must not fill the server's lock table.
+    private static let lockBuckets: Int64 = 256
+
+    /// Takes the locks under which the jobs of these runs are told apart, in one order that all writers share; held until the transaction
+    /// ends.
+    public static func lockRuns(_ runKeys: Set<String>, _ connection: PostgresConnection) async throws {
+        guard !runKeys.isEmpty else { return }
         _ = try await connection.execute(
-            Statement("lock_run", "SELECT pg_advisory_xact_lock(hashtextextended($1, 7))"),
-            [.text(runKey)]
+            Statement(
+                "lock_runs",
+                """
+                SELECT pg_advisory_xact_lock(7474, bucket::int4)
+                FROM (SELECT DISTINCT abs(hashtextextended(k, 7) % \(lockBuckets)) AS bucket FROM unnest($1::text[]) AS k ORDER BY 1) AS b
+                """
+            ),
+            [.textArray(runKeys.sorted())]
         )
     }
 
@@ -120,12 +131,24 @@ public enum JobDirectory {
         ).map(row)
     }
 
-    /// What the directory had before the registers were merged: the run that a job belongs to.
-    public static func runKey(jobID: String, _ connection: PostgresConnection) async throws -> String? {
+    /// The runs that some jobs belong to, by job.
+    public static func runKeys(jobIDs: [String], _ connection: PostgresConnection) async throws -> [String: String] {
+        let rows = try await connection.query(
+            Statement("find_run_keys", "SELECT job_id, run_key FROM span_key WHERE job_id = ANY($1) AND run_key IS NOT NULL"),
+            [.textArray(jobIDs)]
+        )
+        return Dictionary(try rows.map { (try $0.string("job_id"), try $0.string("run_key")) }) { $1 }
+    }
+
+    /// The hooks' records of a job.
+    public static func hooks(of jobID: String, _ connection: PostgresConnection) async throws -> [JobRow] {
         try await connection.query(
-            Statement("find_run_key", "SELECT run_key FROM span_key WHERE job_id = $1"),
+            Statement(
+                "hooks_of_job",
+                "SELECT \(columns) FROM span_key k WHERE k.alias_of = $1 AND k.alias_cause = 'hook' ORDER BY k.job_id"
+            ),
             [.text(jobID)]
-        ).first?.stringIfPresent("run_key")
+        ).map(row)
     }
 
     public static func update(_ job: JobRow, _ connection: PostgresConnection) async throws {
@@ -250,12 +273,14 @@ public enum JobDirectory {
         case .everything: break
         case .repositories(let patterns):
             add("R", .textArray(patterns.map(likePattern))) { "lower(k.repository) LIKE ANY(\($0))" }
-        case .source(let source): add("S", .text(source)) { "k.source = \($0)" }
+        case .source(let source, let patterns):
+            add("S", .text(source)) { "k.source = \($0)" }
+            if let patterns { add("R", .textArray(patterns.map(likePattern))) { "lower(k.repository) LIKE ANY(\($0))" } }
         case .public(let instant):
             add("P", .timestamptz(microseconds: instant.microseconds)) {
                 """
                 k.is_public AND k.finished_at <= \($0) AND k.finished_at - k.started_at >= interval '60 seconds'
-                    AND NOT EXISTS (SELECT FROM repository r WHERE r.name = k.repository AND r.is_private)
+                    AND NOT EXISTS (SELECT FROM repository r WHERE r.name = lower(k.repository) AND r.is_private)
                 """
             }
         }

@@ -193,7 +193,7 @@ struct JobDirectoryTests {
                 await #expect(throws: Claims.Excess.self) { _ = try await accept(write(fields)) }
             }
             // A runner that turns out to be on a host beyond the claim is not put there, and what is said stays private.
-            let accepted = try await accept(write(["runner": "bw-07", "visibility": "public", "allowed_hosts": .array([.string("*")])]))
+            let accepted = try await accept(write(["runner": "bw-07", "visibility": "public", "allowed_runner": .null]))
             let row = try #require(try await JobDirectory.find(jobID: accepted.jobID, farm.connection))
             #expect(row.hostID == nil && row.flags == ["host_not_claimed"] && !row.isPublic)
         }
@@ -220,14 +220,168 @@ struct JobDirectoryTests {
             #expect(try await seen(by: .anonymous) == [open])
             #expect(try await seen(by: .everything) == [open, closed, both])
             #expect(try await seen(by: .repositories(["github.com/o/cl*"])) == [closed])
-            #expect(try await seen(by: .source("ci")).count == 3)
-            #expect(try await seen(by: .source("other")).isEmpty)
+            #expect(try await seen(by: .source("ci", repositories: nil)).count == 3)
+            #expect(try await seen(by: .source("other", repositories: nil)).isEmpty)
+            #expect(try await seen(by: .source("ci", repositories: ["github.com/o/cl*"])) == [closed])
             try await farm.connection.executeScript(
                 """
                 INSERT INTO repository (name, is_private, stated_at, source) VALUES ('github.com/o/open', true, now(), 'gh')
                 """
             )
             #expect(try await seen(by: .anonymous).isEmpty)
+        }
+    }
+
+    /// A post by the holder of a token that may speak of some repositories only.
+    static func post(_ json: String, of repositories: [String], _ farm: Farm) async throws -> SpanIntake.Accepted {
+        var claims = Claims()
+        claims.repositories = repositories
+        let write = SpanWrite(try SpanDocument(try JSONValue(parsing: Array(json.utf8)), now: at(4_000)))
+        return try await farm.connection.transaction { [claims] tx in
+            try await SpanIntake(now: { at(4_000) }).accept(write, source: "gh", claims: claims, tx)
+        }
+    }
+
+    @Test("a hook's record of another repository is not the job, and a hook has no say in whose the job is or who may see it")
+    func aHookHasNoSayInWhoseTheJobIs() async throws {
+        for repository in ["github.com/o/x", "github.com/o/r"] {
+            try await Farm.with { farm in
+                let job = Self.event(
+                    "1",
+                    .finished,
+                    at: 1_200,
+                    [
+                        "runner": "bw-07", "job": "build", "started_at": Self.time(600), "finished_at": Self.time(1_200),
+                        "repository_private": .bool(true),
+                    ]
+                )
+                try await Self.accept(SpanWrite(job), farm)
+                let hook = try await Self.post(
+                    """
+                    {"id": "run/17/bw-07/1", "instance": "github.com", "hook": true, "run_id": "17", "runner": "bw-07", "repository": "\(repository)",
+                     "source": "wattle-span", "visibility": "public", "repository_private": false, "job": "mine", "service": "s",
+                     "started_at": "\(RFC3339.format(at(601)))", "finished_at": "\(RFC3339.format(at(1_199)))"}
+                    """,
+                    of: [repository],
+                    farm
+                )
+                let id = SpanKey(source: "gh", instance: "github.com", id: "1", attempt: 1).jobID
+                let row = try #require(try await JobDirectory.find(jobID: id, farm.connection))
+                #expect(!row.isPublic && row.repository == "github.com/o/r")
+                let fields = try JSONValue(parsing: Array(row.documentJSON.utf8)).object ?? [:]
+                #expect(fields["job"] == "build")
+                let own = try #require(try await JobDirectory.find(jobID: hook.jobID, farm.connection))
+                #expect((own.aliasOf == id) == (repository == "github.com/o/r"))
+                #expect(row.startedAt == (own.aliasOf == nil ? at(600) : at(601)))
+                #expect(fields["service"] == (own.aliasOf == nil ? nil : "s"))
+            }
+        }
+    }
+
+    @Test("what a token says of another repository's job never counts, whoever comes first", arguments: [false, true])
+    func whatOneSaysOfAnothersJobNeverCounts(comesFirst: Bool) async throws {
+        try await Farm.with { farm in
+            let mine = """
+                {"id": "9", "instance": "github.com", "repository": "github.com/o/x", "visibility": "public", "source": "wattle-span", "job": "mine",
+                 "started_at": "\(RFC3339.format(at(100)))", "finished_at": "\(RFC3339.format(at(3_000)))"}
+                """
+            let job = SpanWrite(
+                Self.event("9", .finished, at: 700, ["job": "build", "started_at": Self.time(600), "finished_at": Self.time(700)])
+            )
+            if comesFirst { _ = try await Self.post(mine, of: ["github.com/o/x"], farm) }
+            try await Self.accept(job, farm)
+            if !comesFirst {
+                await #expect(throws: Claims.Excess.self) { _ = try await Self.post(mine, of: ["github.com/o/x"], farm) }
+            }
+            let id = SpanKey(source: "gh", instance: "github.com", id: "9", attempt: 1).jobID
+            let row = try #require(try await JobDirectory.find(jobID: id, farm.connection))
+            #expect(row.repository == "github.com/o/r" && row.startedAt == at(600) && row.finishedAt == at(700))
+            #expect(try JSONValue(parsing: Array(row.documentJSON.utf8)).object?["job"] == "build")
+        }
+    }
+
+    @Test("a job that moves to another runner leaves its hook's record, and a deleted one takes it along")
+    func hooksFollowTheirJobs() async throws {
+        try await Farm.with { farm in
+            for write in try Self.writes { try await Self.accept(write, farm) }
+            let job = SpanKey(source: "gh", instance: "github.com", id: "1", attempt: 1).jobID
+            let hook = SpanKey(source: "gh", instance: "github.com", id: "run/17/bw-07/1", attempt: 1).jobID
+            func alias() async throws -> String? { try await JobDirectory.find(jobID: hook, farm.connection)?.aliasOf }
+            #expect(try await alias() == job)
+            let fields: [String: JSONValue] = [
+                "runner": "bw-08", "job": "build", "started_at": Self.time(600), "finished_at": Self.time(1_200),
+            ]
+            try await Self.accept(SpanWrite(Self.event("1", .reconciled, at: 1_300, fields)), farm)
+            #expect(try await alias() == nil)
+            let second = SpanKey(source: "gh", instance: "github.com", id: "2", attempt: 1).jobID
+            try await Self.accept(
+                SpanWrite(Self.event("1", .reconciled, at: 1_400, fields.merging(["runner": "bw-07"]) { $1 })),
+                farm
+            )
+            #expect(try await alias() == job)
+            #expect(
+                try await farm.connection.transaction { try await SpanIntake(now: { at(4_000) }).delete(jobID: job, source: "gh", $0) }
+            )
+            let listed = try await JobDirectory.list(JobDirectory.Filter(), farm.connection).map(\.jobID)
+            #expect(!listed.contains(job) && !listed.contains(hook) && listed.contains(second))
+        }
+    }
+
+    @Test("posts of the same runs at the same time all succeed")
+    func postsAtTheSameTime() async throws {
+        try await Farm.with { farm in
+            let pool = farm.pool
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for post in 0..<6 {
+                    group.addTask {
+                        let writes = (0..<60).map { number in
+                            SpanWrite(
+                                Self.event(
+                                    "\((number * 7 + post) % 60)-\(post)",
+                                    .started,
+                                    at: 600,
+                                    [
+                                        "run_id": .string("r\((number * 13 + post * 5) % 20)"), "runner": "bw-07",
+                                        "started_at": Self.time(600),
+                                    ]
+                                )
+                            )
+                        }
+                        _ = try await pool.retriedTransaction { tx in
+                            try await SpanIntake(now: { at(4_000) }).accept(writes, source: "gh", tx).map { try $0.get() }
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(try await farm.count("span_key") == 360)
+        }
+    }
+
+    @Test("ten thousand runs in one post, and a thousand jobs of one, are taken in seconds")
+    func manyRunsAndLargeRuns() async throws {
+        try await Farm.with { farm in
+            func writes(_ count: Int, _ run: (Int) -> String) -> [SpanWrite] {
+                (0..<count).map { number in
+                    SpanWrite(
+                        Self.event(
+                            "\(run(number))-\(number)",
+                            .started,
+                            at: 600,
+                            ["run_id": .string(run(number)), "runner": "bw-07", "started_at": Self.time(Double(number))]
+                        )
+                    )
+                }
+            }
+            let clock = ContinuousClock()
+            let took = try await clock.measure {
+                for batch in [writes(LongRun.rounds(short: 2_000, long: 10_000)) { "r\($0)" }, writes(1_000) { _ in "one" }] {
+                    _ = try await farm.connection.transaction { tx in
+                        try await SpanIntake(now: { at(4_000) }).accept(batch, source: "gh", tx).map { try $0.get() }
+                    }
+                }
+            }
+            #expect(took < .seconds(120))
         }
     }
 }

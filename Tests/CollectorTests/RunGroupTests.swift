@@ -19,7 +19,14 @@ struct RunGroupTests {
     }
 
     static func hook(_ id: String, _ from: Double, _ to: Double?, attempt: Int = 1) -> RunGroup.Member {
-        RunGroup.Member(jobID: id, isHook: true, attempt: attempt, startedAt: at(from), finishedAt: to.map { at($0) })
+        RunGroup.Member(
+            jobID: id,
+            isHook: true,
+            attempt: attempt,
+            repository: "github.com/o/r",
+            startedAt: at(from),
+            finishedAt: to.map { at($0) }
+        )
     }
 
     @Test("a hook's record is the job that it overlaps")
@@ -32,6 +39,13 @@ struct RunGroupTests {
     func aHookFarFromEveryJobStaysItsOwn() {
         let members = [Self.job("j", 0, 30), Self.hook("late", 600, 700), Self.hook("other", 3, 29, attempt: 2)]
         #expect(RunGroup.aliases(of: members).isEmpty)
+    }
+
+    @Test("a hook's record of another repository is none of the job's")
+    func aHookOfAnotherRepositoryIsNoneOfTheJobs() {
+        var other = Self.hook("h", 3, 29)
+        other.repository = "github.com/o/x"
+        #expect(RunGroup.aliases(of: [Self.job("j", 0, 30), other]).isEmpty)
     }
 
     @Test("a job carried over into later attempts ran once, in the first")

@@ -90,11 +90,7 @@ struct SpanRoutes: Sendable {
                 documents.append((index, try SpanDocument(grant.binding(try JSONValue(parsing: Array(line))), now: site.now())))
             } catch let problem as Problem {
                 site.metrics.spansRefused.increment()
-                results[index] = .object([
-                    "line": .integer(Int64(index + 1)), "type": .string("urn:wattle:problem:\(problem.type)"),
-                    "title": .string(problem.title),
-                    "detail": .string(problem.detail),
-                ])
+                results[index] = Self.json(problem, line: index)
             } catch {
                 site.metrics.spansRefused.increment()
                 results[index] = .object([
@@ -103,8 +99,16 @@ struct SpanRoutes: Sendable {
                 ])
             }
         }
-        let accepted = try await accept(documents.map(\.document), grant)
-        for (place, one) in zip(documents, accepted) { results[place.line] = Self.json(one) }
+        for (place, result) in zip(documents, try await acceptEach(documents.map(\.document), grant)) {
+            switch result {
+            case .success(let accepted):
+                site.metrics.spansAccepted.increment()
+                results[place.line] = Self.json(accepted)
+            case .failure(let excess):
+                site.metrics.spansRefused.increment()
+                results[place.line] = Self.json(try await refusal(of: excess, grant), line: place.line)
+            }
+        }
         var text = ""
         for result in results { text += try result.text + "\n" }
         return Response(
@@ -114,37 +118,37 @@ struct SpanRoutes: Sendable {
         )
     }
 
-    /// Writes all in one transaction, in an order that two posts share, so that they cannot wait for each other in a ring; where two
-    /// did so all the same, one of them starts again.
+    /// Most spans that are written in one transaction of NDJSON.
+    private static let spansPerTransaction = 500
+
+    /// Writes all in one transaction: an array is taken whole or not at all.
     private func accept(_ documents: [SpanDocument], _ grant: TokenGrant) async throws -> [SpanIntake.Accepted] {
         let intake = SpanIntake(now: site.now)
-        let ordered = documents.enumerated().map { index, document in
-            let write = SpanWrite(document)
-            let key = SpanKey(source: grant.source, instance: write.instance, id: write.id, attempt: write.attempt)
-            return (index: index, jobID: key.jobID, write: write)
-        }.sorted { ($0.jobID, $0.index) < ($1.jobID, $1.index) }
-        var attempts = 1
-        while true {
-            do {
-                let accepted = try await site.pool.withConnection { connection in
-                    try await connection.transaction { tx in
-                        var results: [(index: Int, accepted: SpanIntake.Accepted)] = []
-                        for one in ordered {
-                            let accepted = try await intake.accept(one.write, source: grant.source, claims: grant.claims, tx)
-                            results.append((one.index, accepted))
-                        }
-                        return results
-                    }
-                }
-                site.metrics.spansAccepted.increment(by: accepted.count)
-                return accepted.sorted { $0.index < $1.index }.map(\.accepted)
-            } catch let error as PostgresError where error.isRetryable && attempts < 5 {
-                attempts += 1
-            } catch let excess as Claims.Excess {
-                site.metrics.spansRefused.increment()
-                throw try await refusal(of: excess, grant)
+        let writes = documents.map { SpanWrite($0) }
+        do {
+            let accepted = try await site.pool.retriedTransaction { tx in
+                try await intake.accept(writes, source: grant.source, claims: grant.claims, tx).map { try $0.get() }
+            }
+            site.metrics.spansAccepted.increment(by: accepted.count)
+            return accepted
+        } catch let excess as Claims.Excess {
+            site.metrics.spansRefused.increment(by: documents.count)
+            throw try await refusal(of: excess, grant)
+        }
+    }
+
+    /// Writes line by line as far as the answer goes: what one may not say does not harm the others.
+    private func acceptEach(_ documents: [SpanDocument], _ grant: TokenGrant) async throws -> [Result<SpanIntake.Accepted, Claims.Excess>] {
+        let intake = SpanIntake(now: site.now)
+        let writes = documents.map { SpanWrite($0) }
+        var results: [Result<SpanIntake.Accepted, Claims.Excess>] = []
+        for start in stride(from: 0, to: writes.count, by: Self.spansPerTransaction) {
+            let part = Array(writes[start..<min(start + Self.spansPerTransaction, writes.count)])
+            results += try await site.pool.retriedTransaction { tx in
+                try await intake.accept(part, source: grant.source, claims: grant.claims, tx)
             }
         }
+        return results
     }
 
     /// What goes beyond a token's claims is refused as a whole, and on record.
@@ -153,6 +157,13 @@ struct SpanRoutes: Sendable {
             try await site.pool.withConnection { try await ClaimCheck.audit(excess, who: grant.name, $0) }
         }
         return ClaimCheck.problem(excess, who: "the token \(grant.name)")
+    }
+
+    private static func json(_ problem: Problem, line: Int) -> JSONValue {
+        .object([
+            "line": .integer(Int64(line + 1)), "type": .string("urn:wattle:problem:\(problem.type)"), "title": .string(problem.title),
+            "detail": .string(problem.detail),
+        ])
     }
 
     private static func json(_ accepted: SpanIntake.Accepted) -> JSONValue {
@@ -170,10 +181,8 @@ struct SpanRoutes: Sendable {
         guard grant.bound.isEmpty else { throw Problem.forbidden("scope", "expected a token of scope ci, found one of an issuer") }
         let isDeleted: Bool
         do {
-            isDeleted = try await site.pool.withConnection { connection in
-                try await connection.transaction { tx in
-                    try await SpanIntake(now: site.now).delete(jobID: id, source: source, claims: grant.claims, tx)
-                }
+            isDeleted = try await site.pool.retriedTransaction { [site] tx in
+                try await SpanIntake(now: site.now).delete(jobID: id, source: source, claims: grant.claims, tx)
             }
         } catch let excess as Claims.Excess {
             throw try await refusal(of: excess, grant)

@@ -16,8 +16,8 @@ struct JobPlace: Sendable {
     private var flags: Set<String> = []
     private let startedAt: Timestamp?
     private let finishedAt: Timestamp?
-    private let allowedHosts: [String]?
-    private let allowedPools: [String]?
+    /// What the writers of the names that lead to a host may say of hosts.
+    private let limits: [String: JSONValue]
 
     static func find(_ registers: SpanRegisters, key: SpanKey, _ connection: PostgresConnection) async throws -> JobPlace {
         var place = JobPlace(registers.fields)
@@ -29,15 +29,15 @@ struct JobPlace: Sendable {
     }
 
     private init(_ fields: [String: JSONValue]) {
-        self.fields = fields.filter { !["allowed_hosts", "allowed_pools", SpanRegisters.tombstone, "flags"].contains($0.key) }
+        let limits = SpanWrite.hostNames.map { SpanWrite.limit(of: $0) }
+        self.fields = fields.filter { !limits.contains($0.key) && ![SpanRegisters.tombstone, "flags"].contains($0.key) }
+        self.limits = fields.filter { limits.contains($0.key) }
         startedAt = fields["started_at"]?.string.flatMap(RFC3339.parse)
         let finishedAt = fields["finished_at"]?.string.flatMap(RFC3339.parse)
         flags = Set((fields["flags"]?.array ?? []).compactMap(\.string).prefix(20))
         if let startedAt, let finishedAt, finishedAt < startedAt { flags.insert("clock_anomaly") }
         // Reversed times of two writers count as an instant.
         self.finishedAt = startedAt.flatMap { start in finishedAt.map { max($0, start) } } ?? finishedAt
-        allowedHosts = fields["allowed_hosts"]?.array?.compactMap(\.string)
-        allowedPools = fields["allowed_pools"]?.array?.compactMap(\.string)
     }
 
     private mutating func findHost(key: SpanKey, startedAt: Timestamp, _ connection: PostgresConnection) async throws {
@@ -51,9 +51,8 @@ struct JobPlace: Sendable {
         hostName = names.host ?? names.hostname ?? names.runner
         hostNames = names.candidates
         if let found = try await HostResolution.find(names, connection) {
-            guard isAllowed(found.host) else {
+            guard isAllowed(found.host, by: found.by) else {
                 flags.insert("host_not_claimed")
-                hostNames = []
                 return
             }
             host = found.host
@@ -64,10 +63,17 @@ struct JobPlace: Sendable {
     }
 
     /// A writer that is limited to hosts or pools is believed of these only, whatever name led to the host.
-    private func isAllowed(_ host: HostRow) -> Bool {
-        guard allowedHosts != nil || allowedPools != nil else { return true }
-        return (allowedHosts ?? []).contains { Pattern($0).matches(host.name) }
-            || (allowedPools ?? []).contains { pattern in host.pool.map { Pattern(pattern).matches($0) } ?? false }
+    private func isAllowed(_ host: HostRow, by means: HostResolution.Means) -> Bool {
+        let name: String
+        switch means {
+        case .host: name = "host"
+        case .hostname: name = "hostname"
+        case .runnerMap, .runnerName: name = fields["runner"] != nil ? "runner" : "runner_name"
+        }
+        guard let limit = limits[SpanWrite.limit(of: name)]?.object else { return true }
+        func patterns(_ list: String) -> [String] { (limit[list]?.array ?? []).compactMap(\.string) }
+        return patterns("hosts").contains { Pattern($0).matches(host.name) }
+            || patterns("pools").contains { pattern in host.pool.map { Pattern(pattern).matches($0) } ?? false }
     }
 
     private mutating func apply(_ rules: ServiceRules, key: SpanKey) {

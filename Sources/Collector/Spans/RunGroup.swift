@@ -4,8 +4,9 @@ import Store
 /// Tells which of a run's jobs on one runner are one job under two ids. Pure, and a function of the set alone: whatever the order in
 /// which its members arrived, the answer is the same.
 ///
-/// A runner works on one job at a time. So a hook's record, which cannot know the job's id, is the job that overlaps it; and a job of a
-/// later attempt with the same name, start and end ran once only: the re-run took its result over (the event is sent again under a new id).
+/// A runner works on one job at a time. So a hook's record, which cannot know the job's id, is the job of its repository that overlaps it;
+/// and a job of a later attempt with the same name, start and end ran once only: the re-run took its result over (the event is sent again
+/// under a new id).
 enum RunGroup {
     /// A job, or a hook's record.
     struct Member: Sendable, Hashable {
@@ -26,6 +27,8 @@ enum RunGroup {
     /// How far a hook's start may lie from the job's: the runner sets the job up before it calls the hook, and clocks differ.
     static let hookSlack = Microseconds.seconds(120)
 
+    private static let mostPairs = 1_000_000
+
     /// For each member that is another one: which.
     static func aliases(of members: [Member]) -> [String: Alias] {
         var aliases: [String: Alias] = [:]
@@ -35,8 +38,11 @@ enum RunGroup {
             for other in same where other.attempt > first.attempt { aliases[other.jobID] = Alias(of: first.jobID, cause: .carriedOver) }
         }
         var pairs: [(distance: Int64, hook: Member, job: Member)] = []
-        for hook in members where hook.isHook {
-            for job in jobs where aliases[job.jobID] == nil && job.attempt == hook.attempt {
+        // Nobody's runner works on that many jobs of one run; pairing them would take the square of their number.
+        let hooks = members.filter(\.isHook)
+        guard hooks.count * jobs.count <= mostPairs else { return aliases }
+        for hook in hooks {
+            for job in jobs where aliases[job.jobID] == nil && job.attempt == hook.attempt && job.repository == hook.repository {
                 let distance = (hook.startedAt - job.startedAt).count.magnitude
                 let isBeforeEnd = job.finishedAt.map { hook.startedAt <= $0 + hookSlack } ?? true
                 guard hook.startedAt >= job.startedAt - hookSlack, isBeforeEnd else { continue }

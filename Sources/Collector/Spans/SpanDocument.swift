@@ -13,6 +13,12 @@ struct SpanDocument: Sendable {
     let revision: Int64
 
     static let maximumFields = 100
+    /// Bytes of what jobs are found or grouped by: two of them must fit one entry of an index.
+    static let nameLimit = 512
+    /// Bytes of other texts.
+    static let textLimit = 2_000
+    /// Labels, and releases.
+    static let maximumMembers = 100
 
     /// - Throws: `Problem` 422 naming the field, what was expected and what was found.
     init(_ value: JSONValue, now: Timestamp) throws {
@@ -40,7 +46,7 @@ struct SpanDocument: Sendable {
             )
         }
 
-        func text(_ name: String, limit: Int = 2_000) throws -> String? {
+        func text(_ name: String, limit: Int = Self.textLimit) throws -> String? {
             guard let value = posted[name] else { return nil }
             guard let string = value.string, !string.isEmpty, string.utf8.count <= limit, !string.utf8.contains(0) else {
                 throw Self.problem(name, "a text of 1 to \(limit) bytes", value)
@@ -70,7 +76,7 @@ struct SpanDocument: Sendable {
             return number
         }
 
-        guard let id = try text("id", limit: 512) else { throw Self.problem("id", "a text of 1 to 512 bytes", .null) }
+        guard let id = try text("id", limit: Self.nameLimit) else { throw Self.problem("id", "a text of 1 to 512 bytes", .null) }
         guard let startedAt = try time("started_at") else {
             throw Self.problem("started_at", "an RFC 3339 time such as 2026-09-01T09:00:10Z", .null)
         }
@@ -90,11 +96,30 @@ struct SpanDocument: Sendable {
             )
         }
         _ = try time("queued_at")
-        for name in [
-            "source", "instance", "service", "activity", "team", "repository", "commit", "ref", "pipeline", "job", "host", "pool",
-            "workload",
-            "inputs_digest", "cache", "outcome", "unit",
-        ] { _ = try text(name) }
+        for name in ["host", "pool", "repository", "instance", "service", "activity", "team"] { _ = try text(name, limit: Self.nameLimit) }
+        for name in ["source", "commit", "ref", "pipeline", "job", "workload", "inputs_digest", "cache", "outcome", "unit"] {
+            _ = try text(name)
+        }
+        for name in ["hostname", "runner", "runner_name", "runner_group", "host_class", "op", "systemd_unit"] {
+            guard let value = posted[name] else { continue }
+            guard Self.isName(value) else { throw Self.problem(name, "a text of at most \(Self.nameLimit) bytes", value) }
+        }
+        for name in ["runner_id", "run_id", "job_id", "external_id"] {
+            guard let value = posted[name] else { continue }
+            guard Self.isName(value) || value.integer != nil else {
+                throw Self.problem(name, "a text of at most \(Self.nameLimit) bytes, or a whole number", value)
+            }
+        }
+        if let labels = posted["labels"] {
+            let members = labels.array
+            guard let members, members.count <= Self.maximumMembers else {
+                throw Self.problem("labels", "a list of at most \(Self.maximumMembers) texts", labels, count: members?.count)
+            }
+            if let index = members.firstIndex(where: { !Self.isName($0) }) {
+                throw Self.problem("labels[\(index)]", "a text of at most \(Self.nameLimit) bytes", members[index])
+            }
+        }
+        if let release = posted["release"] { try Self.checkRelease(release) }
         if let visibility = try text("visibility"), !["public", "private"].contains(visibility) {
             throw Self.problem("visibility", "\"public\" or \"private\"", .string(visibility))
         }
@@ -112,8 +137,29 @@ struct SpanDocument: Sendable {
         eventTime = sent?.string.flatMap(RFC3339.parse) ?? finishedAt ?? startedAt
     }
 
-    private static func problem(_ field: String, _ expected: String, _ found: JSONValue) -> Problem {
-        let found = found.isNull ? "nothing" : found.described
+    /// Whether it is a text that may be part of an index or of many rows.
+    private static func isName(_ value: JSONValue) -> Bool { value.string.map { $0.utf8.count <= nameLimit } ?? false }
+
+    /// - Throws: `Problem` 422 where it is neither `{purl, relation}` nor a list of them.
+    private static func checkRelease(_ release: JSONValue) throws {
+        let members = release.array ?? [release]
+        guard members.count <= maximumMembers else {
+            throw problem("release", "a list of at most \(maximumMembers)", release, count: members.count)
+        }
+        for (index, member) in members.enumerated() {
+            let field = release.array == nil ? "release" : "release[\(index)]"
+            guard let parts = member.object else { throw problem(field, "an object {purl, relation}", member) }
+            for name in ["purl", "relation"] {
+                guard let value = parts[name], !value.isNull else { continue }
+                guard let text = value.string, text.utf8.count <= textLimit else {
+                    throw problem("\(field).\(name)", "a text of at most \(textLimit) bytes", value)
+                }
+            }
+        }
+    }
+
+    private static func problem(_ field: String, _ expected: String, _ found: JSONValue, count: Int? = nil) -> Problem {
+        let found = found.isNull ? "nothing" : count.map { "\($0) members" } ?? found.described
         return .unprocessable("invalid-span", "The span cannot be read", "field \(field): expected \(expected), found \(found)")
     }
 }

@@ -40,28 +40,47 @@ struct SpanIntake: Sendable {
 
     let now: @Sendable () -> Timestamp
 
+    /// A run's key changed between its lock and its row: the transaction is to be run again.
+    struct Moved: Error {}
+
     /// Merges what one writer says into a span's registers and places it; in a transaction of the caller's.
     ///
-    /// - Throws: `Claims.Excess` where the writer may not say that, `PostgresError`.
+    /// - Throws: `Claims.Excess` where the writer may not say that, `PostgresError`, `Moved`.
     func accept(_ write: SpanWrite, source: String, claims: Claims = Claims(), _ connection: PostgresConnection) async throws -> Accepted {
-        var write = write
-        try write.limit(to: claims)
-        let key = SpanKey(source: source, instance: write.instance, id: write.id, attempt: write.attempt)
-        try await requireOwn(key.jobID, claims, connection)
-        let placement = try await merge(try SpanRegisters(write), key: key, connection)
-        return Accepted(jobID: key.jobID, key: key, placement: placement)
+        guard let result = try await accept([write], source: source, claims: claims, connection).first else { throw Moved() }
+        return try result.get()
     }
 
-    /// Under one source's name several may write, each for repositories of its own: nobody changes another's span.
-    private func requireOwn(_ jobID: String, _ claims: Claims, _ connection: PostgresConnection) async throws {
-        guard claims.repositories != nil, let row = try await JobDirectory.find(jobID: jobID, connection) else { return }
-        let fields = SpanRegisters(stored: try JSONValue(parsing: Array(row.registersJSON.utf8))).fields
-        if let excess = ClaimCheck.excess(ofStored: fields, claims) { throw excess }
+    /// Merges what one writer says of several spans; what it may not say of one does not harm the others. In the writes' order.
+    func accept(
+        _ writes: [SpanWrite],
+        source: String,
+        claims: Claims = Claims(),
+        _ connection: PostgresConnection
+    ) async throws -> [Result<Accepted, Claims.Excess>] {
+        var results: [Result<Accepted, Claims.Excess>?] = Array(repeating: nil, count: writes.count)
+        var merges: [Merge] = []
+        for (index, write) in writes.enumerated() {
+            var write = write
+            do throws(Claims.Excess) {
+                try write.limit(to: claims)
+            } catch {
+                results[index] = .failure(error)
+                continue
+            }
+            let key = SpanKey(source: source, instance: write.instance, id: write.id, attempt: write.attempt)
+            merges.append(Merge(index: index, key: key, jobID: key.jobID, registers: try SpanRegisters(write)))
+        }
+        let outcomes = try await merge(merges, claims: claims, connection)
+        for merge in merges {
+            results[merge.index] = outcomes[merge.index]?.map { Accepted(jobID: merge.jobID, key: merge.key, placement: $0) }
+        }
+        return results.compactMap { $0 }
     }
 
-    /// Marks a span as deleted for good. False when there is none of that id from that source.
+    /// Marks a span as deleted for good, and what a hook told of it. False when there is none of that id from that source.
     ///
-    /// - Throws: `Claims.Excess` for a span of a repository that the writer may not speak of, `PostgresError`.
+    /// - Throws: `Claims.Excess` for a span of a repository that the writer may not speak of, `PostgresError`, `Moved`.
     func delete(
         jobID: String,
         source: String?,
@@ -69,80 +88,131 @@ struct SpanIntake: Sendable {
         _ connection: PostgresConnection
     ) async throws -> Bool {
         guard let row = try await JobDirectory.find(jobID: jobID, connection), source == nil || row.source == source else { return false }
-        try await requireOwn(jobID, claims, connection)
-        _ = try await merge(try .deletion(at: now()), key: SpanKey(row), connection)
+        let rows = [row] + (try await JobDirectory.hooks(of: jobID, connection))
+        let merges = try rows.enumerated().map { index, row in
+            Merge(index: index, key: SpanKey(row), jobID: row.jobID, registers: try .deletion(at: now()))
+        }
+        _ = try await merge(merges, claims: claims, connection)[0]?.get()
         return true
     }
 
-    /// Places a span anew: its host has appeared, or what is said of hosts or services has changed.
-    func place(jobID: String, _ connection: PostgresConnection) async throws {
-        guard let row = try await JobDirectory.find(jobID: jobID, connection) else { return }
-        _ = try await merge(SpanRegisters(), key: SpanKey(row), connection)
+    /// Places spans anew: a host has appeared, or what is said of hosts or services has changed.
+    func place(jobIDs: [String], _ connection: PostgresConnection) async throws {
+        let rows = try await JobDirectory.find(jobIDs: jobIDs, connection)
+        let merges = rows.values.sorted { $0.jobID < $1.jobID }.enumerated().map { index, row in
+            Merge(index: index, key: SpanKey(row), jobID: row.jobID, registers: SpanRegisters())
+        }
+        _ = try await merge(merges, claims: Claims(), connection)
     }
 
-    private func merge(_ registers: SpanRegisters, key: SpanKey, _ connection: PostgresConnection) async throws -> Placement {
-        let jobID = key.jobID
-        try await JobDirectory.make(
-            jobID: jobID,
-            source: key.source,
-            instance: key.instance,
-            id: key.id,
-            attempt: Int32(clamping: key.attempt),
-            connection
-        )
-        // The run's lock before any row's, in one order, so that two jobs of a run cannot wait for each other.
-        let known = try await JobDirectory.runKey(jobID: jobID, connection)
-        for runKey in Set([known, Self.runKey(registers, key: key)].compactMap { $0 }).sorted() {
-            try await JobDirectory.lockRun(runKey, connection)
-        }
-        guard var row = try await JobDirectory.lock(jobID: jobID, connection) else { return .waiting }
-        var merged = SpanRegisters(stored: try JSONValue(parsing: Array(row.registersJSON.utf8)))
-        merged.merge(registers)
-        row.registersJSON = try merged.stored.text
-        let before = row.runKey
-        row.runKey = Self.runKey(merged, key: key)
+    func place(jobID: String, _ connection: PostgresConnection) async throws { try await place(jobIDs: [jobID], connection) }
 
-        guard let runKey = row.runKey else {
-            return try await place(&row, merged, connection)
-        }
-        // Written before the run is read, so that the row is among its jobs.
-        if row.runKey != before || row.startedAt == nil { try await JobDirectory.update(row, connection) }
-        return try await settle(runKey, changed: jobID, row: row, connection)
+    /// What is to be merged into one span.
+    private struct Merge {
+        var index: Int
+        var key: SpanKey
+        var jobID: String
+        var registers: SpanRegisters
     }
+
+    /// All locks of runs before any row's, and rows in the order of their ids: two batches cannot wait for each other.
+    private func merge(
+        _ merges: [Merge],
+        claims: Claims,
+        _ connection: PostgresConnection
+    ) async throws -> [Int: Result<Placement, Claims.Excess>] {
+        let known = try await JobDirectory.runKeys(jobIDs: merges.map(\.jobID), connection)
+        let locked = Set(known.values).union(merges.compactMap { Self.runKey($0.registers, key: $0.key) })
+        try await JobDirectory.lockRuns(locked, connection)
+
+        var outcomes: [Int: Result<Placement, Claims.Excess>] = [:]
+        var changed: [String: Set<String>] = [:]
+        var inRuns: [Merge] = []
+        for one in merges.sorted(by: { ($0.jobID, $0.index) < ($1.jobID, $1.index) }) {
+            try Task.checkCancellation()
+            try await JobDirectory.make(
+                jobID: one.jobID,
+                source: one.key.source,
+                instance: one.key.instance,
+                id: one.key.id,
+                attempt: Int32(clamping: one.key.attempt),
+                connection
+            )
+            guard var row = try await JobDirectory.lock(jobID: one.jobID, connection) else { throw Moved() }
+            var merged = SpanRegisters(stored: try JSONValue(parsing: Array(row.registersJSON.utf8)))
+            do throws(Claims.Excess) {
+                try merged.take(one.registers, claims: claims)
+            } catch {
+                outcomes[one.index] = .failure(error)
+                continue
+            }
+            row.registersJSON = try merged.stored.text
+            let before = row.runKey
+            row.runKey = Self.runKey(merged, key: one.key)
+            for runKey in Set([before, row.runKey].compactMap { $0 }) {
+                guard locked.contains(runKey) else { throw Moved() }
+                changed[runKey, default: []].insert(one.jobID)
+            }
+            if row.runKey == nil {
+                row.aliasOf = nil
+                row.aliasCause = nil
+                outcomes[one.index] = .success(try await place(&row, merged, connection))
+            } else {
+                // Written before the run is read, so that the row is among its jobs.
+                try await JobDirectory.update(row, connection)
+                inRuns.append(one)
+            }
+        }
+        var placements: [String: Placement] = [:]
+        for (runKey, jobIDs) in changed.sorted(by: { $0.key < $1.key }) {
+            try Task.checkCancellation()
+            placements.merge(try await settle(runKey, changed: jobIDs, connection)) { $1 }
+        }
+        for one in inRuns { outcomes[one.index] = .success(placements[one.jobID] ?? .waiting) }
+        return outcomes
+    }
+
+    /// What a hook knows better than anyone; of who owns the job and who may see it it has no say.
+    private static let ofHooks: Set<String> = [
+        "started_at", "finished_at", "time_resolution_ms", "workload", "systemd_unit", "cpu_time_us", "memory_max_bytes", "cpu_share",
+        "cpus", "attribution_mode", "host", "hostname", SpanWrite.limit(of: "host"), SpanWrite.limit(of: "hostname"),
+    ]
+    /// What a hook says where the job's CI does not.
+    private static let alsoOfHooks: Set<String> = ["service", "activity", "team", "release", "units", "unit", "inputs_digest", "cache"]
 
     /// Tells a run's jobs on one runner apart, and places those that changed.
-    private func settle(
-        _ runKey: String,
-        changed jobID: String,
-        row changedRow: JobRow,
-        _ connection: PostgresConnection
-    ) async throws -> Placement {
-        var rows = try await JobDirectory.run(runKey, connection)
-        if let index = rows.firstIndex(where: { $0.jobID == jobID }) { rows[index].registersJSON = changedRow.registersJSON }
+    private func settle(_ runKey: String, changed: Set<String>, _ connection: PostgresConnection) async throws -> [String: Placement] {
+        let rows = try await JobDirectory.run(runKey, connection)
         let registers = try rows.map { SpanRegisters(stored: try JSONValue(parsing: Array($0.registersJSON.utf8))) }
         let aliases = RunGroup.aliases(of: zip(rows, registers).compactMap { RunGroup.Member($0, $1) })
-        var placement = Placement.waiting
-        for index in rows.indices {
-            let id = rows[index].jobID
-            let alias = aliases[id]
-            let hooks = rows.indices.filter { aliases[rows[$0].jobID]?.of == id && aliases[rows[$0].jobID]?.cause == .hook }
-            let hasLost = alias == nil && rows[index].aliasOf != nil
-            let isTouched =
-                id == jobID || alias?.of != rows[index].aliasOf || hasLost
-                || hooks.contains { rows[$0].jobID == jobID || rows[$0].aliasOf != id }
-                // A hook's record that was this job's until now.
-                || rows.contains { $0.aliasOf == id && aliases[$0.jobID]?.of != id }
-            guard isTouched else { continue }
-            var row = rows[index]
-            row.aliasOf = alias?.of
-            row.aliasCause = alias?.cause
-            var effective = registers[index]
-            for hook in hooks { effective.merge(registers[hook].without(["id", "hook", "job", "job_id", "url"])) }
-            // The agent knows the job's cgroup by the key that the hook gave it.
-            let placed = try await place(&row, effective, workloadKey: hooks.first.map { rows[$0].id }, connection)
-            if id == jobID { placement = placed }
+        var hooks: [String: [Int]] = [:]
+        var touched = changed
+        for (index, row) in rows.enumerated() {
+            let alias = aliases[row.jobID]
+            if let alias, alias.cause == .hook { hooks[alias.of, default: []].append(index) }
+            if alias?.of != row.aliasOf || changed.contains(row.jobID) {
+                touched.insert(row.jobID)
+                // The job that it is now, and the one that it was until now.
+                touched.formUnion([alias?.of, row.aliasOf].compactMap { $0 })
+            }
         }
-        return placement
+        var placements: [String: Placement] = [:]
+        for (index, found) in rows.enumerated() where touched.contains(found.jobID) {
+            try Task.checkCancellation()
+            var row = found
+            row.aliasOf = aliases[row.jobID]?.of
+            row.aliasCause = aliases[row.jobID]?.cause
+            var effective = registers[index]
+            let own = hooks[row.jobID] ?? []
+            for hook in own {
+                effective.merge(registers[hook].only(Self.ofHooks))
+                let known = Set(effective.fields.keys)
+                effective.merge(registers[hook].only(Self.alsoOfHooks.subtracting(known)))
+            }
+            // The agent knows the job's cgroup by the key that the hook gave it.
+            placements[row.jobID] = try await place(&row, effective, workloadKey: own.first.map { rows[$0].id }, connection)
+        }
+        return placements
     }
 
     /// Writes the directory's row, and the span on its host where that is known.

@@ -1,6 +1,7 @@
 import Crypto
 import Documents
 import Energy
+import Store
 
 /// A span's fields, each a register in which the largest writer wins: so the order in which messages arrive does not matter.
 ///
@@ -12,6 +13,8 @@ struct SpanRegisters: Sendable, Equatable {
         var revision: Int64
         var eventTime: Int64
         var digest: String
+        /// Written by one who may speak of some repositories only.
+        var isLimited = false
 
         static func < (a: Register, b: Register) -> Bool {
             (a.rank, a.revision, a.eventTime, a.digest) < (b.rank, b.revision, b.eventTime, b.digest)
@@ -32,7 +35,8 @@ struct SpanRegisters: Sendable, Equatable {
                 rank: write.rank.rawValue,
                 revision: write.revision,
                 eventTime: write.eventTime.microseconds,
-                digest: try Self.digest(value)
+                digest: try Self.digest(value),
+                isLimited: write.isLimited
             )
         }
     }
@@ -54,6 +58,20 @@ struct SpanRegisters: Sendable, Equatable {
         registers.merge(other.registers) { max($0, $1) }
     }
 
+    /// Takes what a writer says of a span that may be there already.
+    ///
+    /// Where several may write under one source's name, each for repositories of its own, nobody changes another's span: a limited writer is
+    /// refused where the span is of a repository beyond its claims, and what it said is dropped once one who knows says otherwise. So what a
+    /// limited writer says of another's job never counts, whoever comes first.
+    mutating func take(_ other: SpanRegisters, claims: Claims) throws(Claims.Excess) {
+        if claims.repositories != nil, let excess = ClaimCheck.excess(ofStored: fields, claims) { throw excess }
+        if let stored = repository, let said = other.repository, stored.isLimited, stored.value != said.value {
+            if said.isLimited { throw Claims.Excess(field: "repository", found: "another than the span has", allowed: []) }
+            self = unlimited
+        }
+        merge(other)
+    }
+
     var isDeleted: Bool { registers[Self.tombstone]?.rank == Self.tombstoneRank }
 
     /// The winning values.
@@ -64,6 +82,23 @@ struct SpanRegisters: Sendable, Equatable {
             let digits = String(byte, radix: 16)
             return digits.count == 1 ? "0" + digits : digits
         }.joined()
+    }
+
+    /// Without what writers said who may speak of some repositories only.
+    var unlimited: SpanRegisters {
+        var result = self
+        result.registers = registers.filter { !$0.value.isLimited }
+        return result
+    }
+
+    /// Who said which repository this is of.
+    var repository: Register? { registers["repository"] }
+
+    /// These fields only.
+    func only(_ names: Set<String>) -> SpanRegisters {
+        var result = self
+        result.registers = registers.filter { names.contains($0.key) }
+        return result
     }
 
     /// Without some fields.
@@ -78,10 +113,12 @@ struct SpanRegisters: Sendable, Equatable {
     var stored: JSONValue {
         .object(
             registers.mapValues { register in
-                .object([
+                var parts: [String: JSONValue] = [
                     "v": register.value, "r": .integer(register.rank), "n": .integer(register.revision), "t": .integer(register.eventTime),
                     "d": .string(register.digest),
-                ])
+                ]
+                if register.isLimited { parts["l"] = .bool(true) }
+                return .object(parts)
             }
         )
     }
@@ -94,7 +131,8 @@ struct SpanRegisters: Sendable, Equatable {
                 rank: parts["r"]?.integer ?? 0,
                 revision: parts["n"]?.integer ?? 0,
                 eventTime: parts["t"]?.integer ?? 0,
-                digest: parts["d"]?.string ?? ""
+                digest: parts["d"]?.string ?? "",
+                isLimited: parts["l"]?.bool ?? false
             )
         }
     }

@@ -22,6 +22,9 @@ struct SpanWrite: Sendable {
     let rank: Rank
     let revision: Int64
     let eventTime: Timestamp
+    /// Its writer may speak of some repositories only, and is no CI system whose word was verified.
+    private(set) var isLimited = false
+    private let isEvent: Bool
 
     init(_ document: SpanDocument) {
         instance = document.instance
@@ -30,6 +33,7 @@ struct SpanWrite: Sendable {
         fields = document.fields
         revision = document.revision
         eventTime = document.eventTime
+        isEvent = false
         rank =
             switch document.fields["source"]?.string {
             case "wattle-run", "wattle-span", "resident": .hook
@@ -48,6 +52,7 @@ struct SpanWrite: Sendable {
         if !event.flags.isEmpty { fields["flags"] = .array(event.flags.sorted().map { .string($0) }) }
         revision = event.revision
         eventTime = event.eventTime
+        isEvent = true
         rank =
             switch event.phase {
             case .queued: .queued
@@ -77,10 +82,24 @@ struct SpanWrite: Sendable {
             throw excess
         }
         if claims.visibility == .private { fields["visibility"] = .string("private") }
-        if let hosts = claims.hosts { fields["allowed_hosts"] = .array(hosts.map { .string($0) }) }
-        if let pools = claims.pools { fields["allowed_pools"] = .array(pools.map { .string($0) }) }
+        isLimited = !isEvent && claims.repositories != nil
+        // With each name that may lead to a host goes what its writer may say of hosts; null where that is anything.
+        for name in Self.hostNames where fields[name] != nil { fields[Self.limit(of: name)] = claims.hostLimits }
     }
 
-    /// Fields that only the collector writes.
-    private static let limits = ["allowed_hosts", "allowed_pools"]
+    static let hostNames = ["host", "hostname", "runner", "runner_name"]
+
+    /// The field that limits what another one may lead to; only the collector writes it.
+    static func limit(of name: String) -> String { "allowed_\(name)" }
+
+    private static let limits = hostNames.map { limit(of: $0) }
+}
+
+extension Claims {
+    /// Null where any host may be named.
+    fileprivate var hostLimits: JSONValue {
+        guard hosts != nil || pools != nil else { return .null }
+        func list(_ patterns: [String]?) -> JSONValue { .array((patterns ?? []).map { .string($0) }) }
+        return .object(["hosts": list(hosts), "pools": list(pools)])
+    }
 }

@@ -15,8 +15,8 @@ enum Viewer: Sendable, Hashable {
     case everything
     /// A read token for some repositories.
     case repositories([String])
-    /// A ci token: what its own source posted.
-    case source(String)
+    /// A ci token: what its own source posted, of the repositories that it may speak of.
+    case source(String, repositories: [String]?)
     /// Nobody known.
     case anonymous
 
@@ -27,7 +27,7 @@ enum Viewer: Sendable, Hashable {
         switch self {
         case .everything: .everything
         case .repositories(let patterns): .repositories(patterns)
-        case .source(let source): .source(source)
+        case .source(let source, let repositories): .source(source, repositories: repositories)
         case .anonymous: .public(endedBefore: now - Self.publicAge)
         }
     }
@@ -49,7 +49,7 @@ extension WattleContext {
         switch grant.scope {
         case .admin: return .everything
         case .read: return grant.readRepositories.map { .repositories($0) } ?? .everything
-        case .ci: return .source(grant.source)
+        case .ci: return .source(grant.source, repositories: grant.claims.repositories)
         case .agent, .enrol:
             throw Problem.forbidden("scope", "expected a token of scope read, ci or admin, found one of scope \(grant.scope.rawValue)")
         }
