@@ -221,6 +221,8 @@ CREATE INDEX span_key_host ON span_key (host_id, started_at DESC, job_id DESC)
     WHERE started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted;
 CREATE INDEX span_key_source ON span_key (source, started_at DESC, job_id DESC)
     WHERE started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted;
+CREATE INDEX span_key_public ON span_key (started_at DESC, job_id DESC)
+    WHERE is_public AND started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted;
 CREATE INDEX span_key_no_host ON span_key (started_at DESC, job_id DESC)
     WHERE host_id IS NULL AND started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted;
 
@@ -236,6 +238,8 @@ CREATE TABLE host_news (
 );
 -- What its agent calls it; the names that another host holds are no aliases of it.
 ALTER TABLE host ADD COLUMN agent_names text[] NOT NULL DEFAULT '{}';
+-- The runners that its agent names, each after its instance and a space; those of another host are not on the map as its own.
+ALTER TABLE host ADD COLUMN agent_runners text[] NOT NULL DEFAULT '{}';
 CREATE INDEX host_short_name ON host (split_part(lower(name), '.', 1));
 CREATE INDEX host_alias_short ON host_alias (split_part(alias, '.', 1));
 

@@ -11,6 +11,8 @@ struct Site: Sendable {
     let baseURL: String
     /// What people without a token see.
     var access = Access.public
+    /// How long an answer may be computed once it has a connection.
+    var longestAnswer = Duration.seconds(10)
 
     /// Runs a closure in one read-only snapshot, so that the numbers of one answer belong together.
     func snapshot<T: Sendable>(_ body: @escaping @Sendable (PostgresConnection) async throws -> T) async throws -> T {
@@ -20,18 +22,41 @@ struct Site: Sendable {
     }
 
     /// A snapshot for questions that may touch many rows: one that takes too long is ended, and the asker told to ask for less.
+    ///
+    /// Both are bounded: each statement, by the server, and the whole of it, however many statements it takes, from the moment that it has
+    /// a connection.
+    ///
+    /// - Throws: `Problem` 422.
     func bounded<T: Sendable>(_ body: @escaping @Sendable (PostgresConnection) async throws -> T) async throws -> T {
         do {
-            return try await snapshot { connection in
+            return try await snapshot { [longestAnswer] connection in
                 _ = try await connection.execute(Statement("bound_statements", "SET LOCAL statement_timeout = '5s'"), [])
-                return try await body(connection)
+                return try await withThrowingTaskGroup(of: Race<T>.self) { tasks in
+                    // Cancelling a task cancels the statement that it waits for.
+                    defer { tasks.cancelAll() }
+                    tasks.addTask { .answered(try await body(connection)) }
+                    tasks.addTask {
+                        try await Task.sleep(for: longestAnswer)
+                        return .late
+                    }
+                    guard case .answered(let answer) = try await tasks.next() else { throw Self.tooLarge }
+                    return answer
+                }
             }
         } catch let error as PostgresError where error.isCancelled && !Task.isCancelled {
-            throw Problem.unprocessable(
-                "question-too-large",
-                "The question touches too much",
-                "expected an answer within 5 s, found more; ask for a shorter time (from, to) or for less (service, repository, host)"
-            )
+            throw Self.tooLarge
         }
     }
+
+    private enum Race<T: Sendable>: Sendable {
+        case answered(T)
+        case late
+    }
+
+    private static let tooLarge = Problem.unprocessable(
+        "question-too-large",
+        "The question touches too much",
+        "expected an answer within 10 s, and within 5 s of each statement, found more; ask for a shorter time (from, to) or for less "
+            + "(service, repository, host)"
+    )
 }

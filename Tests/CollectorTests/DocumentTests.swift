@@ -39,6 +39,46 @@ import TestSupport
         }
     }
 
+    @Test(
+        arguments: [
+            "host", "hostname", "pool", "repository", "instance", "service", "activity", "team", "runner", "runner_name", "runner_id",
+            "runner_group", "run_id", "job_id", "external_id", "host_class", "op", "systemd_unit",
+        ]
+    )
+    func namesHaveAtMost512Bytes(field: String) throws {
+        func post(_ value: JSONValue) throws -> SpanDocument {
+            try SpanDocument(.object(["id": "1", "started_at": "2026-09-01T09:00:00Z", field: value]), now: Self.now)
+        }
+        #expect(try post(.string(String(repeating: "é", count: 256))).fields[field] != nil)
+        for value in [JSONValue.string(String(repeating: "é", count: 256) + "x"), .object([:]), .array(["a"])] {
+            let problem = #expect(throws: Problem.self) { try post(value) }
+            #expect(problem?.status == .unprocessableContent && problem?.detail.hasPrefix("field \(field): ") == true)
+        }
+    }
+
+    @Test(arguments: [
+        ("labels", #""linux""#, "labels"), ("labels", #"["linux", 7]"#, "labels[1]"),
+        ("labels", "[" + Array(repeating: #""x""#, count: 101).joined(separator: ",") + "]", "labels"),
+        ("labels", #"[""# + String(repeating: "x", count: 513) + #""]"#, "labels[0]"),
+        ("release", #""pkg:opam/dune@3""#, "release"), ("release", #"["pkg:opam/dune@3"]"#, "release[0]"),
+        ("release", #"{"purl": 3}"#, "release.purl"), ("release", #"[{}, {"relation": []}]"#, "release[1].relation"),
+        ("release", "[" + Array(repeating: "{}", count: 101).joined(separator: ",") + "]", "release"),
+        ("release", #"{"purl": ""# + String(repeating: "x", count: 2_001) + #""}"#, "release.purl"),
+    ])
+    func listsHaveFewMembersOfOneKind(field: String, value: String, named: String) throws {
+        let problem = #expect(throws: Problem.self) {
+            try Self.parse(#"{"id": "1", "started_at": "2026-09-01T09:00:00Z", "\#(field)": \#(value)}"#)
+        }
+        #expect(problem?.detail.hasPrefix("field \(named): ") == true, "\(problem?.detail ?? "")")
+    }
+
+    @Test func idsMayBeNumbersAndReleasesOneOrMany() throws {
+        for extra in [
+            #""run_id": 4711, "runner_id": 3, "job_id": 5, "external_id": 6, "runner_group": """#, #""labels": [], "release": []"#,
+            #""labels": ["linux"], "release": {"purl": "pkg:opam/dune@3", "relation": null}"#, #""release": [{"purl": "pkg:opam/dune@3"}]"#,
+        ] { _ = try Self.parse(#"{"id": "1", "started_at": "2026-09-01T09:00:00Z", \#(extra)}"#) }
+    }
+
     @Test func unknownFieldsAreKeptAndTheEnvelopeIsOpened() throws {
         let span = try Self.parse(
             #"{"type": "job.span", "timestamp": "2026-09-01T09:04:56.100Z", "data": {"id": "1", "started_at": "2026-09-01T09:00:00Z", "capacity_share": 0.04, "shoe_size": 43}}"#

@@ -31,8 +31,8 @@ struct JobQuestion: Sendable {
         filter.hostClass = try request.query("host_class")
         hostName = try request.query("host")
         // A public job does not say where it ran; neither may a question find it out.
-        if viewer.isPublic, hostName != nil || filter.runner != nil {
-            throw Problem.unauthorized("host and runner: where a job ran is told to readers only; expected a token of scope read")
+        if viewer.isPublic, hostName != nil || filter.runner != nil || filter.pool != nil {
+            throw Problem.unauthorized("host, runner and pool: where a job ran is told to readers only; expected a token of scope read")
         }
         if let key = try request.query("key") {
             guard let parsed = SpanKey(key) else {

@@ -32,7 +32,7 @@ struct JobRoutes: Sendable {
             return try await FootprintReader(connection, now: now, policy: policy).settledFootprint(of: job)
         }
         if let settled { return try settled.json(baseURL: site.baseURL, isPublic: viewer.isPublic).response() }
-        let found = try await site.snapshot { connection in
+        let found = try await site.bounded { connection in
             try await FootprintReader(connection, now: now, policy: policy).footprint(jobID: id, for: visibility)
         }
         guard let found else { throw unseen }

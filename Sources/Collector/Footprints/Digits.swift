@@ -19,6 +19,9 @@ enum Digits {
         return (value * unit).rounded() / unit
     }
 
+    /// `value` in three significant digits: what people without a token see, and what fits a page.
+    static func coarse(_ value: Double) -> Double { rounded(value, low: -abs(value), high: abs(value)) }
+
     /// Plain decimal text, never in exponent form: spreadsheets and people read it.
     static func plain(_ value: Double) -> String {
         let text = "\(value)"

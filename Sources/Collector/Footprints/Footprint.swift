@@ -101,7 +101,9 @@ struct Footprint: Sendable {
     }
 
     /// Sums a finished span's slices.
-    mutating func fill(slices: [SliceRow], duration: Microseconds, hostCPUs: Int, zone: String?) {
+    ///
+    /// - Parameter cpus: the host's threads, as they were in an hour.
+    mutating func fill(slices: [SliceRow], duration: Microseconds, cpus: (Hour) -> Int, zone: String?) {
         guard !slices.isEmpty else {
             setMissing(["energy", "co2e.location_g", "share"], reason: "not_metered")
             return
@@ -114,6 +116,7 @@ struct Footprint: Sendable {
         var metered: [Component: Int64] = [:]
         var quality = Quality.measured
         var methods: [ShareMethod: Int64] = [:]
+        var shareSeconds = 0.0
         var cpuSeconds = 0.0
         var grams: Figure? = Figure(best: 0, low: 0, high: 0)
         var weighted = (grams: 0.0, energy: 0.0)
@@ -131,7 +134,8 @@ struct Footprint: Sendable {
             quality = max(quality, slice.quality)
             if slice.component == slices[0].slice.component {
                 methods[slice.shareMethod, default: 0] += slice.interval.duration.count
-                cpuSeconds += slice.meanShare * slice.interval.duration.seconds
+                shareSeconds += slice.meanShare * slice.interval.duration.seconds
+                cpuSeconds += slice.meanShare * slice.interval.duration.seconds * Double(cpus(row.hour))
             }
             if let intensity = row.intensity?.value {
                 func micrograms(_ energy: Double, _ g: Double) -> Double {
@@ -183,7 +187,7 @@ struct Footprint: Sendable {
             intensity?.gramsPerKilowattHour = last.low == last.high ? weighted.grams / weighted.energy : last.gramsPerKilowattHour
         }
         let method = methods.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key ?? .equal
-        share = ShareFigures(method: method, mean: duration > .zero ? cpuSeconds / duration.seconds : 0)
+        share = ShareFigures(method: method, mean: duration > .zero ? shareSeconds / duration.seconds : 0)
         attributionMode =
             if slices.contains(where: { $0.slice.quality == .modelled }) {
                 .modelled
@@ -195,7 +199,7 @@ struct Footprint: Sendable {
                 .monitorOnly
             }
         let used = fields["cpu_time_us"]?.wholeNumber.map { Microseconds($0) }
-        cpuTime = method == .measured ? Microseconds(Int64(saturating: (cpuSeconds * Double(hostCPUs) * 1e6).rounded())) : used
+        cpuTime = method == .measured ? Microseconds(Int64(saturating: (cpuSeconds * 1e6).rounded())) : used
     }
 
     /// Models a finished job from the class of its machine.

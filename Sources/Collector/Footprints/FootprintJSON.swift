@@ -12,16 +12,28 @@ extension Footprint {
         (isPublic ? publicView : self).document(baseURL: baseURL)
     }
 
-    /// What people without a token see of a job.
+    /// What people without a token see of a job: no figure of it in more than three digits, nor one from which more can be computed.
     var publicView: Footprint {
         var view = self
         view.isCoarse = true
         if hostName != nil { view.setMissing(["host"], reason: "token_needed") }
         view.hostName = nil
         view.fields["runner"] = nil
+        view.fields["pool"] = nil
         if view.workload != nil, share != nil { view.setMissing(["share.workload"], reason: "token_needed") }
+        if memoryMaximumBytes != nil { view.setMissing(["usage.memory_max_bytes"], reason: "token_needed") }
+        view.fields["memory_max_bytes"] = nil
         view.workload = nil
+        // Exact to the microsecond: with the share and the length it would tell the energy's other digits.
+        if cpuTime != nil { view.setMissing(["usage.cpu_seconds"], reason: "token_needed") }
+        view.fields["cpu_time_us"] = nil
+        view.cpuTime = nil
         return view
+    }
+
+    /// A figure in no more digits than its limits allow, and than its reader may see.
+    func shown(_ value: Double, low: Double, high: Double) -> Double {
+        isCoarse ? Digits.coarse(value) : Digits.rounded(value, low: low, high: high)
     }
 
     private func document(baseURL: String) -> JSONValue {
@@ -61,7 +73,7 @@ extension Footprint {
         document["share"] =
             share.map {
                 .object([
-                    "method": .string($0.method.rawValue), "mean": .number(Digits.rounded($0.mean, low: 0, high: 1e-4)),
+                    "method": .string($0.method.rawValue), "mean": .number(shown($0.mean, low: 0, high: 1e-4)),
                     "workload": workloadJSON ?? .null,
                 ])
             } ?? .null
@@ -70,7 +82,7 @@ extension Footprint {
             "cpu_seconds": cpuTime.map { .number($0.seconds) } ?? .null,
             "memory_max_bytes": memoryMaximumBytes.map { .string(String($0)) } ?? .null,
         ]
-        usage["allocation_ratio"] = share.map { .number(Digits.rounded($0.mean, low: 0, high: 1e-4)) } ?? .null
+        usage["allocation_ratio"] = share.map { .number(shown($0.mean, low: 0, high: 1e-4)) } ?? .null
         document["usage"] = .object(usage)
         document["missing"] = .array(
             allMissing.map { .object(["field": .string($0.field), "reason": .string($0.reason)]) }
@@ -81,8 +93,11 @@ extension Footprint {
     /// Every null field with its reason.
     var allMissing: [(field: String, reason: String)] {
         var all = missing
-        if cpuTime == nil { all.append(("usage.cpu_seconds", state == .final ? "not_posted" : "not_final")) }
-        if memoryMaximumBytes == nil { all.append(("usage.memory_max_bytes", "not_posted")) }
+        let said = Set(missing.map(\.field))
+        if cpuTime == nil, !said.contains("usage.cpu_seconds") {
+            all.append(("usage.cpu_seconds", state == .final ? "not_posted" : "not_final"))
+        }
+        if memoryMaximumBytes == nil, !said.contains("usage.memory_max_bytes") { all.append(("usage.memory_max_bytes", "not_posted")) }
         if share == nil { all.append(("usage.allocation_ratio", "not_final")) }
         if share != nil, workloadJSON == nil, !isCoarse {
             all.append(("share.workload", (workload?.decision.reason ?? .noCgroup).rawValue))
@@ -120,8 +135,7 @@ extension Footprint {
     private func energyJSON(_ energy: EnergyFigures) -> JSONValue {
         let (low, high) = energy.bounds
         func kwh(_ microjoules: Double) -> JSONValue {
-            let value = Digits.rounded(microjoules / 3.6e12, low: low / 3.6e12, high: high / 3.6e12)
-            return .number(isCoarse ? Digits.rounded(value, low: -abs(value), high: abs(value)) : value)
+            .number(shown(microjoules / 3.6e12, low: low / 3.6e12, high: high / 3.6e12))
         }
         func exact(_ energy: Energy) -> JSONValue { isCoarse ? .null : .string(String(energy.microjoules)) }
         var components: [String: JSONValue] = [:]
@@ -134,13 +148,13 @@ extension Footprint {
             "dynamic_uj": exact(energy.dynamic),
             "idle_uj": exact(energy.idle), "dynamic_kwh": kwh(Double(energy.dynamic.microjoules)),
             "idle_kwh": kwh(Double(energy.idle.microjoules)), "quality": .string(energy.quality.rawValue),
-            "coverage": .number(Digits.rounded(energy.coverage, low: 0, high: 1e-3)),
+            "coverage": .number(shown(energy.coverage, low: 0, high: 1e-3)),
             "estimated_kwh": energy.estimated.map(kwh) ?? .null, "components_kwh": .object(components),
         ])
     }
 
     private func number(_ value: Double, _ figure: Figure) -> JSONValue {
-        .number(Digits.rounded(value, low: figure.low, high: figure.high))
+        .number(shown(value, low: figure.low, high: figure.high))
     }
 }
 

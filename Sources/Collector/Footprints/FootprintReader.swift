@@ -14,6 +14,7 @@ final class FootprintReader {
     private var hosts: [Int32: HostRow] = [:]
     private var computed: [WorkQueue.Item: HourAccounts] = [:]
     private var coverComplete: [Int32: Timestamp?] = [:]
+    private var threads: [Int32: [(from: Timestamp, threads: Int?)]] = [:]
 
     init(_ connection: PostgresConnection, now: Timestamp, policy: Policy) {
         self.connection = connection
@@ -33,7 +34,7 @@ final class FootprintReader {
         footprint.fill(
             slices: settled.slices,
             duration: settled.interval.duration,
-            hostCPUs: settled.host.cpus,
+            cpus: try await cpus(of: settled.host, slices: settled.slices),
             zone: settled.host.gridZone
         )
         return footprint
@@ -132,7 +133,8 @@ final class FootprintReader {
             }
             let duration = edges(span).duration
             result[span.jobID]?.hasOpenHour = isOpen
-            result[span.jobID]?.fill(slices: slices, duration: duration, hostCPUs: host.cpus, zone: host.gridZone)
+            let cpus = try await cpus(of: host, slices: slices)
+            result[span.jobID]?.fill(slices: slices, duration: duration, cpus: cpus, zone: host.gridZone)
         }
     }
 
@@ -179,6 +181,20 @@ final class FootprintReader {
         let accounts = try await HourAccounts.make(host: dated, hour: hour, now: end, connection)
         computed[item] = accounts
         return accounts
+    }
+
+    /// A host's threads by the hour: those of the record that counted then, its own where the record says nothing. All its records are one
+    /// question, asked only where a job's CPU time was measured.
+    private func cpus(of host: HostRow, slices: [SliceRow]) async throws -> (Hour) -> Int {
+        guard slices.contains(where: { $0.slice.shareMethod == .measured }) else { return { _ in host.cpus } }
+        if threads[host.id] == nil {
+            threads[host.id] = try await HostRecordTable.all(hostID: host.id, connection).map { entry in
+                let threads = entry.record.object?["threads"]?.integer
+                return (entry.from, threads.flatMap { (1...1_000_000).contains($0) ? Int($0) : nil })
+            }
+        }
+        let dated = threads[host.id] ?? []
+        return { hour in (dated.last { $0.from <= hour.start })?.threads ?? host.cpus }
     }
 
     private func host(_ id: Int32) async throws -> HostRow? {

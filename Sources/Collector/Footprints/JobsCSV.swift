@@ -43,8 +43,7 @@ enum JobsCSV {
         if let energy = f.energy {
             let (low, high) = energy.bounds
             func kwh(_ microjoules: Double) -> String {
-                let value = Digits.rounded(microjoules / 3.6e12, low: low / 3.6e12, high: high / 3.6e12)
-                return Digits.plain(f.isCoarse ? Digits.rounded(value, low: -abs(value), high: abs(value)) : value)
+                Digits.plain(f.shown(microjoules / 3.6e12, low: low / 3.6e12, high: high / 3.6e12))
             }
             v["energy_kwh"] = kwh(Double(energy.total.microjoules))
             v["energy_low_kwh"] = kwh(low)
@@ -54,15 +53,15 @@ enum JobsCSV {
             v["energy_idle_kwh"] = kwh(Double(energy.idle.microjoules))
             for (component, amount) in energy.components { v["\(component.rawValue)_kwh"] = kwh(Double(amount.microjoules)) }
             v["quality"] = energy.quality.rawValue
-            v["coverage"] = Digits.plain(Digits.rounded(energy.coverage, low: 0, high: 1e-3))
+            v["coverage"] = Digits.plain(f.shown(energy.coverage, low: 0, high: 1e-3))
         }
         if let share = f.share {
             v["share_method"] = share.method.rawValue
-            v["share"] = Digits.plain(Digits.rounded(share.mean, low: 0, high: 1e-4))
+            v["share"] = Digits.plain(f.shown(share.mean, low: 0, high: 1e-4))
         }
         if let grams = f.locationGrams {
             for (name, value) in [("", grams.best), ("_low", grams.low), ("_high", grams.high)] {
-                v["co2e_location\(name)_g"] = Digits.plain(Digits.rounded(value, low: grams.low, high: grams.high))
+                v["co2e_location\(name)_g"] = Digits.plain(f.shown(value, low: grams.low, high: grams.high))
             }
         }
         if let intensity = f.intensity {

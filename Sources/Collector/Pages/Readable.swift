@@ -4,7 +4,7 @@ import Energy
 /// Figures as people read them: three digits.
 enum Readable {
     static func number(_ value: Double) -> String {
-        Digits.plain(Digits.rounded(value, low: -abs(value), high: abs(value)))
+        Digits.plain(Digits.coarse(value))
     }
 
     static func energy(_ microjoules: Double) -> String { "\(number(microjoules / 3.6e12)) kWh" }
