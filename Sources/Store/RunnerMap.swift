@@ -6,6 +6,8 @@ public import Postgres
 /// Agents name the runners whose registrations they find. An agent that names one nobody had makes it count from an hour before the
 /// earliest reading it sent with it, so that a job which began while the agent was being set up is found. A runner that moves counts
 /// from that earliest reading itself, and ends there on the machine where it was. One that an agent names no more has ended.
+/// A runner is taken from no machine that is in service and was heard of lately: `contested` tells who else names it. Nor from the time
+/// in which another machine had it.
 /// What an operator says stands beside that, and comes first.
 public enum RunnerMap {
     public enum Origin: String, Sendable {
@@ -47,7 +49,76 @@ public enum RunnerMap {
                 .textArray(named.map { $0[1] }),
             ]
         )
+        _ = try await connection.execute(
+            Statement("note_agent_runners", "UPDATE host SET agent_runners = $2 WHERE host_id = $1 AND agent_runners <> $2"),
+            [.int4(hostID), .textArray(named.map { "\($0[1]) \($0[0])" })]
+        )
         for runner in named { try await report(runner: runner[0], instance: runner[1], hostID: hostID, since: since, connection) }
+    }
+
+    /// The hosts `o` that hold the runner `$1` of the instance `$2`, by the map or by their name, against any other's agent: in service, and
+    /// heard of within a day, or the hour of an enrolled one.
+    private static func holders(runner: String, instance: String) -> String {
+        """
+        SELECT o.host_id, o.name FROM host o
+        WHERE o.retired_at IS NULL AND o.seen_at > now() - CASE WHEN o.is_ephemeral THEN interval '1 hour' ELSE interval '24 hours' END
+            AND (lower(o.name) = \(runner)
+                OR EXISTS (SELECT FROM host_alias a WHERE a.alias = \(runner) AND a.host_id = o.host_id)
+                OR EXISTS (SELECT FROM runner_host r
+                    WHERE r.runner = \(runner) AND r.instance IN (\(instance), '') AND r.host_id = o.host_id AND r.origin = 'agent'
+                        AND r.valid_to = 'infinity'))
+        """
+    }
+
+    /// For `doctor`: runners that an agent names and that another machine holds. The instance is empty for any CI.
+    public static func contested(
+        _ connection: PostgresConnection
+    ) async throws -> [(runner: String, instance: String, host: String, holder: String)] {
+        try await connection.query(
+            Statement(
+                "contested_runners",
+                """
+                SELECT n.runner, n.instance, h.name AS host, o.name AS holder
+                FROM host h
+                CROSS JOIN LATERAL (
+                    SELECT split_part(t, ' ', 1) AS instance, substr(t, strpos(t, ' ') + 1) AS runner FROM unnest(h.agent_runners) AS t
+                ) n
+                CROSS JOIN LATERAL (\(holders(runner: "n.runner", instance: "n.instance"))) o
+                WHERE h.retired_at IS NULL AND o.host_id <> h.host_id AND NOT EXISTS (
+                    SELECT FROM runner_host r WHERE r.runner = n.runner AND r.instance = n.instance AND r.host_id = h.host_id
+                        AND r.origin = 'agent' AND r.valid_to = 'infinity')
+                ORDER BY 1, 2, 3, 4
+                """
+            )
+        ).map {
+            (try $0.string("runner"), try $0.string("instance"), try $0.string("host"), try $0.string("holder"))
+        }
+    }
+
+    /// Gives runners to the hosts whose agents name them, once nobody else holds them any more: agents say what has changed only.
+    ///
+    /// - Returns: how many were tried.
+    public static func settleContested(now: Timestamp, _ connection: PostgresConnection) async throws -> Int {
+        let waiting = try await connection.query(
+            Statement(
+                "waiting_runners",
+                """
+                SELECT n.runner, n.instance, h.host_id
+                FROM host h
+                CROSS JOIN LATERAL (
+                    SELECT split_part(t, ' ', 1) AS instance, substr(t, strpos(t, ' ') + 1) AS runner FROM unnest(h.agent_runners) AS t
+                ) n
+                WHERE h.retired_at IS NULL AND h.seen_at > now() - interval '1 hour'
+                    AND NOT EXISTS (
+                        SELECT FROM runner_host r WHERE r.runner = n.runner AND r.instance = n.instance AND r.host_id = h.host_id
+                            AND r.origin = 'agent' AND r.valid_to = 'infinity')
+                    AND NOT EXISTS (\(holders(runner: "n.runner", instance: "n.instance")) AND o.host_id <> h.host_id)
+                ORDER BY 1, 2, h.seen_at DESC
+                """
+            )
+        ).map { (runner: try $0.string("runner"), instance: try $0.string("instance"), hostID: try $0.int32("host_id")) }
+        for one in waiting { try await report(runner: one.runner, instance: one.instance, hostID: one.hostID, since: now, connection) }
+        return waiting.count
     }
 
     private static func report(
@@ -69,23 +140,36 @@ public enum RunnerMap {
             [.text(runner), .text(instance)]
         ).map { (hostID: try $0.int32("host_id"), from: Timestamp(microseconds: try $0.timestampMicroseconds("valid_from"))) }
         if open.contains(where: { $0.hostID == hostID }) { return }
-        // Readings that waited in a spool while the runner moved on tell of the time before.
-        if let later = open.first, later.from >= since {
-            try await insert(runner: runner, instance: instance, hostID: hostID, from: since, to: later.from, origin: .agent, connection)
-            return
-        }
+        let isHeld = try await connection.query(
+            Statement("runner_is_held", "SELECT EXISTS (\(holders(runner: "$1", instance: "$2")) AND o.host_id <> $3) AS held"),
+            [.text(runner), .text(instance), .int4(hostID)]
+        ).only().bool("held")
+        if isHeld { return }
+        // Until it was last heard of, or named the runner, the other machine had it.
+        let free = try await connection.query(
+            Statement(
+                "runner_is_free_from",
+                """
+                SELECT max(CASE WHEN r.valid_to < 'infinity' THEN r.valid_to ELSE greatest(h.seen_at, r.valid_from) END) AS free_from
+                FROM runner_host r JOIN host h USING (host_id)
+                WHERE r.runner = $1 AND r.instance IN ($2, '') AND r.host_id <> $3 AND r.origin = 'agent'
+                """
+            ),
+            [.text(runner), .text(instance), .int4(hostID)]
+        ).only().timestampMicrosecondsIfPresent("free_from").map { Timestamp(microseconds: $0) }
+        let from = max(open.isEmpty ? since - .hour : since, free ?? since - .hour)
         if !open.isEmpty {
             _ = try await connection.execute(
                 Statement(
                     "move_runner",
                     """
-                    UPDATE runner_host SET valid_to = $3 WHERE runner = $1 AND instance = $2 AND origin = 'agent' AND valid_to = 'infinity'
+                    UPDATE runner_host SET valid_to = greatest($3, valid_from + interval '1 microsecond')
+                    WHERE runner = $1 AND instance = $2 AND origin = 'agent' AND valid_to = 'infinity'
                     """
                 ),
-                [.text(runner), .text(instance), .timestamptz(microseconds: since.microseconds)]
+                [.text(runner), .text(instance), .timestamptz(microseconds: from.microseconds)]
             )
         }
-        let from = open.isEmpty ? since - .hour : since
         try await insert(runner: runner, instance: instance, hostID: hostID, from: from, to: nil, origin: .agent, connection)
     }
 

@@ -62,6 +62,8 @@ import Wire
             // From an hour before the first reading on.
             #expect(try await Self.resolve(farm, runner: "Fast-1", at: at(-3_600)) == "first")
             #expect(try await Self.resolve(farm, runner: "fast-1", at: at(-3_601)) == nil)
+            // The first one's agent has lost its word on the runner by then.
+            try await Self.wasHeard("first", at: at(1_000), farm)
             _ = try await farm.commit(Self.facts("second", runners: ["fast-1"], start: 1_000), token: b)
             #expect(try await Self.resolve(farm, runner: "fast-1", at: at(999)) == "first")
             #expect(try await Self.resolve(farm, runner: "fast-1", at: at(1_000)) == "second")
@@ -73,6 +75,51 @@ import Wire
             #expect(try await Self.resolve(farm, runner: "slow-1", at: at(1_999)) == "first")
             #expect(try await Self.resolve(farm, runner: "slow-1", at: at(2_000)) == nil)
             #expect(try await Self.resolve(farm, runner: "fast-1", at: at(2_000)) == "second")
+        }
+    }
+
+    private static func wasHeard(_ host: String, at instant: Timestamp, _ farm: Farm) async throws {
+        _ = try await farm.connection.execute(
+            Statement("was_heard", "UPDATE host SET seen_at = $2 WHERE name = $1"),
+            [.text(host), .timestamptz(microseconds: instant.microseconds)]
+        )
+    }
+
+    @Test func noAgentTakesTheRunnerOfAMachineThatIsHeardOf() async throws {
+        try await Farm.with { farm in
+            let (a, b) = (try await farm.token("a", host: "victim"), try await farm.token("b", host: "greedy"))
+            _ = try await farm.commit(Self.facts("victim", runners: ["fast-1"]), token: a)
+            var greedy = Self.facts("greedy", runners: ["fast-1", "victim", "own"], start: 1_000)
+            _ = try await farm.commit(greedy, token: b)
+            for (runner, host) in [("fast-1", "victim"), ("victim", "victim"), ("own", "greedy")] {
+                #expect(try await Self.resolve(farm, runner: runner, at: at(1_000)) == host)
+            }
+            let contested = try await RunnerMap.contested(farm.connection)
+            #expect(
+                contested.map { "\($0.runner) \($0.instance) \($0.host) \($0.holder)" } == [
+                    "fast-1 github.com greedy victim", "victim github.com greedy victim",
+                ]
+            )
+
+            // A machine that is silent for a day gives way, but not in the time in which it was heard of, whatever the other's readings say.
+            try await Self.wasHeard("victim", at: at(2_000), farm)
+            greedy = Self.facts("greedy", runners: ["fast-1"], boot: "c", start: 1_500)
+            greedy.incarnation = String(repeating: "e", count: 32)
+            _ = try await farm.commit(greedy, token: b)
+            #expect(try await Self.resolve(farm, runner: "fast-1", at: at(1_999)) == "victim")
+            #expect(try await Self.resolve(farm, runner: "fast-1", at: at(2_000)) == "greedy")
+            // Its agent has not said that the runner is gone.
+            let left = try await RunnerMap.contested(farm.connection).map { "\($0.runner) \($0.host) \($0.holder)" }
+            #expect(left == ["fast-1 victim greedy"])
+            // Nobody takes it back while the other is heard of; once that is silent, it goes back without another word.
+            func settle() async throws { _ = try await RunnerMap.settleContested(now: at(9_000), farm.connection) }
+            _ = try await farm.connection.execute(Statement("victim_is_back", "UPDATE host SET seen_at = now() WHERE name = 'victim'"))
+            try await settle()
+            #expect(try await Self.resolve(farm, runner: "fast-1", at: at(9_000)) == "greedy")
+            try await Self.wasHeard("greedy", at: at(9_000), farm)
+            try await settle()
+            #expect(try await Self.resolve(farm, runner: "fast-1", at: at(8_999)) == "greedy")
+            #expect(try await Self.resolve(farm, runner: "fast-1", at: at(9_000)) == "victim")
         }
     }
 

@@ -22,7 +22,7 @@ struct AccountingWorker: Service {
                         try await lookAround()
                         nextRound = .now + .seconds(60)
                     }
-                    let joined = try await joinWaitingSpans()
+                    let joined = try await joinWhatCan()
                     let accounted = try await accountMarkedHours()
                     if joined + accounted == 0 { try await Task.sleep(for: rest) }
                 } catch is CancellationError {
@@ -42,23 +42,74 @@ struct AccountingWorker: Service {
             try await KnotPartitions.make(now: now(), connection)
             let silent = try await HostTable.retireSilent(connection)
             if silent > 0 { log.info("enrolled hosts were silent for a day and retired", metadata: ["hosts": "\(silent)"]) }
+            _ = try await connection.transaction { tx in try await RunnerMap.settleContested(now: now(), tx) }
             let forgotten = try await WorkQueue.markForgotten(now: now(), connection)
             if forgotten > 0 { log.debug("hours marked by the timer", metadata: ["hours": "\(forgotten)"]) }
             try await ServiceRuleApplication.lookAround(now: now, log: log, connection)
         }
     }
 
-    /// Returns how many spans found their host.
+    /// As `joinWaitingSpans`, but nothing that is wrong with waiting spans keeps hours from being accounted.
+    private func joinWhatCan() async throws -> Int {
+        do {
+            return try await joinWaitingSpans()
+        } catch let error where Self.isNobodysFault(error) {
+            throw error
+        } catch {
+            log.error("spans that wait for their host go on waiting", metadata: ["error": "\(error)"])
+            return 0
+        }
+    }
+
+    /// Returns how many spans were tried.
     func joinWaitingSpans() async throws -> Int {
-        let intake = SpanIntake(now: now)
-        return try await pool.withConnection { connection in
+        do {
+            return try await join { jobIDs, connection in try await place(jobIDs, connection) }
+        } catch let error where Self.isNobodysFault(error) {
+            throw error
+        } catch {
+            // One of them cannot be placed, and takes the others' transaction with it. Each by itself, then.
+            return try await join { jobIDs, connection in
+                for jobID in jobIDs { try await placeAlone(jobID, connection) }
+            }
+        }
+    }
+
+    private func join(_ place: ([String], PostgresConnection) async throws -> Void) async throws -> Int {
+        try await pool.withConnection { connection in
             // What is handed out counts as tried once this commits.
             try await connection.transaction { tx in
-                let jobIDs = try await HostResolution.joinable(limit: 500, tx)
-                for jobID in jobIDs.sorted() { try await intake.place(jobID: jobID, tx) }
+                let jobIDs = try await HostResolution.joinable(limit: 500, tx).sorted()
+                try await place(jobIDs, tx)
                 return jobIDs.count
             }
         }
+    }
+
+    private func place(_ jobIDs: [String], _ connection: PostgresConnection) async throws {
+        let intake = SpanIntake(now: now)
+        for jobID in jobIDs { try await intake.place(jobID: jobID, connection) }
+    }
+
+    /// A span that cannot be placed is undone by itself, told of and passed over; it is tried again with the next news of its names.
+    private func placeAlone(_ jobID: String, _ connection: PostgresConnection) async throws {
+        _ = try await connection.execute(Statement("before_span", "SAVEPOINT span"))
+        do {
+            try await place([jobID], connection)
+        } catch let error where Self.isNobodysFault(error) {
+            throw error
+        } catch {
+            log.error("a span that waits for its host was passed over", metadata: ["job": "\(jobID)", "error": "\(error)"])
+            _ = try await connection.execute(Statement("undo_span", "ROLLBACK TO SAVEPOINT span"))
+        }
+        _ = try await connection.execute(Statement("after_span", "RELEASE SAVEPOINT span"))
+    }
+
+    /// What may well succeed the next time, whatever the data are.
+    private static func isNobodysFault(_ error: any Error) -> Bool {
+        if error is CancellationError { return true }
+        guard let error = error as? PostgresError else { return false }
+        return error.isConnectionLost || error.isRetryable || error.isCancelled || error.kind == .pool
     }
 
     /// Returns how many host-hours were accounted or set aside.
@@ -98,10 +149,8 @@ struct AccountingWorker: Service {
             }
             if isDone { metrics.hoursAccounted.increment() }
             return isDone
-        } catch let error as PostgresError where error.isConnectionLost || error.isRetryable || error.isCancelled || error.kind == .pool {
+        } catch let error where Self.isNobodysFault(error) {
             throw error
-        } catch is CancellationError {
-            throw CancellationError()
         } catch {
             // One bad hour must not stop the others.
             log.error(
