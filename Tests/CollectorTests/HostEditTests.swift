@@ -62,7 +62,21 @@ import Testing
             var again = Reporter(host: "vm.example", incarnation: String(repeating: "d", count: 32), origin: 8)
             #expect(try await farm.commit(again.batch(energy: [knot(7_300, 5)]), token: old) == .acknowledged(sequence: 1))
             #expect(try await farm.count("host") == 2)
-            await #expect(throws: HostEdits.Refusal.self) { try await Self.edits(farm).merge("vm.example", into: "vm", farm.connection) }
+            // Said again, nothing is left to move, and the hours of its own stay.
+            #expect(try await Self.edits(farm).merge("vm.example", into: "vm", farm.connection) == 0)
+            #expect(try await Self.hosts(farm) == expected.merging(["new": "vm"]) { $1 })
+            #expect(try await farm.count("audit") == 1)
+            // Broken off between the change and its jobs: the rest moves when it is said again.
+            _ = try await farm.connection.execute(
+                Statement(
+                    "not_moved",
+                    "UPDATE span_key SET host_id = (SELECT host_id FROM host WHERE name = 'vm.example') WHERE id = 'later'"
+                )
+            )
+            #expect(try await Self.edits(farm).merge("vm.example", into: "vm", farm.connection) == 1)
+            #expect(try await Self.hosts(farm) == expected.merging(["new": "vm"]) { $1 })
+            try await HostTable.make(name: "third", farm.connection)
+            await #expect(throws: HostEdits.Refusal.self) { try await Self.edits(farm).merge("vm.example", into: "third", farm.connection) }
             await #expect(throws: HostEdits.Refusal.self) { try await Self.edits(farm).retire("vm.example", undo: true, farm.connection) }
         }
     }
@@ -97,6 +111,11 @@ import Testing
             let edits = Self.edits(farm)
             #expect(try await edits.setRunner("r", host: "bremusa", instance: "", from: at(60), to: nil, farm.connection) == 0)
             #expect(try await edits.setRunner("r", host: "bremusa", instance: "", from: at(0), to: nil, farm.connection) == 1)
+            #expect(try await Self.hosts(farm) == ["1": "bremusa"])
+            _ = try await farm.connection.execute(
+                Statement("not_moved", "UPDATE span_key SET host_id = (SELECT host_id FROM host WHERE name = 'r')")
+            )
+            #expect(try await edits.setRunner("r", host: "bremusa", instance: "", from: at(0), to: nil, farm.connection) == nil)
             #expect(try await Self.hosts(farm) == ["1": "bremusa"])
         }
     }

@@ -68,6 +68,8 @@ public struct HostEdits: Sendable {
     /// One machine that was known as two hosts: every name of the first is the second's from now on, and so are its jobs, but for those
     /// in hours that the first metered itself.
     ///
+    /// What was broken off goes on when it is said again: the jobs that are still where they were move.
+    ///
     /// - Returns: how many jobs moved.
     public func merge(_ from: String, into: String, _ connection: PostgresConnection) async throws -> Int {
         let source = try await connection.transaction { tx in
@@ -76,6 +78,7 @@ public struct HostEdits: Sendable {
             guard source.id != target.id else {
                 throw Refusal(description: "expected two hosts, found that \(from) and \(into) are both \(source.name)")
             }
+            if source.mergedInto == target.id { return source }
             if source.mergedInto != nil { throw Refusal(description: "\(source.name) was merged into another host before") }
             if target.mergedInto != nil {
                 throw Refusal(description: "\(target.name) was merged into another host itself; merge into that one")
@@ -154,8 +157,8 @@ public struct HostEdits: Sendable {
             }
             return isNews
         }
-        guard isNews else { return nil }
-        // Those that wait are found by the runner's name on their own.
+        // Those that wait are found by the runner's name on their own. What was known may have been broken off: placing anew what is in
+        // its place changes nothing.
         let jobs = try await connection.query(
             Statement(
                 "jobs_of_runner",
@@ -168,7 +171,7 @@ public struct HostEdits: Sendable {
             [.text(runner), .timestamptz(microseconds: from.microseconds), to.map { .timestamptz(microseconds: $0.microseconds) }]
         ).map { try $0.string("job_id") }
         try await place(jobs, connection)
-        return jobs.count
+        return isNews ? jobs.count : nil
     }
 
     // MARK: Parts
@@ -179,8 +182,15 @@ public struct HostEdits: Sendable {
         let intake = SpanIntake(now: now)
         let ordered = jobIDs.sorted()
         for start in stride(from: 0, to: ordered.count, by: Self.jobsAtOnce) {
-            try await connection.transaction { tx in
-                for jobID in ordered[start..<min(start + Self.jobsAtOnce, ordered.count)] { try await intake.place(jobID: jobID, tx) }
+            let some = ordered[start..<min(start + Self.jobsAtOnce, ordered.count)]
+            var tries = 1
+            while true {
+                do {
+                    try await connection.transaction { tx in for jobID in some { try await intake.place(jobID: jobID, tx) } }
+                    break
+                } catch let error as PostgresError where error.isRetryable && tries < 5 {
+                    tries += 1
+                }
             }
         }
     }
