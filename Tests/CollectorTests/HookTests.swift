@@ -97,6 +97,56 @@ import Testing
         }
     }
 
+    @Test func aRepositoryThatIsRenamedAndPrivateVanishesUnderItsFormerNameToo() async throws {
+        try await Farm.with { farm in
+            _ = try await farm.source("my-org")
+            try await FrontDoorServer.with(farm) { server in
+                let body = Array(
+                    """
+                    {"action": "renamed", "changes": {"repository": {"name": {"from": "Old"}}}, "repository": {"full_name": "tidepool/new",
+                    "private": true, "html_url": "https://github.com/tidepool/new", "updated_at": "2026-09-01T09:00:00Z"}}
+                    """.utf8
+                )
+                let answer = try await server.send(
+                    "POST",
+                    "/v1/hooks/github/my-org",
+                    headers: [
+                        ("Content-Type", "application/json"), ("X-GitHub-Event", "repository"), ("X-GitHub-Delivery", "d-1"),
+                        ("X-Hub-Signature-256", "sha256=" + FrontDoorServer.signature(body, Self.secret)),
+                    ],
+                    body: body
+                )
+                #expect(answer.status == 202)
+                try await farm.settled()
+                for name in ["github.com/tidepool/new", "github.com/tidepool/old", "github.com/Tidepool/OLD"] {
+                    #expect(try await RepositoryTable.isPrivate(name: name, farm.connection) == true)
+                }
+            }
+        }
+    }
+
+    @Test func anEventThatWaitsWhenItsSourceIsRevokedIsRefused() async throws {
+        try await Farm.with { farm in
+            let source = try await farm.source("my-org")
+            #expect(try await SourceTable.revoke(name: "my-org", farm.connection))
+            _ = try await EventTable.insert(
+                sourceID: source.id,
+                key: "d-1",
+                name: "workflow_job completed",
+                headers: ["content-type": "application/json", "x-github-event": "workflow_job"],
+                body: Array(FrontDoorServer.job().utf8),
+                sha256: Array(repeating: 0, count: 32),
+                receivedAt: farm.clock.now,
+                farm.connection
+            )
+            try await FrontDoorServer.with(farm) { _ in
+                try await farm.settled()
+                #expect(try await farm.outcomes() == ["refused"])
+                #expect(try await farm.count("span_key") == 0)
+            }
+        }
+    }
+
     @Test func aPoisonedEventStopsNobodyAndIsTriedAgain() async throws {
         try await Farm.with { farm in
             _ = try await farm.source("my-org")

@@ -207,6 +207,23 @@ public enum GitHub: CISystem {
         )
     }
 
+    /// What a renamed or transferred repository's former name stands for: its jobs until now bear it.
+    public static func formerRepository(_ delivery: Delivery) -> RepositoryNotice? {
+        guard event(delivery) == "repository", var notice = repository(delivery) else { return nil }
+        let changes = delivery.jsonOrNull["changes"]
+        let former = changes["repository"]["name"]["from"].legible
+        let from = changes["owner"]["from"]
+        let owner = from["organization"]["login"].legible ?? from["user"]["login"].legible
+        guard former != nil || owner != nil else { return nil }
+        var parts = notice.repository.split(separator: "/").map(String.init)
+        guard parts.count >= 3 else { return nil }
+        if let former { parts[parts.count - 1] = former }
+        if let owner { parts[parts.count - 2] = owner }
+        guard parts.suffix(2).allSatisfy({ !$0.isEmpty && !$0.contains("/") }) else { return nil }
+        notice.repository = parts.joined(separator: "/")
+        return notice
+    }
+
     // MARK: Setting up
 
     public static func newSecret() -> String { SecretText.newHex() }

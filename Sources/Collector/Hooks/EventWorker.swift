@@ -49,15 +49,19 @@ struct EventWorker: Service {
         var taken: [Int64] = []
         do {
             return try await pool.withConnection { connection in
-                try await connection.transaction { tx in
+                let (count, excesses) = try await connection.transaction { tx in
                     let events = try await EventTable.take(limit: Self.batch, now: now(), tx)
                     taken = events.map(\.id)
-                    for event in events { try await settle(event, tx) }
+                    let revoked = try await revoked(events, tx)
+                    var excesses: [Excess] = []
+                    for event in events { excesses += try await settle(event, isRevoked: revoked.contains(event.sourceID), tx) }
                     for (sourceID, group) in Dictionary(grouping: events, by: \.sourceID).sorted(by: { $0.key < $1.key }) {
                         try await note(group, of: sourceID, tx)
                     }
-                    return events.count
+                    return (events.count, excesses)
                 }
+                try await audit(excesses, connection)
+                return count
             }
         } catch let error where Self.isNobodysFault(error) {
             throw error
@@ -78,7 +82,14 @@ struct EventWorker: Service {
     private static func isNobodysFault(_ error: any Error) -> Bool {
         if error is CancellationError { return true }
         guard let error = error as? PostgresError else { return false }
-        return error.isConnectionLost || error.isCancelled || error.kind == .pool
+        // A statement that the server gave up, not we, is the event's fault, or is tried again as if it were.
+        return error.isConnectionLost || (error.isCancelled && Task.isCancelled) || error.kind == .pool
+    }
+
+    /// The sources among those of the events that were revoked while their events waited.
+    private func revoked(_ events: [StoredEvent], _ connection: PostgresConnection) async throws -> Set<Int32> {
+        if events.isEmpty { return [] }
+        return Set(try await SourceTable.all(connection).filter { $0.revokedAt != nil }.map(\.id))
     }
 
     private func workAlone(_ id: Int64) async throws {
@@ -88,12 +99,15 @@ struct EventWorker: Service {
             var event: StoredEvent?
             do {
                 return try await pool.withConnection { connection in
-                    try await connection.transaction { tx in
+                    let excesses: [Excess] = try await connection.transaction { tx in
                         event = try await EventTable.take(limit: 1, id: id, now: now(), tx).first
-                        guard let event else { return }
-                        try await settle(event, tx)
+                        guard let event else { return [] }
+                        let isRevoked = try await revoked([event], tx).contains(event.sourceID)
+                        let excesses = try await settle(event, isRevoked: isRevoked, tx)
                         try await note([event], of: event.sourceID, tx)
+                        return excesses
                     }
+                    try await audit(excesses, connection)
                 }
             } catch let error where Self.isNobodysFault(error) {
                 throw error
@@ -125,8 +139,17 @@ struct EventWorker: Service {
         }
     }
 
-    private func settle(_ event: StoredEvent, _ connection: PostgresConnection) async throws {
-        let result = try await meaning(of: event, connection)
+    /// What went beyond a source's claims; on record once its transaction has ended: one that is undone must not have had its turn.
+    private struct Excess {
+        var who: String
+        var excess: Claims.Excess
+    }
+
+    private func settle(_ event: StoredEvent, isRevoked: Bool, _ connection: PostgresConnection) async throws -> [Excess] {
+        let result =
+            isRevoked
+            ? Result(outcome: .refused, detail: "the source was revoked before the event was worked on")
+            : try await meaning(of: event, connection)
         try await EventTable.finish(
             eventID: event.id,
             outcome: result.outcome,
@@ -143,6 +166,7 @@ struct EventWorker: Service {
                 ]
             )
         }
+        return result.excesses.map { Excess(who: event.sourceName, excess: $0) }
     }
 
     private static func bounded(_ text: String) -> String { String(text.unicodeScalars.filter { $0.value != 0 }).prefix(1_000) + "" }
@@ -150,6 +174,7 @@ struct EventWorker: Service {
     private struct Result {
         var outcome: EventOutcome
         var detail: String
+        var excesses: [Claims.Excess] = []
     }
 
     private func meaning(of event: StoredEvent, _ connection: PostgresConnection) async throws -> Result {
@@ -159,7 +184,23 @@ struct EventWorker: Service {
         let body: [UInt8] =
             if let body = event.body { body } else { try await EventTable.body(eventID: event.id, connection) }
         let delivery = Delivery(headers: event.headers, body: body, receivedAt: event.receivedAt)
-        if let notice = system.repository(delivery) { try await take(notice, event, connection) }
+        var excesses: [Claims.Excess] = []
+        // The jobs that it has had until now are filed under its former name.
+        let former = event.kind == GitHub.kind ? GitHub.formerRepository(delivery) : nil
+        for notice in [system.repository(delivery), former].compactMap({ $0 }) {
+            if let excess = try await take(notice, event, connection) { excesses.append(excess) }
+        }
+        var result = try await meaning(of: delivery, system, event, connection)
+        result.excesses = excesses + result.excesses
+        return result
+    }
+
+    private func meaning(
+        of delivery: Delivery,
+        _ system: any CISystem.Type,
+        _ event: StoredEvent,
+        _ connection: PostgresConnection
+    ) async throws -> Result {
         let reading: EventReading
         do {
             reading = try system.read(delivery)
@@ -190,27 +231,30 @@ struct EventWorker: Service {
         _ connection: PostgresConnection
     ) async throws -> Result {
         let taken = try await JobTaking(now: now).take(writes, source: event.sourceName, claims: event.claims, connection)
-        for excess in taken.excesses { try await audit(excess, event, connection) }
         metrics.spansAccepted.increment(by: taken.jobIDs.count)
         metrics.spansRefused.increment(by: taken.refusals.count)
         guard let first = taken.refusals.first else {
-            return Result(outcome: .jobs, detail: taken.jobIDs.prefix(20).joined(separator: " "))
+            return Result(outcome: .jobs, detail: taken.jobIDs.prefix(20).joined(separator: " "), excesses: taken.excesses)
         }
         let others = taken.refusals.count > 1 ? " (and \(taken.refusals.count - 1) more)" : ""
         let rest = taken.jobIDs.isEmpty ? "" : "; taken: \(taken.jobIDs.count)"
-        return Result(outcome: .refused, detail: CredentialMask().masked(first) + others + rest)
+        return Result(outcome: .refused, detail: CredentialMask().masked(first) + others + rest, excesses: taken.excesses)
     }
 
-    private func audit(_ excess: Claims.Excess, _ event: StoredEvent, _ connection: PostgresConnection) async throws {
-        guard pace.admits(event.sourceName, excess.field, now: now()) else { return }
-        try await ClaimCheck.audit(excess, who: event.sourceName, connection)
-    }
-
-    private func take(_ notice: RepositoryNotice, _ event: StoredEvent, _ connection: PostgresConnection) async throws {
-        guard !notice.repository.isEmpty, notice.repository.utf8.count <= 500, !notice.repository.utf8.contains(0) else { return }
-        if let excess = ClaimCheck.excess(of: notice.repository, isPrivate: notice.isPrivate, event.claims) {
-            return try await audit(excess, event, connection)
+    private func audit(_ excesses: [Excess], _ connection: PostgresConnection) async throws {
+        for one in excesses where pace.admits(one.who, one.excess.field, now: now()) {
+            try await ClaimCheck.audit(one.excess, who: one.who, connection)
         }
+    }
+
+    /// Returns why the source may not say so, if it may not.
+    private func take(
+        _ notice: RepositoryNotice,
+        _ event: StoredEvent,
+        _ connection: PostgresConnection
+    ) async throws -> Claims.Excess? {
+        guard !notice.repository.isEmpty, notice.repository.utf8.count <= 500, !notice.repository.utf8.contains(0) else { return nil }
+        if let excess = ClaimCheck.excess(of: notice.repository, isPrivate: notice.isPrivate, event.claims) { return excess }
         try await RepositoryTable.note(
             name: notice.repository,
             isPrivate: notice.isPrivate,
@@ -219,5 +263,6 @@ struct EventWorker: Service {
             source: event.sourceName,
             connection
         )
+        return nil
     }
 }

@@ -84,18 +84,19 @@ struct TraceRoutes: Sendable {
         while true {
             do {
                 let taken = try await site.pool.withConnection { connection in
-                    try await connection.transaction { tx in
-                        let taken = try await taking.take(
+                    let taken = try await connection.transaction { tx in
+                        try await taking.take(
                             jobs.map { job in { try taking.write(job) } },
                             source: grant.source,
                             claims: grant.claims,
                             tx
                         )
-                        for excess in taken.excesses where pace.admits(grant.name, excess.field, now: site.now()) {
-                            try await ClaimCheck.audit(excess, who: grant.name, tx)
-                        }
-                        return taken
                     }
+                    // A transaction that is run again must not find that the one that was undone had its turn.
+                    for excess in taken.excesses where pace.admits(grant.name, excess.field, now: site.now()) {
+                        try await ClaimCheck.audit(excess, who: grant.name, connection)
+                    }
+                    return taken
                 }
                 site.metrics.spansAccepted.increment(by: taken.jobIDs.count)
                 site.metrics.spansRefused.increment(by: taken.refusals.count)
