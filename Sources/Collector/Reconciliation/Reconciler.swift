@@ -17,6 +17,7 @@ struct Reconciler: Service {
     /// From the beginning of one round to that of the next.
     var interval: Duration = .seconds(3_600)
     var http = HTTPClient(userAgent: "wattle")
+    var pace = AuditPace()
 
     /// Asked for again: events and the API may be late, and clocks differ.
     static let overlap = Microseconds(2 * Microseconds.hour.count)
@@ -32,6 +33,8 @@ struct Reconciler: Service {
     static let failuresAtOnePlace = 3
     /// A shorter wait is waited for with the source in hand.
     static let shortWaitSeconds = 30
+    /// An answer may be that much older than it seems, and clocks differ: "public" counts from before whatever a webhook said meanwhile.
+    static let publicAge = Microseconds.seconds(300)
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
@@ -165,34 +168,37 @@ struct Reconciler: Service {
         isDone: Bool,
         _ connection: PostgresConnection
     ) async throws {
-        let intake = SpanIntake(now: now)
-        let ordered = page.events.map { event in
-            (
-                jobID: SpanKey(source: source.row.name, instance: event.instance, id: event.id, attempt: event.attempt).jobID,
-                write: SpanWrite(event)
-            )
-        }.sorted { $0.jobID < $1.jobID }
-        let (mended, refused) = try await connection.transaction { tx in
-            var mended = 0
-            var refused = 0
-            for notice in page.repositories where Self.maySay(notice, source.row.claims) {
+        let taking = JobTaking(now: now)
+        let (mended, refused, excesses) = try await connection.transaction { tx in
+            var excesses: [Claims.Excess] = []
+            for notice in page.repositories {
+                if let excess = ClaimCheck.excess(of: notice.repository, isPrivate: notice.isPrivate, source.row.claims) {
+                    // Its API is asked by an operator's word: what is not to be told of it is no attempt at anything.
+                    if excess.field != "visibility" { excesses.append(excess) }
+                    continue
+                }
+                let statedAt = min(notice.statedAt, now())
                 try await RepositoryTable.note(
                     name: notice.repository,
                     isPrivate: notice.isPrivate,
-                    statedAt: notice.statedAt,
+                    statedAt: notice.isPrivate ? statedAt : statedAt - Self.publicAge,
                     source: source.row.name,
                     tx
                 )
             }
-            for one in ordered {
-                let before = try await JobDirectory.find(jobID: one.jobID, tx)
-                do {
-                    _ = try await intake.accept(one.write, source: source.row.name, claims: source.row.claims, tx)
-                    if try Self.isNews(one.write, before: before) { mended += 1 }
-                } catch is Claims.Excess {
-                    refused += 1
-                }
+            var news: Set<String> = []
+            for event in page.events {
+                let key = SpanKey(source: source.row.name, instance: event.instance, id: event.id, attempt: event.attempt)
+                if try Self.isNews(SpanWrite(event), before: try await JobDirectory.find(jobID: key.jobID, tx)) { news.insert(key.jobID) }
             }
+            let taken = try await taking.take(
+                page.events.map { event in { try taking.write(event) } },
+                source: source.row.name,
+                claims: source.row.claims,
+                tx
+            )
+            excesses += taken.excesses
+            let mended = news.intersection(taken.jobIDs).count
             try await SourceTable.noteReconciliation(
                 sourceID: source.row.id,
                 state: isDone ? .object([:]) : state.json,
@@ -200,11 +206,17 @@ struct Reconciler: Service {
                 error: state.omissions.isEmpty ? nil : state.omissions.joined(separator: "; "),
                 tx
             )
-            return (mended, refused)
+            return (mended, taken.refusals, excesses)
+        }
+        for excess in excesses where pace.admits(source.row.name, excess.field, now: now()) {
+            try await ClaimCheck.audit(excess, who: source.row.name, connection)
         }
         metrics.jobsReconciled.increment(by: mended)
-        if refused > 0 {
-            log.info("jobs outside a source's claims", metadata: ["source": "\(source.row.name)", "jobs": "\(refused)"])
+        if let first = refused.first {
+            log.info(
+                "jobs of a source were not taken",
+                metadata: ["source": "\(source.row.name)", "jobs": "\(refused.count)", "first": "\(CredentialMask().masked(first))"]
+            )
         }
     }
 
@@ -213,12 +225,6 @@ struct Reconciler: Service {
         guard write.fields["started_at"] != nil else { return false }
         guard let before, let known = try JSONValue(parsing: Array(before.documentJSON.utf8)).object else { return true }
         return ["started_at", "finished_at", "outcome", "runner"].contains { write.fields[$0] != nil && write.fields[$0] != known[$0] }
-    }
-
-    /// A source speaks of its own repositories only, and makes none more visible than it may.
-    private static func maySay(_ notice: RepositoryNotice, _ claims: Claims) -> Bool {
-        guard notice.isPrivate || claims.visibility == .public else { return false }
-        return claims.repositories?.contains { Pattern($0).matches(notice.repository) } ?? true
     }
 
     private func fail(
