@@ -156,7 +156,7 @@ public enum HostResolution {
                     WITH waiting AS MATERIALIZED (
                         SELECT job_id FROM span_key
                         WHERE host_names @> ARRAY[$1::text] AND host_id IS NULL AND alias_of IS NULL AND NOT is_deleted
-                            AND host_class IS NULL AND job_id > $2
+                            AND job_id > $2
                     )
                     SELECT job_id FROM waiting ORDER BY job_id LIMIT $3
                     """
