@@ -240,8 +240,6 @@ CREATE TABLE host_news (
 ALTER TABLE host ADD COLUMN agent_names text[] NOT NULL DEFAULT '{}';
 -- The runners that its agent names, each after its instance and a space; those of another host are not on the map as its own.
 ALTER TABLE host ADD COLUMN agent_runners text[] NOT NULL DEFAULT '{}';
--- The runners that its agent names, each after its instance and a space; those of another host are not on the map as its own.
-ALTER TABLE host ADD COLUMN agent_runners text[] NOT NULL DEFAULT '{}';
 CREATE INDEX host_short_name ON host (split_part(lower(name), '.', 1));
 CREATE INDEX host_alias_short ON host_alias (split_part(alias, '.', 1));
 
