@@ -216,6 +216,17 @@ public struct DoctorFacts: Sendable {
                 Claim(name: contested.name, kind: .agent, instance: "", holder: contested.holder, other: contested.host)
             )
         }
+        for contested in try await RunnerMap.contested(connection).prefix(Int(listLimit)) {
+            facts.claimedTwice.append(
+                Claim(
+                    name: contested.runner,
+                    kind: .runner,
+                    instance: contested.instance,
+                    holder: contested.holder,
+                    other: contested.host
+                )
+            )
+        }
         facts.unknownClasses = try await connection.query(
             Statement(
                 "doctor_classes",

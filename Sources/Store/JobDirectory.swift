@@ -232,8 +232,32 @@ public enum JobDirectory {
 
     /// Jobs that started, newest first, without their registers. The condition is made of what was asked, so that each has its index.
     public static func list(_ filter: Filter, _ connection: PostgresConnection) async throws -> [JobRow] {
+        let question = question(filter)
+        return try await connection.query(
+            Statement(
+                "list_jobs_" + question.name,
+                """
+                SELECT \(readColumns) FROM span_key k WHERE \(question.condition)
+                ORDER BY k.started_at DESC, k.job_id DESC LIMIT $\(question.values.count + 1)
+                """
+            ),
+            question.values + [.int8(Int64(filter.limit))]
+        ).map(row)
+    }
+
+    /// Names each column of a job's row, for a statement that joins others to it.
+    static func prefixedColumns(_ prefix: String) -> String {
+        readColumns.split(separator: ",").map { column in
+            let text = String(column).trimmingSpaces
+            if text.hasPrefix("'{}'::jsonb") { return "'{}'::jsonb AS \(prefix)registers" }
+            return "\(text) AS \(prefix)\(text.dropFirst(2))"
+        }.joined(separator: ", ")
+    }
+
+    /// What is asked as a condition on `span_key k`, its parameters, and a name that tells it from others.
+    static func question(_ filter: Filter) -> (name: String, condition: String, values: [PostgresValue?]) {
         var conditions = ["k.started_at IS NOT NULL", "k.alias_of IS NULL", "NOT k.is_deleted"]
-        var name = "list_jobs_"
+        var name = ""
         var values: [PostgresValue?] = []
         // A letter each: names of prepared statements are told apart by 63 bytes.
         func add(_ label: String, _ value: PostgresValue, _ condition: (String) -> String) {
@@ -284,17 +308,7 @@ public enum JobDirectory {
                 """
             }
         }
-        values.append(.int8(Int64(filter.limit)))
-        return try await connection.query(
-            Statement(
-                name,
-                """
-                SELECT \(readColumns) FROM span_key k WHERE \(conditions.joined(separator: " AND "))
-                ORDER BY k.started_at DESC, k.job_id DESC LIMIT $\(values.count)
-                """
-            ),
-            values
-        ).map(row)
+        return (name, conditions.joined(separator: " AND "), values)
     }
 
     /// `github.com/ocaml/*` as LIKE takes it.
@@ -308,38 +322,47 @@ public enum JobDirectory {
         }.joined()
     }
 
-    static func row(_ row: PostgresRow) throws -> JobRow {
-        func time(_ name: String) throws -> Timestamp? { try row.timestampMicrosecondsIfPresent(name).map { Timestamp(microseconds: $0) } }
+    /// - Parameter prefix: of the columns' names, where others share the row.
+    static func row(_ row: PostgresRow) throws -> JobRow { try Self.row(row, prefix: "") }
+
+    static func row(_ row: PostgresRow, prefix: String) throws -> JobRow {
+        func time(_ name: String) throws -> Timestamp? {
+            try row.timestampMicrosecondsIfPresent(prefix + name).map { Timestamp(microseconds: $0) }
+        }
         return JobRow(
-            jobID: try row.string("job_id"),
-            source: try row.string("source"),
-            instance: try row.string("instance"),
-            id: try row.string("id"),
-            attempt: try row.int32("attempt"),
-            receivedAt: Timestamp(microseconds: try row.timestampMicroseconds("received_at")),
-            registersJSON: try row.json("registers"),
-            documentJSON: try row.json("document"),
-            runKey: try row.stringIfPresent("run_key"),
-            aliasOf: try row.stringIfPresent("alias_of"),
-            aliasCause: try row.stringIfPresent("alias_cause").flatMap(JobRow.AliasCause.init(rawValue:)),
-            hostName: try row.stringIfPresent("host_name"),
-            hostNames: try row.stringArray("host_names"),
-            hostID: try row.int32IfPresent("host_id"),
-            spanID: try row.int64IfPresent("span_id"),
-            hostBy: try row.stringIfPresent("host_by"),
-            hostClass: try row.stringIfPresent("host_class"),
+            jobID: try row.string(prefix + "job_id"),
+            source: try row.string(prefix + "source"),
+            instance: try row.string(prefix + "instance"),
+            id: try row.string(prefix + "id"),
+            attempt: try row.int32(prefix + "attempt"),
+            receivedAt: Timestamp(microseconds: try row.timestampMicroseconds(prefix + "received_at")),
+            registersJSON: try row.json(prefix + "registers"),
+            documentJSON: try row.json(prefix + "document"),
+            runKey: try row.stringIfPresent(prefix + "run_key"),
+            aliasOf: try row.stringIfPresent(prefix + "alias_of"),
+            aliasCause: try row.stringIfPresent(prefix + "alias_cause").flatMap(JobRow.AliasCause.init(rawValue:)),
+            hostName: try row.stringIfPresent(prefix + "host_name"),
+            hostNames: try row.stringArray(prefix + "host_names"),
+            hostID: try row.int32IfPresent(prefix + "host_id"),
+            spanID: try row.int64IfPresent(prefix + "span_id"),
+            hostBy: try row.stringIfPresent(prefix + "host_by"),
+            hostClass: try row.stringIfPresent(prefix + "host_class"),
             startedAt: try time("started_at"),
             finishedAt: try time("finished_at"),
-            service: try row.stringIfPresent("service"),
-            activity: try row.stringIfPresent("activity"),
-            team: try row.stringIfPresent("team"),
-            repository: try row.stringIfPresent("repository"),
-            runner: try row.stringIfPresent("runner"),
-            pool: try row.stringIfPresent("pool"),
-            isDeleted: try row.bool("is_deleted"),
-            isPublic: try row.bool("is_public"),
-            rule: try row.stringIfPresent("rule"),
-            flags: try row.stringArray("flags")
+            service: try row.stringIfPresent(prefix + "service"),
+            activity: try row.stringIfPresent(prefix + "activity"),
+            team: try row.stringIfPresent(prefix + "team"),
+            repository: try row.stringIfPresent(prefix + "repository"),
+            runner: try row.stringIfPresent(prefix + "runner"),
+            pool: try row.stringIfPresent(prefix + "pool"),
+            isDeleted: try row.bool(prefix + "is_deleted"),
+            isPublic: try row.bool(prefix + "is_public"),
+            rule: try row.stringIfPresent(prefix + "rule"),
+            flags: try row.stringArray(prefix + "flags")
         )
     }
+}
+
+extension String {
+    fileprivate var trimmingSpaces: String { String(drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed()) }
 }

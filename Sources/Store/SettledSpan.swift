@@ -1,25 +1,32 @@
 import Accounting
 public import Energy
 public import Postgres
+import Synchronization
 
 /// A finished span all of whose hours are settled, with its slices: what its footprint is made from, read in one step.
 public struct SettledSpan: Sendable {
+    public let job: JobRow
     public let host: HostRow
     /// The span's edges as they were accounted.
     public let interval: Interval
     public let workload: SpanWorkload
     public let slices: [SliceRow]
 
-    /// Nil for a span that may still change: it runs, readings are on their way, or an hour of it waits to be accounted.
+    /// Nil for a span that may still change (it runs, readings are on their way, or an hour of it waits to be accounted), and for one that
+    /// is not there or not theirs to see.
     public static func read(
-        hostID: Int32,
-        spanID: Int64,
+        jobID: String,
+        for visibility: JobVisibility,
         now: Timestamp,
         _ connection: PostgresConnection
     ) async throws -> SettledSpan? {
+        var filter = JobDirectory.Filter()
+        filter.visibility = visibility
+        filter.jobID = jobID
+        let question = JobDirectory.question(filter)
         let rows = try await connection.query(
-            read,
-            [.int4(hostID), .int8(spanID), .timestamptz(microseconds: now.microseconds)]
+            statement(question.name) { sql(condition: question.condition, now: "$\(question.values.count + 1)") },
+            question.values + [.timestamptz(microseconds: now.microseconds)]
         )
         guard let first = rows.first else { return nil }
         let interval = Interval(
@@ -29,7 +36,7 @@ public struct SettledSpan: Sendable {
         let curveIDs = try first.int64Array("curve_ids").map { Int32(truncatingIfNeeded: $0) }
         var cgroups: [OwnedCgroup] = []
         if !curveIDs.isEmpty {
-            cgroups = try await WorkloadOwnership.cgroups(curveIDs, hostID: hostID, connection)
+            cgroups = try await WorkloadOwnership.cgroups(curveIDs, hostID: try first.int32("host_id"), connection)
             // Ended and forgotten: decide anew.
             guard cgroups.count == curveIDs.count else { return nil }
         }
@@ -43,6 +50,7 @@ public struct SettledSpan: Sendable {
             decision = .none(reason)
         }
         return SettledSpan(
+            job: try JobDirectory.row(first, prefix: "k_"),
             host: try HostTable.host(first),
             interval: interval,
             workload: SpanWorkload(decision: decision, cgroups: cgroups),
@@ -50,19 +58,31 @@ public struct SettledSpan: Sendable {
         )
     }
 
+    /// By the question's name: the text is long, and asked with every job. There are as many as there are kinds of viewers.
+    private static let statements = Mutex<[String: Statement]>([:])
+
+    private static func statement(_ name: String, sql: () -> String) -> Statement {
+        statements.withLock { statements in
+            if let known = statements[name] { return known }
+            let statement = Statement("settled_" + name, sql())
+            statements[name] = statement
+            return statement
+        }
+    }
+
     // The host-hours of a span are those from its start's to the one that its last microsecond is in.
-    private static let read = Statement(
-        "read_settled_span",
+    private static func sql(condition: String, now: String) -> String {
         """
         WITH one AS (
-            SELECT o.host_id, o.span_id, o.rule, o.reason, o.curve_ids, o.started_at AS owned_from, o.finished_at AS owned_to,
+            SELECT \(JobDirectory.prefixedColumns("k_")), o.host_id, o.span_id, o.rule, o.reason, o.curve_ids, o.started_at AS owned_from, o.finished_at AS owned_to,
                 date_trunc('hour', o.started_at, 'UTC') AS first_hour,
                 date_trunc('hour', o.finished_at - interval '1 microsecond', 'UTC') AS last_hour,
                 CASE WHEN o.rule IS NOT NULL THEN greatest(s.finished_at, o.finished_at)
                     ELSE s.finished_at + least(greatest(s.time_resolution_us, 0), \(SpanRow.coarsestEdge.count)) * interval '1 microsecond'
                 END AS settled_at
-            FROM span s JOIN ownership o USING (host_id, span_id)
-            WHERE s.host_id = $1 AND s.span_id = $2 AND s.finished_at IS NOT NULL AND o.started_at < o.finished_at
+            FROM span_key k JOIN span s ON s.host_id = k.host_id AND s.span_id = k.span_id
+                JOIN ownership o ON o.host_id = s.host_id AND o.span_id = s.span_id
+            WHERE \(condition) AND s.finished_at IS NOT NULL AND o.started_at < o.finished_at
         )
         SELECT one.*, \(HostTable.columns.split(separator: ", ").map { $0 == "host_id" ? "h.host_id" : "h.\($0)" }.joined(separator: ", ")),
             sl.hour, sl.component, sl.from_t, sl.to_t, sl.dynamic_uj, sl.idle_reserved_uj, sl.idle_busy_uj, sl.idle_equal_uj,
@@ -73,15 +93,15 @@ public struct SettledSpan: Sendable {
         LEFT JOIN slice sl ON sl.host_id = one.host_id AND sl.span_id = one.span_id AND sl.hour BETWEEN one.first_hour AND one.last_hour
         LEFT JOIN host_hour hh ON hh.host_id = sl.host_id AND hh.hour = sl.hour AND hh.component = sl.component
         LEFT JOIN intensity i USING (intensity_id)
-        WHERE one.last_hour + interval '1 hour' <= $3
-            AND (SELECT count(*) FROM accounted_hour a WHERE a.host_id = $1 AND a.hour BETWEEN one.first_hour AND one.last_hour)
+        WHERE one.last_hour + interval '1 hour' <= \(now)
+            AND (SELECT count(*) FROM accounted_hour a WHERE a.host_id = one.host_id AND a.hour BETWEEN one.first_hour AND one.last_hour)
                 = extract(epoch FROM one.last_hour - one.first_hour)::int8 / 3600 + 1
-            AND NOT EXISTS (SELECT FROM dirty d WHERE d.host_id = $1 AND d.hour BETWEEN one.first_hour AND one.last_hour)
+            AND NOT EXISTS (SELECT FROM dirty d WHERE d.host_id = one.host_id AND d.hour BETWEEN one.first_hour AND one.last_hour)
             AND (SELECT min(t.complete_until) FROM curve c JOIN curve_tail t USING (host_id, curve_id)
-                WHERE c.host_id = $1 AND c.kind = 'meter' AND c.in_cover) >= one.settled_at
+                WHERE c.host_id = one.host_id AND c.kind = 'meter' AND c.in_cover) >= one.settled_at
             AND NOT EXISTS (SELECT FROM curve_tail t
-                WHERE t.host_id = $1 AND t.curve_id = ANY(one.curve_ids) AND t.complete_until < one.settled_at)
+                WHERE t.host_id = one.host_id AND t.curve_id = ANY(one.curve_ids) AND t.complete_until < one.settled_at)
         ORDER BY sl.hour, sl.component
         """
-    )
+    }
 }

@@ -25,17 +25,15 @@ struct JobRoutes: Sendable {
         let policy = try policy(request)
         let now = site.now()
         let visibility = viewer.visibility(now: now)
-        let unseen = Problem.notFound("there is no job with the id \(id) that you may see")
-        // Most jobs that are asked for are settled: two steps. The others are computed from what the database holds now.
-        let settled = try await site.pool.withConnection { connection -> Footprint? in
-            guard let job = try await JobDirectory.find(jobID: id, for: visibility, connection) else { throw unseen }
-            return try await FootprintReader(connection, now: now, policy: policy).settledFootprint(of: job)
+        // Most jobs that are asked for are settled: one step. The others are computed from what the database holds now.
+        let settled = try await site.pool.withConnection { connection in
+            try await FootprintReader(connection, now: now, policy: policy).settledFootprint(jobID: id, for: visibility)
         }
         if let settled { return try settled.json(baseURL: site.baseURL, isPublic: viewer.isPublic).response() }
         let found = try await site.bounded { connection in
             try await FootprintReader(connection, now: now, policy: policy).footprint(jobID: id, for: visibility)
         }
-        guard let found else { throw unseen }
+        guard let found else { throw Problem.notFound("there is no job with the id \(id) that you may see") }
         return try found.json(baseURL: site.baseURL, isPublic: viewer.isPublic).response()
     }
 

@@ -87,8 +87,7 @@ struct AccountingWorker: Service {
     }
 
     private func place(_ jobIDs: [String], _ connection: PostgresConnection) async throws {
-        let intake = SpanIntake(now: now)
-        for jobID in jobIDs { try await intake.place(jobID: jobID, connection) }
+        try await SpanIntake(now: now).place(jobIDs: jobIDs, connection)
     }
 
     /// A span that cannot be placed is undone by itself, told of and passed over; it is tried again with the next news of its names.
@@ -107,7 +106,7 @@ struct AccountingWorker: Service {
 
     /// What may well succeed the next time, whatever the data are.
     private static func isNobodysFault(_ error: any Error) -> Bool {
-        if error is CancellationError { return true }
+        if error is CancellationError || error is SpanIntake.Moved { return true }
         guard let error = error as? PostgresError else { return false }
         return error.isConnectionLost || error.isRetryable || error.isCancelled || error.kind == .pool
     }

@@ -22,12 +22,10 @@ final class FootprintReader {
         self.policy = policy
     }
 
-    /// The footprint of a job all of whose hours are settled, in two steps; nil for any other.
-    func settledFootprint(of job: JobRow) async throws -> Footprint? {
-        guard let hostID = job.hostID, let spanID = job.spanID,
-            let settled = try await SettledSpan.read(hostID: hostID, spanID: spanID, now: now, connection)
-        else { return nil }
-        var footprint = try Footprint(job, state: .final, policy: policy)
+    /// The footprint of a job all of whose hours are settled, in one step; nil for any other, and for one that is not theirs to see.
+    func settledFootprint(jobID: String, for visibility: JobVisibility) async throws -> Footprint? {
+        guard let settled = try await SettledSpan.read(jobID: jobID, for: visibility, now: now, connection) else { return nil }
+        var footprint = try Footprint(settled.job, state: .final, policy: policy)
         footprint.hostName = settled.host.name
         footprint.pue = settled.host.pue
         footprint.workload = settled.workload

@@ -113,6 +113,8 @@ struct EventWorker: Service {
                 throw error
             } catch let error as PostgresError where error.isRetryable && tries < 5 {
                 continue
+            } catch is SpanIntake.Moved where tries < 5 {
+                continue
             } catch {
                 guard let event else { throw error }
                 return try await setAside(event, error)

@@ -47,21 +47,18 @@ struct JobTaking: Sendable {
     ) async throws -> Taken {
         let intake = SpanIntake(now: now)
         var taken = Taken()
-        var ordered: [(jobID: String, write: SpanWrite)] = []
+        var understood: [SpanWrite] = []
         for make in writes {
             do {
-                let write = try make()
-                let key = SpanKey(source: source, instance: write.instance, id: write.id, attempt: write.attempt)
-                ordered.append((key.jobID, write))
+                understood.append(try make())
             } catch let problem as Problem {
                 taken.refusals.append(problem.detail)
             }
         }
-        // In an order that all writers share, so that two cannot wait for each other in a ring.
-        for (_, write) in ordered.sorted(by: { $0.jobID < $1.jobID }) {
-            do {
-                taken.jobIDs.append(try await intake.accept(write, source: source, claims: claims, connection).jobID)
-            } catch let excess as Claims.Excess {
+        for result in try await intake.accept(understood, source: source, claims: claims, connection) {
+            switch result {
+            case .success(let accepted): taken.jobIDs.append(accepted.jobID)
+            case .failure(let excess):
                 taken.refusals.append("\(excess)")
                 taken.excesses.append(excess)
             }

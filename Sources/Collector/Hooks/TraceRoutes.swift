@@ -103,6 +103,8 @@ struct TraceRoutes: Sendable {
                 return taken
             } catch let error as PostgresError where error.isRetryable && attempts < 5 {
                 attempts += 1
+            } catch is SpanIntake.Moved where attempts < 5 {
+                attempts += 1
             }
         }
     }

@@ -186,9 +186,11 @@ public struct HostEdits: Sendable {
             var tries = 1
             while true {
                 do {
-                    try await connection.transaction { tx in for jobID in some { try await intake.place(jobID: jobID, tx) } }
+                    try await connection.transaction { tx in try await intake.place(jobIDs: Array(some), tx) }
                     break
                 } catch let error as PostgresError where error.isRetryable && tries < 5 {
+                    tries += 1
+                } catch is SpanIntake.Moved where tries < 5 {
                     tries += 1
                 }
             }

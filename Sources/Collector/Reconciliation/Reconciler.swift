@@ -169,7 +169,7 @@ struct Reconciler: Service {
         _ connection: PostgresConnection
     ) async throws {
         let taking = JobTaking(now: now)
-        let (mended, refused, excesses) = try await connection.transaction { tx in
+        let (mended, refused, excesses) = try await connection.retriedTransaction { tx in
             var excesses: [Claims.Excess] = []
             for notice in page.repositories {
                 if let excess = ClaimCheck.excess(of: notice.repository, isPrivate: notice.isPrivate, source.row.claims) {

@@ -99,7 +99,7 @@ struct JobPlace: Sendable {
         row.startedAt = startedAt
         row.finishedAt = finishedAt
         row.hostName = hostName
-        row.hostNames = host == nil && hostClass == nil ? hostNames : []
+        row.hostNames = host == nil ? hostNames : []
         row.hostBy = hostBy?.rawValue
         row.hostClass = hostClass
         row.service = text("service")

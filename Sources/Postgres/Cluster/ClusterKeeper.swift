@@ -94,6 +94,7 @@ actor ClusterKeeper {
         _ version: String?,
         _ settings: [String: String]
     ) throws(PostgresError) -> Postmaster {
+        let recovered = ContinuousClock.now + Self.recoveryPatience
         while true {
             let postmaster: Postmaster
             if let pid = try adopt(layout) {
@@ -110,6 +111,11 @@ actor ClusterKeeper {
                 guard case .adopted = postmaster else {
                     Self.end(postmaster, layout, .fast)
                     throw error
+                }
+                // One of its backends was killed: it recovers, and takes connections again when it has.
+                if error.sqlState == "57P03", ContinuousClock.now < recovered {
+                    try Self.pause()
+                    continue
                 }
                 // A server that was just killed, or told to stop, looks alive for a moment. Once it is gone it is no longer in the way.
                 let deadline = ContinuousClock.now + Self.startPatience
