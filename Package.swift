@@ -193,8 +193,8 @@ let package = Package(
         .testTarget(
             name: "CollectorTests",
             dependencies: [
-                "Collector", "CIEvents", "Documents", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy", "Gzip", "HTTPClient",
-                "TestSupport",
+                "Collector", "CIEvents", "Documents", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy", "Factors", "Gzip",
+                "HTTPClient", "TestSupport",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),

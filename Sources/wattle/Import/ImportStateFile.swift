@@ -30,9 +30,10 @@ struct ImportStateFile: Sendable {
         guard let fields = state.object?["place"]?.object else {
             throw Failure.usage("\(path): expected an import's place, found something else; give another --state, or remove it")
         }
-        guard state.object?["import"]?.string == subject.text else {
+        let found = state.object?["import"]?.string
+        guard found == subject.text else {
             throw Failure.usage(
-                "\(path): expected the place of `\(subject.text)`, found that of `\(state.object?["import"]?.string ?? "nothing")`; "
+                "\(path): expected the place of `\(subject.text)`, found that of `\(found ?? "nothing")`; "
                     + "give another --state, or remove it"
             )
         }
