@@ -58,6 +58,9 @@ public enum HostAliasTable {
     }
 
     /// Takes the names that an agent knows its machine by. A name of another host in service stays that host's: `contested` tells.
+    ///
+    /// A machine of a pool, which anyone with the pool's token can be, is believed of its own name only, with whatever domain: else it could
+    /// take the jobs that wait for another's.
     static func offer(_ names: [String], hostID: Int32, _ connection: PostgresConnection) async throws {
         let names = names.filter { name in
             let name = name.lowercased()
@@ -72,6 +75,9 @@ public enum HostAliasTable {
                 SELECT DISTINCT lower(n), $1::int4, 'agent' FROM unnest($2::text[]) AS n
                 WHERE NOT EXISTS (
                     SELECT FROM host h WHERE lower(h.name) = lower(n) AND (h.host_id = $1 OR h.retired_at IS NULL OR h.merged_into IS NOT NULL))
+                    AND EXISTS (
+                        SELECT FROM host own WHERE own.host_id = $1
+                            AND (NOT own.is_ephemeral OR split_part(lower(own.name), '.', 1) = split_part(lower(n), '.', 1)))
                 ORDER BY 1
                 ON CONFLICT (alias) DO UPDATE SET host_id = excluded.host_id, origin = excluded.origin
                 WHERE host_alias.host_id <> excluded.host_id AND EXISTS (

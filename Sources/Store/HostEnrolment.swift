@@ -73,6 +73,19 @@ public enum HostEnrolment {
             let isSame = try row.boolIfPresent("is_same") == true
             guard try isSame || row.bool("is_silent") else { return .taken(host: name) }
         }
+        // An operator gave that host a token of its own, whether or not it has reported yet.
+        let isGiven =
+            try await connection.query(
+                Statement(
+                    "host_has_own_token",
+                    """
+                    SELECT FROM token WHERE scope = 'agent' AND enrolled_by IS NULL AND revoked_at IS NULL AND lower(host_name) = lower($1)
+                        AND (expires_at IS NULL OR expires_at > now()) LIMIT 1
+                    """
+                ),
+                [.text(name)]
+            ).first != nil
+        guard !isGiven else { return .otherHost(host: name) }
         _ = try await connection.execute(
             Statement(
                 "enrol_host",

@@ -88,6 +88,9 @@ import Testing
             #expect(try await Self.enrol("bremusa", machine: 1, by: grant, farm).outcome == .otherHost(host: "bremusa"))
             #expect(try await Self.enrol("arm-1", machine: 7, by: grant, farm).outcome == .otherHost(host: "arm-1"))
             #expect(try await HostTable.find(name: "arm-1", farm.connection)?.pool == "arm")
+            // One that an operator gave a token, though it has not reported yet.
+            _ = try await farm.token("given", host: "waits")
+            #expect(try await Self.enrol("waits", machine: 3, by: grant, farm).outcome == .otherHost(host: "waits"))
         }
     }
 
