@@ -51,9 +51,16 @@ import Wire
                 for path in [
                     "/v1/jobs", "/v1/jobs/00000000000000000000000000", "/v1/hosts", "/v1/hosts/x/hours", "/data/jobs.csv", "/metrics",
                 ] {
-                    refused(try await collector.send("GET", path, token: nil), 401, "unauthorized")
+                    refused(try await collector.send("GET", path, token: "wtl_" + String(repeating: "0", count: 32)), 401, "unauthorized")
                     refused(try await collector.send("GET", path, token: agent), 403, "scope")
                 }
+                for path in ["/v1/hosts", "/v1/hosts/x/hours", "/metrics"] {
+                    refused(try await collector.send("GET", path, token: nil), 401, "unauthorized")
+                }
+                // Of jobs people without a token see the public ones: here none.
+                #expect((try await collector.send("GET", "/v1/jobs", token: nil)).json["jobs"] as? [String] == [])
+                #expect((try await collector.send("GET", "/data/jobs.csv", token: nil)).body.split(separator: "\n").count == 1)
+                refused(try await collector.send("GET", "/v1/jobs/00000000000000000000000000", token: nil), 404, "not-found")
                 refused(try await collector.get("/v1/jobs/00000000000000000000000000"), 404, "not-found")
                 refused(try await collector.get("/v1/jobs/short"), 404, "not-found")
                 refused(try await collector.get("/v1/hosts/nobody/hours"), 404, "not-found", "nobody")
@@ -115,7 +122,7 @@ import Wire
                 #expect(footprint["energy"] is NSNull)
                 let missing = footprint["missing"] as? [[String: String]] ?? []
                 #expect(missing.contains { $0["field"] == "energy" && $0["reason"] == "host_unknown" })
-                let csv = try await collector.get("/data/jobs.csv")
+                let csv = try await collector.get("/data/jobs.csv?from=2026-09-01T00:00:00Z&to=2026-09-02T00:00:00Z")
                 let rows = csv.body.components(separatedBy: "\r\n")
                 #expect(rows[0].hasPrefix("job_id,key,state,source,service"))
                 #expect(rows[1].hasPrefix(id) && rows[1].contains("host_unknown"))
