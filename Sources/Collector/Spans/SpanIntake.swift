@@ -128,39 +128,47 @@ struct SpanIntake: Sendable {
         var outcomes: [Int: Result<Placement, Claims.Excess>] = [:]
         var changed: [String: Set<String>] = [:]
         var inRuns: [Merge] = []
-        for one in merges.sorted(by: { ($0.jobID, $0.index) < ($1.jobID, $1.index) }) {
+        // What a batch says of one job is one change of it.
+        let jobs = Dictionary(grouping: merges, by: \.jobID).sorted { $0.key < $1.key }
+        for (jobID, writes) in jobs {
+            guard let key = writes.first?.key else { continue }
             try Task.checkCancellation()
             try await JobDirectory.make(
-                jobID: one.jobID,
-                source: one.key.source,
-                instance: one.key.instance,
-                id: one.key.id,
-                attempt: Int32(clamping: one.key.attempt),
+                jobID: jobID,
+                source: key.source,
+                instance: key.instance,
+                id: key.id,
+                attempt: Int32(clamping: key.attempt),
                 connection
             )
-            guard var row = try await JobDirectory.lock(jobID: one.jobID, connection) else { throw Moved() }
+            guard var row = try await JobDirectory.lock(jobID: jobID, connection) else { throw Moved() }
             var merged = SpanRegisters(stored: try JSONValue(parsing: Array(row.registersJSON.utf8)))
-            do throws(Claims.Excess) {
-                try merged.take(one.registers, claims: claims)
-            } catch {
-                outcomes[one.index] = .failure(error)
-                continue
+            var taken: [Merge] = []
+            for one in writes {
+                do throws(Claims.Excess) {
+                    try merged.take(one.registers, claims: claims)
+                    taken.append(one)
+                } catch {
+                    outcomes[one.index] = .failure(error)
+                }
             }
+            guard !taken.isEmpty else { continue }
             row.registersJSON = try merged.stored.text
             let before = row.runKey
-            row.runKey = Self.runKey(merged, key: one.key)
+            row.runKey = Self.runKey(merged, key: key)
             for runKey in Set([before, row.runKey].compactMap { $0 }) {
                 guard locked.contains(runKey) else { throw Moved() }
-                changed[runKey, default: []].insert(one.jobID)
+                changed[runKey, default: []].insert(jobID)
             }
             if row.runKey == nil {
                 row.aliasOf = nil
                 row.aliasCause = nil
-                outcomes[one.index] = .success(try await place(&row, merged, connection))
+                let placement = try await place(&row, merged, connection)
+                for one in taken { outcomes[one.index] = .success(placement) }
             } else {
                 // Written before the run is read, so that the row is among its jobs.
                 try await JobDirectory.update(row, connection)
-                inRuns.append(one)
+                inRuns += taken
             }
         }
         var placements: [String: Placement] = [:]
