@@ -66,7 +66,7 @@ struct GitHubWalk: Codable, Sendable, Equatable {
                     )
                 }
                 if let window = windows.last {
-                    let created = URLPart.escaped("\(Self.time(window.from))..\(Self.time(window.to))")
+                    let created = "\(Self.time(window.from))..\(Self.time(window.to))".percentEncoded
                     let page = runsPage.map { $0 == 1 ? "" : "&page=\($0)" } ?? ""
                     return Question(kind: .runs(window), path: "\(base)?created=\(created)&per_page=\(GitHubHistory.pageLength)\(page)")
                 }
@@ -82,7 +82,7 @@ struct GitHubWalk: Codable, Sendable, Equatable {
                 let kind = repositories.isUser ? "users" : "orgs"
                 return Question(
                     kind: .repositories,
-                    path: "/\(kind)/\(URLPart.escaped(owner))/repos?per_page=\(GitHubHistory.pageLength)&page=\(repositories.page)"
+                    path: "/\(kind)/\(owner.percentEncoded)/repos?per_page=\(GitHubHistory.pageLength)&page=\(repositories.page)"
                 )
             case .repositories(let names):
                 guard listed < names.count else { return nil }

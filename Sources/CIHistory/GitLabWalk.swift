@@ -61,16 +61,16 @@ struct GitLabWalk: Codable, Sendable, Equatable {
                 guard !projects.isDone else { return nil }
                 let list =
                     projects.isUser
-                    ? "/users/\(URLPart.escaped(owner))/projects?"
-                    : "/groups/\(URLPart.escaped(owner))/projects?include_subgroups=true&with_shared=false&"
+                    ? "/users/\(owner.percentEncoded)/projects?"
+                    : "/groups/\(owner.percentEncoded)/projects?include_subgroups=true&with_shared=false&"
                 return Question(kind: .projects, path: "\(list)order_by=id&sort=asc&\(length)&page=\(projects.page)")
             case .repositories(let names):
                 guard listed < names.count else { return nil }
-                return Question(kind: .project(names[listed]), path: "/projects/\(URLPart.escaped(names[listed]))")
+                return Question(kind: .project(names[listed]), path: "/projects/\(names[listed].percentEncoded)")
             case .runs(let references):
                 let names = Self.names(of: references)
                 guard listed < names.count else { return nil }
-                return Question(kind: .project(names[listed]), path: "/projects/\(URLPart.escaped(names[listed]))")
+                return Question(kind: .project(names[listed]), path: "/projects/\(names[listed].percentEncoded)")
             }
         }
     }

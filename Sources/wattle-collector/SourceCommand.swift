@@ -194,7 +194,7 @@ struct SourceCommand: AsyncParsableCommand {
                     print("  \(source.settings.object?["audience"]?.string ?? base)")
                     return
                 }
-                for line in system.instructions(url: "\(base)/v1/hooks/\(kind)/\(SourceCommand.escaped(name))", secret: secret) {
+                for line in system.instructions(url: "\(base)/v1/hooks/\(kind)/\(name.percentEncoded)", secret: secret) {
                     print(line)
                 }
                 if noWait { return }
@@ -202,15 +202,6 @@ struct SourceCommand: AsyncParsableCommand {
                 try await FirstEvent(source: source).wait(connection)
             }
         }
-    }
-
-    private static func escaped(_ name: String) -> String {
-        let plain = Swift.Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~".utf8)
-        return name.utf8.map { byte in
-            if plain.contains(byte) { return String(decoding: [byte], as: UTF8.self) }
-            let digits = String(byte, radix: 16, uppercase: true)
-            return "%" + (digits.count == 1 ? "0" : "") + digits
-        }.joined()
     }
 
     struct List: AsyncParsableCommand {
@@ -364,7 +355,7 @@ struct SourceCommand: AsyncParsableCommand {
                     return (source, secret)
                 }
                 if ownSecret == nil, let system = CISystems.named(source.kind) {
-                    let url = "\(base)/v1/hooks/\(source.kind)/\(SourceCommand.escaped(name))"
+                    let url = "\(base)/v1/hooks/\(source.kind)/\(name.percentEncoded)"
                     for line in system.instructions(url: url, secret: secret) { print(line) }
                 }
                 print(seconds == 0 ? "the old secret counts no more" : "the old secret counts on for \(overlap)")

@@ -123,14 +123,3 @@ extension Request {
         return time
     }
 }
-
-extension String {
-    /// As a value of a query: everything but unreserved characters as `%` and two hexadecimal digits.
-    var percentEncoded: String {
-        utf8.map { byte in
-            let isPlain =
-                (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || [45, 46, 95, 126].contains(byte)
-            return isPlain ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-        }.joined()
-    }
-}

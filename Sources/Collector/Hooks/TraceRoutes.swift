@@ -80,33 +80,19 @@ struct TraceRoutes: Sendable {
     private func take(_ jobs: [JobEvent], _ grant: TokenGrant) async throws -> JobTaking.Taken {
         guard !jobs.isEmpty else { return JobTaking.Taken() }
         let taking = JobTaking(now: site.now)
-        var attempts = 1
-        while true {
-            do {
-                let taken = try await site.pool.withConnection { connection in
-                    let taken = try await connection.transaction { tx in
-                        try await taking.take(
-                            jobs.map { job in { try taking.write(job) } },
-                            source: grant.source,
-                            claims: grant.claims,
-                            tx
-                        )
-                    }
-                    // A transaction that is run again must not find that the one that was undone had its turn.
-                    for excess in taken.excesses where pace.admits(grant.name, excess.field, now: site.now()) {
-                        try await ClaimCheck.audit(excess, who: grant.name, connection)
-                    }
-                    return taken
-                }
-                site.metrics.spansAccepted.increment(by: taken.jobIDs.count)
-                site.metrics.spansRefused.increment(by: taken.refusals.count)
-                return taken
-            } catch let error as PostgresError where error.isRetryable && attempts < 5 {
-                attempts += 1
-            } catch is SpanIntake.Moved where attempts < 5 {
-                attempts += 1
+        let taken = try await site.pool.retriedTransaction { tx in
+            try await taking.take(jobs.map { job in { try taking.write(job) } }, source: grant.source, claims: grant.claims, tx)
+        }
+        // After the commit: a transaction that is run again must not find that the one that was undone had its turn.
+        let excesses = taken.excesses.filter { pace.admits(grant.name, $0.field, now: site.now()) }
+        if !excesses.isEmpty {
+            try await site.pool.withConnection { connection in
+                for excess in excesses { try await ClaimCheck.audit(excess, who: grant.name, connection) }
             }
         }
+        site.metrics.spansAccepted.increment(by: taken.jobIDs.count)
+        site.metrics.spansRefused.increment(by: taken.refusals.count)
+        return taken
     }
 
     private func inflated(_ request: Request) async throws -> [UInt8] {

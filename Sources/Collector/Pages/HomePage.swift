@@ -1,3 +1,4 @@
+import Documents
 import Accounting
 import Energy
 import Hummingbird

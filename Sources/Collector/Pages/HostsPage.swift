@@ -1,3 +1,4 @@
+import Documents
 import Energy
 import Hummingbird
 import Postgres

@@ -152,9 +152,11 @@ struct JobPage {
     }
 
     private static func text(_ value: JSONValue) -> String {
-        switch value {
-        case .string(let text): text
-        default: (try? value.text) ?? "a number that has no text"
+        if let text = value.string { return text }
+        do {
+            return try value.text
+        } catch {
+            return "a number that JSON cannot hold"
         }
     }
 

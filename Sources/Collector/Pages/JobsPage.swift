@@ -26,7 +26,8 @@ extension PageRoutes {
         }
         var model: [String: Any] = ["is_hostless": values["state"] == "hostless"]
         model["fields"] = Self.filters.filter { !viewer.isPublic || !Self.ofMachines.contains($0.name) }.map { filter in
-            let value = (try? request.query(filter.name)) ?? nil
+            // What cannot be read is shown as left out; the question below says why.
+            let value = values[filter.name].flatMap { $0.utf8.contains(0) ? nil : $0 }
             let isDate = ["from", "to"].contains(filter.name) && (value.map(Self.isDate) ?? true)
             return [
                 "name": filter.name, "label": filter.label, "hint": filter.hint, "value": value ?? "", "type": isDate ? "date" : "text",

@@ -38,7 +38,9 @@ struct PageRoutes: Sendable {
                 status: .unauthorized
             )
         } catch let problem as Problem where (400..<500).contains(problem.status.code) {
-            let viewer = context.hasBadToken ? nil : try? context.viewer(site.access)
+            // Who reads nothing here has no links to the pages.
+            let viewer: Viewer?
+            do { viewer = try context.viewer(site.access) } catch { viewer = nil }
             return render(
                 "message",
                 title: problem.title,

@@ -78,8 +78,12 @@ struct Reconciler: Service {
             do {
                 wait = try await walk(source, connection)
             } catch {
-                // A connection that is lost gives the source back by itself; the error that ended the walk is the one to tell.
-                try? await ReconciliationTable.giveBack(sourceID: source.row.id, connection)
+                // The error that ended the walk is the one to throw; a connection that is lost gives the source back by itself.
+                do {
+                    try await ReconciliationTable.giveBack(sourceID: source.row.id, connection)
+                } catch let second {
+                    log.debug("a source was not given back", metadata: ["source": "\(source.row.name)", "error": "\(second)"])
+                }
                 throw error
             }
             try await ReconciliationTable.giveBack(sourceID: source.row.id, connection)

@@ -101,13 +101,6 @@ struct SpanRegisters: Sendable, Equatable {
         return result
     }
 
-    /// Without some fields.
-    func without(_ names: Set<String>) -> SpanRegisters {
-        var result = self
-        result.registers = registers.filter { !names.contains($0.key) }
-        return result
-    }
-
     // MARK: As stored
 
     var stored: JSONValue {
