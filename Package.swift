@@ -79,6 +79,7 @@ let package = Package(
             sources: ["Migrations.swift"],
             resources: [
                 .embedInCode("m0001_spine.sql"), .embedInCode("m0002_workload_identity.sql"), .embedInCode("m0003_front_door.sql"),
+                .embedInCode("m0004_accounting.sql"),
             ]
         ),
 

@@ -15,5 +15,6 @@ public enum Migrations {
             sql: String(decoding: PackageResources.m0002_workload_identity_sql, as: UTF8.self)
         ),
         Migration(number: 3, name: "front_door", sql: String(decoding: PackageResources.m0003_front_door_sql, as: UTF8.self)),
+        Migration(number: 4, name: "accounting", sql: String(decoding: PackageResources.m0004_accounting_sql, as: UTF8.self)),
     ]
 }

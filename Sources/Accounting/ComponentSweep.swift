@@ -203,6 +203,13 @@ struct ComponentSweep {
                 )
             )
         }
+        var piece = AccountPiece(interval: window)
+        piece.jobDynamic = accounts.jobDynamic
+        piece.agent = accounts.agent
+        piece.system = accounts.system
+        piece.unknown = accounts.unknown
+        piece.idle = accounts.idle
+        accounts.pieces = [piece]
         accounts.unmetered = unmetered
         accounts.unmeteredMaximum = Int64(saturating: unmeteredMaximum.rounded(.up))
         accounts.quality = unmetered > .zero ? max(.partial, meterQuality) : meterQuality

@@ -21,12 +21,19 @@ public struct AccountFlags: OptionSet, Hashable, Sendable {
     /// Nobody read a span's cgroup as it died: its last CPU time may be another's or the system's here, and the span's upper limit
     /// goes up to that.
     public static let cpuTimePartial = AccountFlags(rawValue: 1 << 6)
+    /// A meter around others counted less than they did: their sum is the total, and there is no rest.
+    public static let nodeBelowInner = AccountFlags(rawValue: 1 << 7)
+    /// The idle floor is a guess from the lowest power seen: none was learned or configured yet.
+    public static let idleFloorFitted = AccountFlags(rawValue: 1 << 8)
+    /// The energy is a part of another host's: this one runs on it.
+    public static let derived = AccountFlags(rawValue: 1 << 9)
 
     public var names: [String] {
         [
             (AccountFlags.idleFloorHigh, "idle_floor_high"), (.clamped, "clamped"), (.idleFloorUnknown, "idle_floor_unknown"),
             (.slotsUnknown, "slots_unknown"), (.busyUnknown, "busy_unknown"), (.cgroupShared, "cgroup_shared"),
-            (.cpuTimePartial, "cpu_time_partial"),
+            (.cpuTimePartial, "cpu_time_partial"), (.nodeBelowInner, "node_below_inner"), (.idleFloorFitted, "idle_floor_fitted"),
+            (.derived, "derived"),
         ].filter { contains($0.0) }.map(\.1)
     }
 }
@@ -87,7 +94,23 @@ public struct SliceBounds: Hashable, Sendable {
     }
 }
 
-/// A span's part of one component's energy in one window.
+/// Where a slice's errors come from, as standard deviations in µJ. Each has a key, by which errors that slices share are added before
+/// they are squared; `docs/methodology.md` has the list.
+public struct SliceErrors: Hashable, Sendable {
+    /// The idle floor within the slice's part of all energy, µJ: with the idle moved to it, how far a wrong floor carries. Key: the host's
+    /// component.
+    public var floor: Double = 0
+    /// At the slice's start and end, where the curves were not read or the instant is not known well. Key: host, component and instant;
+    /// plus at an end, minus at a start.
+    public var start: Double = 0
+    public var end: Double = 0
+    /// Of `Slice.estimated`. Key: the host-hour's component.
+    public var gap: Double = 0
+
+    public init() {}
+}
+
+/// A span's part of one component's energy in one window, or in a piece of it where `HostInput.cuts` divide it.
 public struct Slice: Sendable {
     public var spanID: Int64
     public var component: Component
@@ -101,6 +124,9 @@ public struct Slice: Sendable {
     public var meanShare: Double
     public var shareMethod: ShareMethod
     public var quality: Quality
+    /// The slice's own mean power over its time that was not metered, µJ; outside the accounts. Nil where under half is metered.
+    public var estimated: Int64?
+    public var errors = SliceErrors()
 
     public init(
         spanID: Int64,
@@ -127,6 +153,18 @@ public struct Slice: Sendable {
     }
 }
 
+/// What each account had of a component in a piece of the window, µJ. Pieces add up to the component's accounts.
+public struct AccountPiece: Hashable, Sendable {
+    public var interval: Interval
+    public var jobDynamic: Int64 = 0
+    public var system: Int64 = 0
+    public var agent: Int64 = 0
+    public var idle: Int64 = 0
+    public var unknown: Int64 = 0
+
+    public init(interval: Interval) { self.interval = interval }
+}
+
 /// The accounts of one component of one host in one window, µJ: every joule in exactly one of them.
 public struct ComponentAccounts: Sendable {
     public var component: Component
@@ -149,6 +187,12 @@ public struct ComponentAccounts: Sendable {
     public var unmeteredMaximum: Int64
     public var flags: AccountFlags
     public var quality: Quality
+    /// Standard deviations of the meters' own error and of the idle floor, as parts of the energy and of the floor.
+    public var meterErrorRatio: Double
+    public var floorErrorRatio: Double
+    /// In order of time; one where nothing cuts the window.
+    public var pieces: [AccountPiece]
+    /// In order of spans, then of time.
     public var slices: [Slice]
 
     public init(component: Component) {
@@ -166,6 +210,9 @@ public struct ComponentAccounts: Sendable {
         unmeteredMaximum = 0
         flags = []
         quality = .unknown
+        meterErrorRatio = 0
+        floorErrorRatio = 0
+        pieces = []
         slices = []
     }
 

@@ -17,6 +17,8 @@ public struct MeterInput: Sendable {
     public var boundRatios: (low: Double, high: Double)
     /// The meter has ended: after its last knot it is no part of the cover, rather than missing from it.
     public var isClosed: Bool
+    /// Standard deviation of the meter's own error as a part of what it counts; the whole meter is off by one factor.
+    public var errorRatio: Double
 
     public init(
         name: String,
@@ -28,7 +30,8 @@ public struct MeterInput: Sendable {
         maximumPower: Power = Power(watts: 1000),
         idle: UtilisationModel.Point? = nil,
         boundRatios: (low: Double, high: Double) = (1, 1),
-        isClosed: Bool = false
+        isClosed: Bool = false,
+        errorRatio: Double = 0
     ) {
         self.name = name
         self.component = component
@@ -40,6 +43,42 @@ public struct MeterInput: Sendable {
         self.idle = idle
         self.boundRatios = boundRatios
         self.isClosed = isClosed
+        self.errorRatio = errorRatio
+    }
+}
+
+/// A meter around others of the cover (`node`, `psys`, `module`): it fixes the amount, they fix the shape. What it counts beyond them is
+/// the component `rest`.
+public struct WholeMeterInput: Sendable {
+    public var name: String
+    public var quality: Quality
+    /// µJ over time.
+    public var curve: Curve
+    /// The names of the meters of the cover that are inside it.
+    public var inner: Set<String>
+    public var epsilonMicrojoules: Int64
+    public var samplePeriod: Microseconds
+    public var maximumPower: Power
+    public var errorRatio: Double
+
+    public init(
+        name: String,
+        quality: Quality,
+        curve: Curve,
+        inner: Set<String>,
+        epsilonMicrojoules: Int64 = 0,
+        samplePeriod: Microseconds = .zero,
+        maximumPower: Power = Power(watts: 1000),
+        errorRatio: Double = 0
+    ) {
+        self.name = name
+        self.quality = quality
+        self.curve = curve
+        self.inner = inner
+        self.epsilonMicrojoules = epsilonMicrojoules
+        self.samplePeriod = samplePeriod
+        self.maximumPower = maximumPower
+        self.errorRatio = errorRatio
     }
 }
 
@@ -91,6 +130,15 @@ public struct SpanInput: Sendable {
     public var cpus: Double?
     /// Slots that the span takes.
     public var weight: Double?
+    /// The span that this one runs within, on the same host: what it is charged is taken from that one, and only the innermost spans
+    /// compete for what nobody declared. By `workload.childSpanIDs` where cgroups tell it.
+    public var parentID: Int64?
+    /// Memory that an agent measured for the span's cgroup, byte-seconds over time; DRAM is shared by it where every running span has it.
+    public var memory: Curve?
+    /// GPU time that an agent measured for the span, µs over time, by the name of the GPU's meter.
+    public var gpuTimes: [String: Curve] = [:]
+    /// Names of the GPU meters that the span has to itself.
+    public var ownedGPUs: Set<String> = []
     /// Whether it counts among the jobs that a host runs: one that declares no part of the host (a resident service, known by its cgroup)
     /// makes nobody's undeclared part smaller, and reserves nothing.
     var takesSlot: Bool { cpuShare != 0 }
@@ -120,11 +168,15 @@ public struct SpanInput: Sendable {
 /// Everything that the accounts of one host over one window (an hour, as a rule) are made from.
 public struct HostInput: Sendable {
     public var window: Interval
+    /// Instants within the window at which slices end too, in order: the edges of the site's intensity feed.
+    public var cuts: [Timestamp]
     public var cpus: Int
     /// Jobs that the host takes at once; nil where nobody said.
     public var slots: Double?
     /// The meters of the host's cover.
     public var meters: [MeterInput]
+    /// The outermost meters around some of the cover's.
+    public var wholes: [WholeMeterInput]
     /// Busy CPU time of the whole host, µs; nil where it is not known.
     public var busy: Curve?
     /// CPU time of the agent itself, µs.
@@ -133,17 +185,21 @@ public struct HostInput: Sendable {
 
     public init(
         window: Interval,
+        cuts: [Timestamp] = [],
         cpus: Int,
         slots: Double? = nil,
         meters: [MeterInput],
+        wholes: [WholeMeterInput] = [],
         busy: Curve? = nil,
         agent: Curve? = nil,
         spans: [SpanInput] = []
     ) {
         self.window = window
+        self.cuts = cuts
         self.cpus = max(1, cpus)
         self.slots = slots
         self.meters = meters
+        self.wholes = wholes
         self.busy = busy
         self.agent = agent
         self.spans = spans

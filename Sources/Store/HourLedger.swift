@@ -5,34 +5,71 @@ public import Postgres
 
 /// A component's accounts in an hour, with the figures that turn energy into CO2e.
 public struct LedgerRow: Sendable {
+    /// CO2e in µg of each account; they add up.
+    public struct Emissions: Sendable, Hashable {
+        public var total: Int64
+        public var jobDynamic: Int64
+        public var system: Int64
+        public var agent: Int64
+        public var idle: Int64
+        public var unknown: Int64
+    }
+
     public var hostID: Int32
     public var hour: Hour
-    /// Without slices where it was read from the ledger.
+    /// Without slices and pieces where it was read from the ledger.
     public var accounts: ComponentAccounts
     public var pue: Double
-    public var intensity: StoredIntensity?
+    /// The intensities of the hour's pieces, in order of time.
+    public var intensityIDs: [Int64]
+    /// Nil where the intensity of a piece is not known.
+    public var emissions: Emissions?
 
-    public init(hostID: Int32, hour: Hour, accounts: ComponentAccounts, pue: Double, intensity: StoredIntensity?) {
+    /// - Parameter intensities: one for each piece of the accounts.
+    public init(hostID: Int32, hour: Hour, accounts: ComponentAccounts, pue: Double, intensities: [StoredIntensity?]) {
         self.hostID = hostID
         self.hour = hour
         self.accounts = accounts
         self.pue = pue
-        self.intensity = intensity
+        let known = intensities.compactMap { $0 }
+        intensityIDs = known.map(\.id)
+        emissions =
+            known.count == accounts.pieces.count ? Emissions(of: accounts.pieces, pue: pue, intensities: known.map(\.value)) : nil
     }
 
-    /// CO2e in µg of each account, rounded so that they add up; nil where no intensity is known.
-    public var emissions: (total: Int64, jobDynamic: Int64, system: Int64, agent: Int64, idle: Int64, unknown: Int64)? {
-        guard let intensity else { return nil }
-        func micrograms(_ microjoules: Int64) -> Double {
-            Intensity.micrograms(microjoules: Double(microjoules) * pue, gramsPerKilowattHour: intensity.value.gramsPerKilowattHour)
+    /// The row of the intensity that a slice of these accounts counts with.
+    func intensityID(of slice: Slice) -> Int64? {
+        guard intensityIDs.count == accounts.pieces.count else { return nil }
+        return zip(accounts.pieces, intensityIDs).first { $0.0.interval.intersection(slice.interval) != nil }?.1 ?? intensityIDs.last
+    }
+
+    fileprivate init(hostID: Int32, hour: Hour, accounts: ComponentAccounts, pue: Double, intensityIDs: [Int64], emissions: Emissions?) {
+        self.hostID = hostID
+        self.hour = hour
+        self.accounts = accounts
+        self.pue = pue
+        self.intensityIDs = intensityIDs
+        self.emissions = emissions
+    }
+}
+
+extension LedgerRow.Emissions {
+    /// Rounded so that they add up.
+    fileprivate init(of pieces: [AccountPiece], pue: Double, intensities: [Intensity]) {
+        func micrograms(_ account: (AccountPiece) -> Int64) -> Double {
+            zip(pieces, intensities).reduce(0) { sum, part in
+                let energy = Double(account(part.0)) * pue
+                return sum + Intensity.micrograms(microjoules: energy, gramsPerKilowattHour: part.1.gramsPerKilowattHour)
+            }
         }
-        let total = Int64(saturating: micrograms(accounts.metered).rounded())
+        let parts = [micrograms(\.jobDynamic), micrograms(\.agent), micrograms(\.system), micrograms(\.unknown), micrograms(\.idle)]
+        total = Int64(saturating: parts.reduce(0, +).rounded())
         var rounding = CumulativeRounding(total: total)
-        let jobs = rounding.next(micrograms(accounts.jobDynamic))
-        let agent = rounding.next(micrograms(accounts.agent))
-        let system = rounding.next(micrograms(accounts.system))
-        let unknown = rounding.next(micrograms(accounts.unknown))
-        return (total, jobs, system, agent, rounding.rest, unknown)
+        jobDynamic = rounding.next(parts[0])
+        agent = rounding.next(parts[1])
+        system = rounding.next(parts[2])
+        unknown = rounding.next(parts[3])
+        idle = rounding.rest
     }
 }
 
@@ -85,11 +122,11 @@ public enum HourLedger {
                 "insert_host_hour",
                 """
                 INSERT INTO host_hour (host_id, hour, component, metered_uj, job_dynamic_uj, system_uj, agent_uj, idle_uj, unknown_uj,
-                    idle_reserved_uj, idle_busy_uj, idle_equal_uj, unmetered_us, unmetered_max_uj, flags, quality, pue, intensity_id,
+                    idle_reserved_uj, idle_busy_uj, idle_equal_uj, unmetered_us, unmetered_max_uj, flags, quality, pue, intensity_ids,
                     co2e_ug, co2e_job_dynamic_ug, co2e_system_ug, co2e_agent_ug, co2e_idle_ug, co2e_unknown_ug, metered_low_uj,
-                    metered_high_uj)
+                    metered_high_uj, meter_error_ratio, floor_error_ratio)
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-                    $26)
+                    $26, $27, $28)
                 """
             ),
             [
@@ -97,9 +134,10 @@ public enum HourLedger {
                 .int8(accounts.agent), .int8(accounts.idle), .int8(accounts.unknown), .int8(accounts.idleMoved.reserved),
                 .int8(accounts.idleMoved.busy), .int8(accounts.idleMoved.equal), .int8(accounts.unmetered.count),
                 .int8(accounts.unmeteredMaximum), .int4(accounts.flags.rawValue), .text(accounts.quality.rawValue), .float8(row.pue),
-                row.intensity.map { .int8($0.id) }, emissions.map { .int8($0.total) }, emissions.map { .int8($0.jobDynamic) },
+                .int8Array(row.intensityIDs), emissions.map { .int8($0.total) }, emissions.map { .int8($0.jobDynamic) },
                 emissions.map { .int8($0.system) }, emissions.map { .int8($0.agent) }, emissions.map { .int8($0.idle) },
                 emissions.map { .int8($0.unknown) }, .int8(accounts.meteredLow), .int8(accounts.meteredHigh),
+                .float8(accounts.meterErrorRatio), .float8(accounts.floorErrorRatio),
             ]
         )
         guard !accounts.slices.isEmpty else { return }
@@ -110,11 +148,13 @@ public enum HourLedger {
                 """
                 INSERT INTO slice (host_id, hour, component, span_id, from_t, to_t, dynamic_uj, idle_reserved_uj, idle_busy_uj,
                     idle_equal_uj, drawn_low_uj, drawn_high_uj, floor_low_uj, floor_high_uj, floor_ratio_low, floor_ratio_high,
-                    unmetered_high_uj, metered_us, share_method, mean_share, quality)
-                SELECT $1, $2, $3, * FROM unnest(
+                    unmetered_high_uj, metered_us, share_method, mean_share, quality, floor_uj, start_error_uj, end_error_uj,
+                    estimated_uj, gap_error_uj, intensity_id)
+                SELECT $1, $2, $3, v.a, v.b, v.c, v.d, v.e, v.f, v.g, v.h, v.i, v.j, v.k, v.l, v.m, v.n, v.o, v.p, v.q, v.r, v.s, v.t, v.u, nullif(v.v, -1), v.w, nullif(v.x, -1) FROM unnest(
                     $4::int8[], $5::timestamptz[], $6::timestamptz[], $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::float8[],
                     $12::float8[], $13::float8[], $14::float8[], $15::float8[], $16::float8[], $17::float8[], $18::int8[], $19::text[],
-                    $20::float8[], $21::text[])
+                    $20::float8[], $21::text[], $22::float8[], $23::float8[], $24::float8[], $25::int8[], $26::float8[], $27::int8[])
+                    AS v (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x)
                 """
             ),
             [
@@ -127,7 +167,10 @@ public enum HourLedger {
                 .float8Array(slices.map(\.bounds.floorRatioLow)), .float8Array(slices.map(\.bounds.floorRatioHigh)),
                 .float8Array(slices.map(\.bounds.unmeteredHigh)), .int8Array(slices.map(\.metered.count)),
                 .textArray(slices.map(\.shareMethod.rawValue)), .float8Array(slices.map(\.meanShare)),
-                .textArray(slices.map(\.quality.rawValue)),
+                .textArray(slices.map(\.quality.rawValue)), .float8Array(slices.map(\.errors.floor)),
+                .float8Array(slices.map(\.errors.start)), .float8Array(slices.map(\.errors.end)),
+                .int8Array(slices.map { $0.estimated ?? -1 }), .float8Array(slices.map(\.errors.gap)),
+                .int8Array(slices.map { row.intensityID(of: $0) ?? -1 }),
             ]
         )
     }
@@ -138,7 +181,7 @@ public enum HourLedger {
             Statement(
                 "read_host_hours",
                 """
-                SELECT h.*, \(IntensityTable.joinedColumns) FROM host_hour h LEFT JOIN intensity i USING (intensity_id)
+                SELECT h.* FROM host_hour h
                 WHERE h.host_id = $1 AND h.hour >= $2 AND h.hour < $3 ORDER BY h.hour, h.component
                 """
             ),
@@ -167,9 +210,22 @@ public enum HourLedger {
                 hour: try hour(row),
                 accounts: accounts,
                 pue: try row.double("pue"),
-                intensity: try IntensityTable.joined(row)
+                intensityIDs: try row.int64Array("intensity_ids"),
+                emissions: try emissions(row)
             )
         }
+    }
+
+    private static func emissions(_ row: PostgresRow) throws -> LedgerRow.Emissions? {
+        guard let total = try row.int64IfPresent("co2e_ug") else { return nil }
+        return LedgerRow.Emissions(
+            total: total,
+            jobDynamic: try row.int64("co2e_job_dynamic_ug"),
+            system: try row.int64("co2e_system_ug"),
+            agent: try row.int64("co2e_agent_ug"),
+            idle: try row.int64("co2e_idle_ug"),
+            unknown: try row.int64("co2e_unknown_ug")
+        )
     }
 
     /// The stored slices of some spans of a host.
@@ -191,7 +247,8 @@ public enum HourLedger {
 
     private static let selectSlices = """
         SELECT s.*, h.pue AS hour_pue, \(IntensityTable.joinedColumns)
-        FROM slice s JOIN host_hour h USING (host_id, hour, component) LEFT JOIN intensity i USING (intensity_id) WHERE s.host_id = $1
+        FROM slice s JOIN host_hour h USING (host_id, hour, component) LEFT JOIN intensity i ON i.intensity_id = s.intensity_id
+        WHERE s.host_id = $1
         """
 
     static func sliceRow(_ row: PostgresRow) throws -> SliceRow {
@@ -205,7 +262,7 @@ public enum HourLedger {
         bounds.floorRatioLow = try row.double("floor_ratio_low")
         bounds.floorRatioHigh = try row.double("floor_ratio_high")
         bounds.unmeteredHigh = try row.double("unmetered_high_uj")
-        let slice = Slice(
+        var slice = Slice(
             spanID: try row.int64("span_id"),
             component: try component(row),
             interval: Interval(
@@ -224,6 +281,11 @@ public enum HourLedger {
             shareMethod: shareMethod,
             quality: try quality(row)
         )
+        slice.estimated = try row.int64IfPresent("estimated_uj")
+        slice.errors.floor = try row.double("floor_uj")
+        slice.errors.start = try row.double("start_error_uj")
+        slice.errors.end = try row.double("end_error_uj")
+        slice.errors.gap = try row.double("gap_error_uj")
         return SliceRow(hour: try hour(row), slice: slice, pue: try row.double("hour_pue"), intensity: try IntensityTable.joined(row))
     }
 

@@ -87,12 +87,13 @@ public struct SettledSpan: Sendable {
         SELECT one.*, \(HostTable.columns.split(separator: ", ").map { $0 == "host_id" ? "h.host_id" : "h.\($0)" }.joined(separator: ", ")),
             sl.hour, sl.component, sl.from_t, sl.to_t, sl.dynamic_uj, sl.idle_reserved_uj, sl.idle_busy_uj, sl.idle_equal_uj,
             sl.drawn_low_uj, sl.drawn_high_uj, sl.floor_low_uj, sl.floor_high_uj, sl.floor_ratio_low, sl.floor_ratio_high,
-            sl.unmetered_high_uj, sl.metered_us, sl.mean_share, sl.share_method, sl.quality, hh.pue AS hour_pue,
+            sl.unmetered_high_uj, sl.metered_us, sl.mean_share, sl.share_method, sl.quality, sl.estimated_uj, sl.floor_uj, sl.start_error_uj,
+            sl.end_error_uj, sl.gap_error_uj, hh.pue AS hour_pue,
             \(IntensityTable.joinedColumns)
         FROM one JOIN host h USING (host_id)
         LEFT JOIN slice sl ON sl.host_id = one.host_id AND sl.span_id = one.span_id AND sl.hour BETWEEN one.first_hour AND one.last_hour
         LEFT JOIN host_hour hh ON hh.host_id = sl.host_id AND hh.hour = sl.hour AND hh.component = sl.component
-        LEFT JOIN intensity i USING (intensity_id)
+        LEFT JOIN intensity i ON i.intensity_id = sl.intensity_id
         WHERE one.last_hour + interval '1 hour' <= \(now)
             AND (SELECT count(*) FROM accounted_hour a WHERE a.host_id = one.host_id AND a.hour BETWEEN one.first_hour AND one.last_hour)
                 = extract(epoch FROM one.last_hour - one.first_hour)::int8 / 3600 + 1

@@ -153,10 +153,7 @@ final class FootprintReader {
                 // Hours before a host's first reading are no hours of its ledger.
                 let isBefore = answers.isEmpty && accounts.rows.allSatisfy { $0.accounts.metered == 0 && $0.accounts.slices.isEmpty }
                 guard !accounts.rows.isEmpty, !isBefore else { continue }
-                let slices = accounts.rows.flatMap { row in
-                    row.accounts.slices.map { SliceRow(hour: hour, slice: $0, pue: row.pue, intensity: row.intensity) }
-                }
-                answers.append(HostHourAnswer(hour: hour, isSettled: false, rows: accounts.rows, slices: withJobs ? slices : []))
+                answers.append(HostHourAnswer(hour: hour, isSettled: false, rows: accounts.rows, slices: withJobs ? accounts.slices : []))
             }
         }
         return answers
