@@ -37,6 +37,7 @@ let package = Package(
         .target(name: "Energy"),
         .target(name: "Carbon", dependencies: ["Energy"]),
         .target(name: "Accounting", dependencies: ["Energy", "Carbon"]),
+        .target(name: "Simulation", dependencies: ["Energy", "Carbon", "Accounting"]),
         .target(
             name: "Wire",
             dependencies: ["Energy", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
@@ -110,8 +111,8 @@ let package = Package(
         .target(
             name: "Collector",
             dependencies: [
-                "Energy", "Carbon", "Accounting", "Wire", "Documents", "CIEvents", "CIHistory", "Factors", "Gzip", "HTTPClient", "Postgres",
-                "Store",
+                "Energy", "Carbon", "Accounting", "Simulation", "Wire", "Documents", "CIEvents", "CIHistory", "Factors", "Gzip", "HTTPClient",
+                "Postgres", "Store",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -152,7 +153,7 @@ let package = Package(
         .executableTarget(
             name: "wattle-collector",
             dependencies: [
-                "Collector", "CIEvents", "Documents", "Store", "Postgres", "Energy",
+                "Collector", "CIEvents", "Documents", "Simulation", "Store", "Postgres", "Energy",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -166,6 +167,7 @@ let package = Package(
         .testTarget(name: "HTTPClientTests", dependencies: ["HTTPClient"], exclude: ["Support/peer.py"]),
         .testTarget(name: "EnergyTests", dependencies: ["Energy", "TestSupport"]),
         .testTarget(name: "AccountingTests", dependencies: ["Accounting", "Carbon", "Energy", "TestSupport"]),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulation", "Accounting", "Carbon", "Energy", "TestSupport"]),
         .testTarget(name: "CarbonTests", dependencies: ["Carbon", "Factors"]),
         .testTarget(name: "DocumentsTests", dependencies: ["Documents", "Energy", "TestSupport"]),
         .testTarget(name: "CIEventsTests", dependencies: ["CIEvents", "Documents", "Energy", "TestSupport"]),
