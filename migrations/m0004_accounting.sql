@@ -51,26 +51,29 @@ CREATE TABLE curve_hour (
     FOREIGN KEY (host_id, curve_id) REFERENCES curve
 );
 
--- Mean power of whole minutes in which nothing ran, as an hour's accounts saw them; the floor of a day is their median over the seven
--- days before it.
+-- Mean power of whole minutes in which nothing ran, as an hour's accounts saw them.
 CREATE TABLE idle_minutes (
     host_id     int NOT NULL REFERENCES host,
     hour        timestamptz NOT NULL,
     component   text NOT NULL CHECK (component IN ('cpu', 'dram', 'gpu', 'rest')),
-    mean_uw     bigint[] NOT NULL,
+    mean_uw     bigint[] NOT NULL CHECK (mean_uw <> '{}'),
     PRIMARY KEY (host_id, hour, component)
 );
+-- The idle floor of a UTC day: the median of the idle minutes of the seven days before it, or of the last thirty where those are fewer.
+-- Made when an hour of the day is first accounted, dropped when a minute that it is made of changes.
 CREATE TABLE idle_floor (
     host_id     int NOT NULL REFERENCES host,
     component   text NOT NULL CHECK (component IN ('cpu', 'dram', 'gpu', 'rest')),
-    -- Counts from then until the next one.
-    valid_from  timestamptz NOT NULL,
-    p_idle_uw   bigint NOT NULL CHECK (p_idle_uw >= 0),
-    p_idle_low_uw bigint NOT NULL,
-    p_idle_high_uw bigint NOT NULL,
+    day         timestamptz NOT NULL,
+    -- The first instant whose minutes count; any before it do not.
+    since_t     timestamptz NOT NULL,
+    -- Null where too few minutes are known.
+    p_idle_uw   bigint CHECK (p_idle_uw >= 0),
+    p_idle_low_uw bigint CHECK (p_idle_low_uw <= p_idle_uw),
+    p_idle_high_uw bigint CHECK (p_idle_high_uw >= p_idle_uw),
     minutes     int NOT NULL,
-    PRIMARY KEY (host_id, component, valid_from),
-    CHECK (p_idle_low_uw <= p_idle_uw AND p_idle_uw <= p_idle_high_uw)
+    PRIMARY KEY (host_id, component, day),
+    CHECK (num_nulls(p_idle_uw, p_idle_low_uw, p_idle_high_uw) IN (0, 3))
 );
 
 -- What a service made: packages served, updates made.
@@ -98,3 +101,37 @@ ALTER TABLE span
     ADD COLUMN gpus text[] NOT NULL DEFAULT '{}';
 -- Made up by the simulator: shown as such wherever it appears, and never published.
 ALTER TABLE host ADD COLUMN is_simulated boolean NOT NULL DEFAULT false;
+
+-- Slots: what a machine takes at a time, where its own record does not say. Runners say how many jobs each takes; an operator says it of
+-- a pool's machines.
+ALTER TABLE runner_host ADD COLUMN concurrent int CHECK (concurrent > 0);
+CREATE TABLE pool_record (
+    pool        text NOT NULL CHECK (pool <> ''),
+    valid_from  timestamptz NOT NULL,
+    slots       double precision NOT NULL CHECK (slots > 0),
+    PRIMARY KEY (pool, valid_from)
+);
+-- The idle energy that a job reserved depends on them: hours that were accounted without are accounted anew.
+CREATE FUNCTION mark_hours_of_runner() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO dirty (host_id, hour, reason)
+    SELECT a.host_id, a.hour, 'runner' FROM accounted_hour a
+    WHERE TG_OP <> 'INSERT' AND a.host_id = OLD.host_id AND a.hour < OLD.valid_to AND a.hour + interval '1 hour' > OLD.valid_from
+        AND (TG_OP = 'DELETE' OR OLD.host_id <> NEW.host_id OR OLD.concurrent IS DISTINCT FROM NEW.concurrent
+            OR a.hour < NEW.valid_from OR a.hour + interval '1 hour' > NEW.valid_to)
+    UNION
+    SELECT a.host_id, a.hour, 'runner' FROM accounted_hour a
+    WHERE TG_OP <> 'DELETE' AND a.host_id = NEW.host_id AND a.hour < NEW.valid_to AND a.hour + interval '1 hour' > NEW.valid_from
+        AND (TG_OP = 'INSERT' OR OLD.host_id <> NEW.host_id OR OLD.concurrent IS DISTINCT FROM NEW.concurrent
+            OR a.hour < OLD.valid_from OR a.hour + interval '1 hour' > OLD.valid_to);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER runner_moved AFTER INSERT OR UPDATE OR DELETE ON runner_host FOR EACH ROW EXECUTE FUNCTION mark_hours_of_runner();
+CREATE FUNCTION mark_hours_of_pool() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO dirty (host_id, hour, reason)
+    SELECT a.host_id, a.hour, 'pool' FROM host h JOIN accounted_hour a USING (host_id)
+    WHERE h.pool = NEW.pool AND a.hour + interval '1 hour' > NEW.valid_from;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER pool_said AFTER INSERT OR UPDATE ON pool_record FOR EACH ROW EXECUTE FUNCTION mark_hours_of_pool();

@@ -32,28 +32,45 @@ public enum RunnerMap {
         since: Timestamp,
         _ connection: PostgresConnection
     ) async throws {
-        let named = Set(runners.filter { !$0.name.isEmpty }.map { [$0.name.lowercased(), HostResolution.bareInstance($0.instance)] })
-            .sorted { $0.lexicographicallyPrecedes($1) }
+        let named = Dictionary(
+            runners.filter { !$0.name.isEmpty }.map { ([$0.name.lowercased(), HostResolution.bareInstance($0.instance)], $0.concurrent) }
+        ) { $1 ?? $0 }.sorted { $0.key.lexicographicallyPrecedes($1.key) }
         _ = try await connection.execute(
             Statement(
                 "end_runners",
                 """
                 UPDATE runner_host SET valid_to = greatest($2, valid_from + interval '1 microsecond')
                 WHERE host_id = $1 AND origin = 'agent' AND valid_to = 'infinity'
-                    AND NOT EXISTS (SELECT FROM unnest($3::text[], $4::text[]) AS n (runner, instance)
-                        WHERE n.runner = runner_host.runner AND n.instance = runner_host.instance)
+                    AND NOT EXISTS (SELECT FROM unnest($3::text[], $4::text[], $5::int4[]) AS n (runner, instance, concurrent)
+                        WHERE n.runner = runner_host.runner AND n.instance = runner_host.instance
+                            -- One that takes another number of jobs from now on is told apart from what it was.
+                            AND coalesce(runner_host.concurrent, n.concurrent) = n.concurrent)
                 """
             ),
             [
-                .int4(hostID), .timestamptz(microseconds: since.microseconds), .textArray(named.map { $0[0] }),
-                .textArray(named.map { $0[1] }),
+                .int4(hostID), .timestamptz(microseconds: since.microseconds), .textArray(named.map { $0.key[0] }),
+                .textArray(named.map { $0.key[1] }), .int4Array(named.map { Int32(clamping: $0.value ?? 0) }),
             ]
         )
         _ = try await connection.execute(
             Statement("note_agent_runners", "UPDATE host SET agent_runners = $2 WHERE host_id = $1 AND agent_runners <> $2"),
-            [.int4(hostID), .textArray(named.map { "\($0[1]) \($0[0])" })]
+            [.int4(hostID), .textArray(named.map { "\($0.key[1]) \($0.key[0])" })]
         )
-        for runner in named { try await report(runner: runner[0], instance: runner[1], hostID: hostID, since: since, connection) }
+        for (name, _) in named { try await report(runner: name[0], instance: name[1], hostID: hostID, since: since, connection) }
+        _ = try await connection.execute(
+            Statement(
+                "note_runner_concurrency",
+                """
+                UPDATE runner_host r SET concurrent = n.concurrent FROM unnest($2::text[], $3::text[], $4::int4[]) AS n (runner, instance, concurrent)
+                WHERE r.host_id = $1 AND r.origin = 'agent' AND r.valid_to = 'infinity' AND r.runner = n.runner AND r.instance = n.instance
+                    AND r.concurrent IS NULL AND n.concurrent > 0
+                """
+            ),
+            [
+                .int4(hostID), .textArray(named.map { $0.key[0] }), .textArray(named.map { $0.key[1] }),
+                .int4Array(named.map { Int32(clamping: $0.value ?? 0) }),
+            ]
+        )
     }
 
     /// The hosts `o` that hold the runner `$1` of the instance `$2`, by the map or by their name, against any other's agent: in service, and

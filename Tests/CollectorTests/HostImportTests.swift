@@ -90,7 +90,7 @@ import Testing
         ("hosts:\n  - zone: GB\n", "hosts.yaml, line 2: field name"),
         ("hosts:\n  - name: a\n    from: yesterday\n", "hosts.yaml, line 3: field from"),
         ("hosts:\n  - name: a\n    cloud: {planet: mars}\n", "hosts.yaml, line 3: field planet"),
-        ("machines: []\n", "hosts.yaml, line 1: expected hosts or classes"),
+        ("machines: []\n", "hosts.yaml, line 1: expected hosts, classes or pools"),
         ("classes:\n  - {name: c, vcpus: many}\n", "hosts.yaml, line 2: field"),
         ("hosts: [\n", "hosts.yaml: expected YAML"),
     ])

@@ -2,7 +2,7 @@ public import Documents
 public import Energy
 import Store
 
-/// What a file says of hosts and host classes.
+/// What a file says of hosts, host classes and pools.
 public struct HostFile: Sendable {
     /// What is wrong with a file: which file, line and field, what was expected, what was found.
     public struct Fault: Error, CustomStringConvertible, Hashable {
@@ -37,8 +37,16 @@ public struct HostFile: Sendable {
         public var place: String
     }
 
+    /// How many jobs each machine of a pool takes at a time, from an instant on.
+    public struct Pool: Sendable, Hashable {
+        public var name: String
+        public var slots: Double
+        public var from: Timestamp?
+    }
+
     public private(set) var hosts: [Host] = []
     public private(set) var classes: [Class] = []
+    public private(set) var pools: [Pool] = []
 
     public init() {}
 
@@ -50,21 +58,24 @@ public struct HostFile: Sendable {
     public init(text: String, name: String) throws {
         let records: [FieldList]
         var classRecords: [FieldList] = []
+        var poolRecords: [FieldList] = []
         if name.hasSuffix(".csv") {
             records = try HostFileReading.csv(text, name: name)
         } else if name.hasSuffix(".md") {
             records = [try HostFileReading.page(text, name: name)]
         } else {
-            (records, classRecords) = try HostFileReading.yaml(text, name: name)
+            (records, classRecords, poolRecords) = try HostFileReading.yaml(text, name: name)
         }
         hosts = try records.map { try Self.host($0) }
         classes = try classRecords.map { try Self.hostClass($0) }
+        pools = try poolRecords.map { try Self.pool($0) }
     }
 
-    /// Both files' hosts and classes.
+    /// Both files' hosts, classes and pools.
     public mutating func add(_ other: HostFile) {
         hosts += other.hosts
         classes += other.classes
+        pools += other.pools
     }
 
     // MARK: Hosts
@@ -142,6 +153,24 @@ public struct HostFile: Sendable {
             throw Fault(description: "\(list.place): field runners: expected to after from for the runner \(runner.name), found it before")
         }
         return runner
+    }
+
+    // MARK: Pools
+
+    private static func pool(_ list: FieldList) throws -> Pool {
+        var pool = Pool(name: "", slots: 0)
+        for field in list.fields {
+            switch field.name {
+            case "name": pool.name = try field.text()
+            case "slots": pool.slots = try field.number(numbers["slots"] ?? 0.001...100_000)
+            case "from": pool.from = try field.time()
+            default: throw field.unknown("name, slots, from")
+            }
+        }
+        guard !pool.name.isEmpty, pool.slots > 0 else {
+            throw Fault(description: "\(list.place): expected a pool's name and slots, found only one of them")
+        }
+        return pool
     }
 
     // MARK: Classes

@@ -101,23 +101,27 @@ extension FieldList.Field {
 enum HostFileReading {
     // MARK: YAML
 
-    static func yaml(_ text: String, name: String) throws -> (hosts: [FieldList], classes: [FieldList]) {
-        guard let root = try compose(text, name: name) else { return ([], []) }
+    static func yaml(_ text: String, name: String) throws -> (hosts: [FieldList], classes: [FieldList], pools: [FieldList]) {
+        guard let root = try compose(text, name: name) else { return ([], [], []) }
         guard let mapping = root.mapping else {
-            throw HostFile.Fault(description: "\(name): expected the keys hosts and classes, found \(described(root))")
+            throw HostFile.Fault(description: "\(name): expected the keys hosts, classes and pools, found \(described(root))")
         }
         var hosts: [FieldList] = []
         var classes: [FieldList] = []
+        var pools: [FieldList] = []
         for (key, value) in mapping {
             let place = place(key, name)
             switch key.string {
             case "hosts": hosts = try entries(value, key: "hosts", place: place, name: name)
             case "classes": classes = try entries(value, key: "classes", place: place, name: name)
+            case "pools": pools = try entries(value, key: "pools", place: place, name: name)
             default:
-                throw HostFile.Fault(description: "\(place): expected hosts or classes, found the key \(key.string ?? "that is no text")")
+                throw HostFile.Fault(
+                    description: "\(place): expected hosts, classes or pools, found the key \(key.string ?? "that is no text")"
+                )
             }
         }
-        return (hosts, classes)
+        return (hosts, classes, pools)
     }
 
     private static func compose(_ text: String, name: String) throws -> Node? {

@@ -3,13 +3,13 @@ public import Energy
 public import Postgres
 import Store
 
-/// Brings the hosts and classes of a file into the database; a second time changes nothing.
+/// Brings the hosts, classes and pools of a file into the database; a second time changes nothing.
 public enum HostImport {
     /// One thing that the file changes.
     public struct Change: Sendable, Hashable {
-        /// The host or class.
+        /// The host, class or pool.
         public let subject: String
-        /// `host`, `alias`, `runner`, `class`, or a field of the record.
+        /// `host`, `alias`, `runner`, `class`, `pool`, or a field of the record.
         public let field: String
         /// Empty for what is new.
         public let before: String
@@ -62,13 +62,15 @@ public enum HostImport {
         // A parent may stand behind its child in the file.
         for (host, entry) in touched { try await HostPlace.settle(host, now: now, place: entry.place, connection) }
         for one in file.classes { changes += try await hostClass(one, connection) }
+        for one in file.pools { changes += try await pool(one, connection) }
         for (subject, list) in Dictionary(grouping: changes, by: \.subject).sorted(by: { $0.key < $1.key }) {
             func side(_ text: (Change) -> String) -> JSONValue {
                 .object(Dictionary(grouping: list, by: \.field).mapValues { .string($0.map(text).joined(separator: "; ")) })
             }
             try await AuditLog.add(
                 who: "operator",
-                action: list.contains { $0.field == "class" } ? "host_class.import" : "host.import",
+                action: list.contains { $0.field == "class" }
+                    ? "host_class.import" : list.contains { $0.field == "pool" } ? "pool.import" : "host.import",
                 subject: subject,
                 before: side { $0.before },
                 after: side { $0.after },
@@ -162,6 +164,14 @@ public enum HostImport {
         guard before != .object(one.fields) else { return [] }
         try await HostClassTable.set(one.fields, from: from, connection)
         return [Change(subject: name, field: "class", before: try shown(before), after: try shown(.object(one.fields)))]
+    }
+
+    private static func pool(_ one: HostFile.Pool, _ connection: PostgresConnection) async throws -> [Change] {
+        let from = one.from ?? HostRecordTable.always
+        let before = try await PoolTable.set(one.name, slots: one.slots, from: from, connection)
+        guard before != one.slots else { return [] }
+        let day = one.from.map { " from \(RFC3339.format($0))" } ?? ""
+        return [Change(subject: one.name, field: "pool", before: before.map { "slots \($0)" } ?? "", after: "slots \(one.slots)\(day)")]
     }
 
     private static func shown(_ value: JSONValue?) throws -> String {
