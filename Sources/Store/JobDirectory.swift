@@ -312,7 +312,7 @@ public enum JobDirectory {
     }
 
     /// `github.com/ocaml/*` as LIKE takes it.
-    private static func likePattern(_ pattern: String) -> String {
+    static func likePattern(_ pattern: String) -> String {
         pattern.lowercased().map { character in
             switch character {
             case "*": "%"
