@@ -1,0 +1,231 @@
+import Energy
+
+/// A sum of slices that knows which of their errors are the same.
+///
+/// Errors are added per key first and squared over keys last, so that parts which share a meter are wrong together, neighbours cancel at
+/// the instant between them, and a difference is free of what both sides have in common. Sums can be added to and taken from one another;
+/// the figures have the same digits whatever the order.
+public struct UncertainSum: Sendable {
+    /// What a figure does when the cause of one key is at its 2.5 % and at its 97.5 % point: a sum over all that it touches.
+    struct Effect: Hashable, Sendable {
+        var energyDown = ExactSum()
+        var energyUp = ExactSum()
+        var gramsDown = ExactSum()
+        var gramsUp = ExactSum()
+
+        mutating func add(energy: (down: Double, up: Double), grams: (down: Double, up: Double)) {
+            energyDown += energy.down
+            energyUp += energy.up
+            gramsDown += grams.down
+            gramsUp += grams.up
+        }
+
+        mutating func add(_ b: Effect, _ sign: Bool) {
+            if sign {
+                energyDown += b.energyDown
+                energyUp += b.energyUp
+                gramsDown += b.gramsDown
+                gramsUp += b.gramsUp
+            } else {
+                energyDown -= b.energyDown
+                energyUp -= b.energyUp
+                gramsDown -= b.gramsDown
+                gramsUp -= b.gramsUp
+            }
+        }
+    }
+
+    /// Energy that was not metered: an estimate in one host-hour's component.
+    struct Gap: Hashable, Sendable {
+        var energy = ExactSum()
+        var grams = ExactSum()
+        /// Standard deviations of the estimates' logarithms, each times its estimate.
+        var error = ExactSum()
+
+        mutating func add(_ energy: Double, _ grams: Double, _ error: Double) {
+            self.energy += energy
+            self.grams += grams
+            self.error += error
+        }
+    }
+
+    /// Parts of one host-hour's component.
+    struct Part: Hashable, Sendable {
+        var energy = ExactSum()
+        var grams = ExactSum()
+        var shared = ExactSum()
+        var sharedGrams = ExactSum()
+        /// Share errors, each times its shared energy.
+        var error = ExactSum()
+        /// The same for the same parts, whichever order they came in.
+        var digest: UInt64 = 0
+        var count: Int64 = 0
+        var whole: HourFigures
+
+        /// All that was put in was taken out again.
+        var isNothing: Bool { count == 0 && shared.isZero && energy.isZero }
+
+        init(whole: HourFigures) { self.whole = whole }
+
+        mutating func add(_ slice: SliceFigures, _ f: Double, _ g: Double, _ digest: UInt64) {
+            energy += f * slice.energy
+            grams += f * slice.energy * g
+            shared += f * slice.shared
+            sharedGrams += f * slice.shared * g
+            error += f * slice.shared * slice.shareErrorRatio
+            self.digest = f > 0 ? self.digest &+ digest : self.digest &- digest
+            count += Int64(f)
+            join(slice.whole)
+        }
+
+        /// The same hour as another sum saw it; whichever came first.
+        mutating func join(_ other: HourFigures) {
+            if (other.shared, other.metered, other.ceiling ?? 0) > (whole.shared, whole.metered, whole.ceiling ?? 0) { whole = other }
+        }
+    }
+
+    var effects: [ErrorKey: Effect] = [:]
+    var gaps: [ErrorKey: Gap] = [:]
+    var parts: [ErrorKey: Part] = [:]
+    var best = ExactSum()
+    var emitted = ExactSum()
+    var estimated = ExactSum()
+    var estimatedGrams = ExactSum()
+    /// The most of what nobody could estimate.
+    var unestimated = ExactSum()
+    var unestimatedGrams = ExactSum()
+    var boundLow = ExactSum()
+    var boundHigh = ExactSum()
+    var gramsBoundLow = ExactSum()
+    var gramsBoundHigh = ExactSum()
+    var embodiedBest = ExactSum()
+    var embodied: [ErrorKey: Effect] = [:]
+    var count: Int64 = 0
+    var withoutIntensity: Int64 = 0
+
+    public init() {}
+
+    /// Slices that it holds.
+    public var isEmpty: Bool { count == 0 && embodied.isEmpty }
+
+    /// Adds a slice, or takes it out again where the sign is negative.
+    public mutating func add(_ slice: SliceFigures, sign: Int = 1) { put(slice, sign >= 0 ? 1 : -1) }
+
+    /// CO2e of making a host, in grams with its 95 % interval, by whatever part of it is charged here.
+    public mutating func addEmbodied(host: Int32, best: Double, low: Double, high: Double) {
+        embodiedBest += best
+        var effect = embodied[.embodied(host: host)] ?? Effect()
+        effect.gramsDown += min(0, low - best)
+        effect.gramsUp += max(0, high - best)
+        embodied[.embodied(host: host)] = effect
+    }
+
+    public static func += (a: inout UncertainSum, b: UncertainSum) { a.merge(b, true) }
+    public static func + (a: UncertainSum, b: UncertainSum) -> UncertainSum {
+        var sum = a
+        sum.merge(b, true)
+        return sum
+    }
+
+    /// - Parameter f: 1 or -1.
+    private mutating func put(_ slice: SliceFigures, _ f: Double) {
+        let z = ErrorMoments.z95 * f
+        let host = slice.host
+        let component = slice.component
+        let missed = slice.estimated ?? 0
+        // Grams per µJ.
+        let g = slice.intensity.map { slice.pue.best * $0.best / 3.6e12 } ?? 0
+        count += Int64(f)
+        if slice.intensity == nil { withoutIntensity += Int64(f) }
+
+        best += f * slice.energy
+        emitted += f * slice.energy * g
+        estimated += f * missed
+        estimatedGrams += f * missed * g
+        if slice.estimated == nil {
+            unestimated += f * slice.unmeteredHigh
+            unestimatedGrams += f * slice.unmeteredHigh * g
+        }
+        boundLow += f * slice.boundLow
+        boundHigh += f * slice.boundHigh
+        if let intensity = slice.intensity {
+            gramsBoundLow += f * slice.boundLow * slice.pue.best * intensity.low / 3.6e12
+            gramsBoundHigh += f * slice.boundHigh * slice.pue.best * intensity.high / 3.6e12
+        }
+
+        func even(_ key: ErrorKey, _ sigma: Double) {
+            guard sigma != 0 else { return }
+            effects[key, default: Effect()].add(energy: (-z * sigma, z * sigma), grams: (-z * sigma * g, z * sigma * g))
+        }
+        let energy = slice.energy + missed
+        even(.meter(host: host, component: component), energy * slice.whole.meterErrorRatio)
+        even(.floor(host: host, component: component), (slice.idleMoved - slice.errors.floor) * slice.whole.floorErrorRatio)
+        even(.edge(host: host, component: component, instant: slice.interval.start), -slice.errors.start)
+        even(.edge(host: host, component: component, instant: slice.interval.end), slice.errors.end)
+        if let intensity = slice.intensity {
+            func factor(_ key: ErrorKey, _ best: Double, _ low: Double, _ high: Double) {
+                guard best > 0, low < high else { return }
+                let grams = f * energy * g
+                effects[key, default: Effect()].add(energy: (0, 0), grams: (grams * (low / best - 1), grams * (high / best - 1)))
+            }
+            factor(slice.pue.key, slice.pue.best, slice.pue.low, slice.pue.high)
+            factor(intensity.key, intensity.best, intensity.low, intensity.high)
+        }
+        if missed > 0 {
+            let error = slice.errors.gap > 0 ? slice.errors.gap : missed * GapAccuracy.logErrorRatio
+            gaps[.gap(host: host, hour: slice.hour, component: component), default: Gap()].add(f * missed, f * missed * g, f * error)
+        }
+        let key = ErrorKey.share(host: host, hour: slice.hour, component: component)
+        let digest = Self.digest(slice.member, slice.interval)
+        parts[key, default: Part(whole: slice.whole)].add(slice, f, g, digest)
+        if parts[key]?.isNothing == true { parts[key] = nil }
+    }
+
+    /// Adds all of another sum, or takes it out.
+    private mutating func merge(_ b: UncertainSum, _ sign: Bool) {
+        func add(_ x: inout ExactSum, _ y: ExactSum) { if sign { x += y } else { x -= y } }
+        for (key, effect) in b.effects { effects[key, default: Effect()].add(effect, sign) }
+        for (key, effect) in b.embodied { embodied[key, default: Effect()].add(effect, sign) }
+        for (key, gap) in b.gaps {
+            var sum = gaps[key] ?? Gap()
+            add(&sum.energy, gap.energy)
+            add(&sum.grams, gap.grams)
+            add(&sum.error, gap.error)
+            gaps[key] = sum
+        }
+        for (key, part) in b.parts {
+            var sum = parts[key] ?? Part(whole: part.whole)
+            add(&sum.energy, part.energy)
+            add(&sum.grams, part.grams)
+            add(&sum.shared, part.shared)
+            add(&sum.sharedGrams, part.sharedGrams)
+            add(&sum.error, part.error)
+            sum.digest = sign ? sum.digest &+ part.digest : sum.digest &- part.digest
+            sum.count += sign ? part.count : -part.count
+            sum.join(part.whole)
+            parts[key] = sum.isNothing ? nil : sum
+        }
+        add(&best, b.best)
+        add(&emitted, b.emitted)
+        add(&estimated, b.estimated)
+        add(&estimatedGrams, b.estimatedGrams)
+        add(&unestimated, b.unestimated)
+        add(&unestimatedGrams, b.unestimatedGrams)
+        add(&boundLow, b.boundLow)
+        add(&boundHigh, b.boundHigh)
+        add(&gramsBoundLow, b.gramsBoundLow)
+        add(&gramsBoundHigh, b.gramsBoundHigh)
+        add(&embodiedBest, b.embodiedBest)
+        count += sign ? b.count : -b.count
+        withoutIntensity += sign ? b.withoutIntensity : -b.withoutIntensity
+    }
+
+    private static func digest(_ member: Int64, _ interval: Interval) -> UInt64 {
+        var z = UInt64(bitPattern: member) &* 0x9E37_79B9_7F4A_7C15
+        for part in [interval.start.microseconds, interval.end.microseconds] {
+            z = (z ^ UInt64(bitPattern: part)) &* 0xBF58_476D_1CE4_E5B9
+            z ^= z >> 29
+        }
+        return z
+    }
+}
