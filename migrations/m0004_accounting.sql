@@ -95,8 +95,9 @@ CREATE TABLE units (
 CREATE INDEX units_service ON units (service, from_t);
 
 ALTER TABLE span
-    -- The span of the same host that this one runs within.
-    ADD COLUMN parent_span_id bigint,
+    -- The job that this one says it runs within, and the CI's run that it belongs to.
+    ADD COLUMN parent_job_id text,
+    ADD COLUMN run_id text,
     -- GPU meters that the span has to itself.
     ADD COLUMN gpus text[] NOT NULL DEFAULT '{}';
 -- Made up by the simulator: shown as such wherever it appears, and never published.

@@ -25,6 +25,12 @@ public struct SpanRow: Sendable {
     public var runner: String?
     /// Every id under which the job's own CI may know it.
     public var jobIDs: [String]
+    /// The job that this one says it runs within.
+    public var parentJobID: String?
+    /// The CI's run that it belongs to.
+    public var runID: String?
+    /// Names of GPU meters that it has to itself.
+    public var gpus: [String]
 
     public init(
         hostID: Int32,
@@ -44,7 +50,10 @@ public struct SpanRow: Sendable {
         service: String?,
         repository: String?,
         runner: String? = nil,
-        jobIDs: [String] = []
+        jobIDs: [String] = [],
+        parentJobID: String? = nil,
+        runID: String? = nil,
+        gpus: [String] = []
     ) {
         self.hostID = hostID
         self.spanID = spanID
@@ -64,6 +73,9 @@ public struct SpanRow: Sendable {
         self.repository = repository
         self.runner = runner
         self.jobIDs = jobIDs
+        self.parentJobID = parentJobID
+        self.runID = runID
+        self.gpus = gpus
     }
 
     /// How long a span without an end counts as running: its finish may have been lost, and must not take a share for ever.
@@ -89,7 +101,7 @@ public struct SpanRow: Sendable {
 public enum SpanTable {
     static let columns = """
         host_id, span_id, job_id, started_at, finished_at, queued_at, time_resolution_us, cpu_share, cpus, weight, cpu_time_us, workload,
-        workload_key, source, service, repository, runner, job_ids
+        workload_key, source, service, repository, runner, job_ids, parent_job_id, run_id, gpus
         """
 
     // MARK: Spans on hosts
@@ -108,13 +120,14 @@ public enum SpanTable {
                 "upsert_span",
                 """
                 INSERT INTO span (host_id, job_id, started_at, finished_at, queued_at, time_resolution_us, cpu_share, cpus, weight, cpu_time_us,
-                    workload, workload_key, source, service, repository, runner, job_ids)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+                    workload, workload_key, source, service, repository, runner, job_ids, parent_job_id, run_id, gpus)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
                 ON CONFLICT (host_id, job_id) DO UPDATE SET started_at = excluded.started_at, finished_at = excluded.finished_at,
                     queued_at = excluded.queued_at, time_resolution_us = excluded.time_resolution_us, cpu_share = excluded.cpu_share,
                     cpus = excluded.cpus, weight = excluded.weight, cpu_time_us = excluded.cpu_time_us, workload = excluded.workload,
                     workload_key = excluded.workload_key, source = excluded.source, service = excluded.service,
-                    repository = excluded.repository, runner = excluded.runner, job_ids = excluded.job_ids
+                    repository = excluded.repository, runner = excluded.runner, job_ids = excluded.job_ids,
+                    parent_job_id = excluded.parent_job_id, run_id = excluded.run_id, gpus = excluded.gpus
                 RETURNING span_id
                 """
             ),
@@ -125,7 +138,7 @@ public enum SpanTable {
                 span.cpuShare.map { .float8($0) }, span.cpus.map { .float8($0) }, span.weight.map { .float8($0) },
                 span.cpuTime.map { .int8($0.count) }, span.workload.map { .text($0) }, .text(span.workloadKey), .text(span.source),
                 span.service.map { .text($0) }, span.repository.map { .text($0) }, span.runner.map { .text($0) },
-                .textArray(span.jobIDs),
+                .textArray(span.jobIDs), span.parentJobID.map { .text($0) }, span.runID.map { .text($0) }, .textArray(span.gpus),
             ]
         ).only().int64("span_id")
     }
@@ -187,7 +200,10 @@ public enum SpanTable {
             service: try row.stringIfPresent("service"),
             repository: try row.stringIfPresent("repository"),
             runner: try row.stringIfPresent("runner"),
-            jobIDs: try row.stringArray("job_ids")
+            jobIDs: try row.stringArray("job_ids"),
+            parentJobID: try row.stringIfPresent("parent_job_id"),
+            runID: try row.stringIfPresent("run_id"),
+            gpus: try row.stringArray("gpus")
         )
     }
 }

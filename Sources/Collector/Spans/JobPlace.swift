@@ -137,18 +137,25 @@ struct JobPlace: Sendable {
             service: fields["service"]?.string,
             repository: fields["repository"]?.string,
             runner: Self.runner(fields),
-            jobIDs: jobIDs(key: key)
+            jobIDs: jobIDs(key: key),
+            parentJobID: name("parent").map { SpanKey(source: key.source, instance: key.instance, id: $0, attempt: key.attempt).jobID },
+            runID: name("run_id"),
+            gpus: (fields["gpus"]?.array ?? []).prefix(64).compactMap(\.string).filter { $0.utf8.count <= Self.longestName }
         )
+    }
+
+    /// A field that is a text or a number and names something.
+    private func name(_ field: String) -> String? {
+        fields[field].flatMap { $0.string ?? $0.integer.map(String.init) }.flatMap {
+            (1...Self.longestName).contains($0.utf8.count) ? $0 : nil
+        }
     }
 
     /// What the job's own CI may call it: the span's id, its last part, and what was posted as such.
     private func jobIDs(key: SpanKey) -> [String] {
         var ids = [key.id]
         if let last = key.id.split(separator: "/").last { ids.append(String(last)) }
-        for name in ["job_id", "external_id"] {
-            let id = fields[name].flatMap { $0.string ?? $0.integer.map(String.init) }
-            if let id, (1...Self.longestName).contains(id.utf8.count) { ids.append(id) }
-        }
+        ids += [name("job_id"), name("external_id")].compactMap { $0 }
         return Set(ids).sorted()
     }
 
