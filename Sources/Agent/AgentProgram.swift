@@ -9,7 +9,7 @@ import Wire
 
 /// The agent, put together: sampler, sealer, uplink and local socket in one service group.
 public enum AgentProgram {
-    public static let version = "0.1.0"
+    public static let version = SoftwareVersion.current
 
     /// Why the agent cannot run.
     public struct Fault: Error, Sendable, CustomStringConvertible {

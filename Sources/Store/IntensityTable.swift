@@ -6,10 +6,21 @@ public import Postgres
 public struct StoredIntensity: Sendable, Hashable {
     public let id: Int64
     public let value: Intensity
+    /// When it counts; a yearly one at all times.
+    public let interval: Interval
+    /// The provider's own edition, which tells a revision from what it replaced.
+    public let version: String
 
-    public init(id: Int64, value: Intensity) {
+    public init(
+        id: Int64,
+        value: Intensity,
+        interval: Interval = Interval(Timestamp(microseconds: .min), Timestamp(microseconds: .max)),
+        version: String = ""
+    ) {
         self.id = id
         self.value = value
+        self.interval = interval
+        self.version = version
     }
 }
 
@@ -17,7 +28,7 @@ public struct StoredIntensity: Sendable, Hashable {
 public enum IntensityTable {
     static let joinedColumns = """
         i.intensity_id AS i_id, i.zone AS i_zone, i.g_per_kwh, i.low_g_per_kwh, i.high_g_per_kwh, i.kind AS i_kind, i.basis AS i_basis,
-        i.provider AS i_provider, i.version AS i_version
+        i.provider AS i_provider, i.version AS i_version, i.from_t AS i_from, i.to_t AS i_to
         """
 
     /// Adds the rows of a yearly table that are not there yet; valid at any time, because a yearly average stands in for every hour.
@@ -74,7 +85,12 @@ public enum IntensityTable {
                 basis: knownBasis,
                 provider: try row.string("i_provider"),
                 year: version.split(separator: " ").first.flatMap { Int($0) } ?? 0
-            )
+            ),
+            interval: Interval(
+                Timestamp(microseconds: try row.timestampMicroseconds("i_from")),
+                Timestamp(microseconds: try row.timestampMicroseconds("i_to"))
+            ),
+            version: version
         )
     }
 }

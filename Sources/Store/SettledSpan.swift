@@ -10,6 +10,9 @@ public struct SettledSpan: Sendable {
     /// The span's edges as they were accounted.
     public let interval: Interval
     public let workload: SpanWorkload
+    public let terms: SpanTerms
+    /// All hours of the span, in order.
+    public let hours: [AccountedHour]
     public let slices: [SliceRow]
 
     /// Nil for a span that may still change (it runs, readings are on their way, or an hour of it waits to be accounted), and for one that
@@ -54,8 +57,26 @@ public struct SettledSpan: Sendable {
             host: try HostTable.host(first),
             interval: interval,
             workload: SpanWorkload(decision: decision, cgroups: cgroups),
+            terms: SpanTerms(
+                timeResolution: Microseconds(try first.int64("time_resolution_us")),
+                cpuShare: try first.doubleIfPresent("span_cpu_share"),
+                cpus: try first.doubleIfPresent("span_cpus"),
+                weight: try first.doubleIfPresent("span_weight"),
+                cpuTime: try first.int64IfPresent("span_cpu_time_us").map { Microseconds($0) }
+            ),
+            hours: try hours(rows),
             slices: try rows.filter { try !$0.isNull("component") }.map { try HourLedger.sliceRow($0) }
         )
+    }
+
+    /// A row for each slice, and one for an hour without any.
+    private static func hours(_ rows: PostgresRows) throws -> [AccountedHour] {
+        var hours: [AccountedHour] = []
+        for row in rows {
+            let hour = try AccountedHours.row(row)
+            if hours.last?.hour != hour.hour { hours.append(hour) }
+        }
+        return hours
     }
 
     /// By the question's name: the text is long, and asked with every job. There are as many as there are kinds of viewers.
@@ -75,6 +96,8 @@ public struct SettledSpan: Sendable {
         """
         WITH one AS (
             SELECT \(JobDirectory.prefixedColumns("k_")), o.host_id, o.span_id, o.rule, o.reason, o.curve_ids, o.started_at AS owned_from, o.finished_at AS owned_to,
+                s.time_resolution_us, s.cpu_share AS span_cpu_share, s.cpus AS span_cpus, s.weight AS span_weight,
+                s.cpu_time_us AS span_cpu_time_us,
                 date_trunc('hour', o.started_at, 'UTC') AS first_hour,
                 date_trunc('hour', o.finished_at - interval '1 microsecond', 'UTC') AS last_hour,
                 CASE WHEN o.rule IS NOT NULL THEN greatest(s.finished_at, o.finished_at)
@@ -88,10 +111,12 @@ public struct SettledSpan: Sendable {
             sl.hour, sl.component, sl.from_t, sl.to_t, sl.dynamic_uj, sl.idle_reserved_uj, sl.idle_busy_uj, sl.idle_equal_uj,
             sl.drawn_low_uj, sl.drawn_high_uj, sl.floor_low_uj, sl.floor_high_uj, sl.floor_ratio_low, sl.floor_ratio_high,
             sl.unmetered_high_uj, sl.metered_us, sl.mean_share, sl.share_method, sl.quality, sl.estimated_uj, sl.floor_uj, sl.start_error_uj,
-            sl.end_error_uj, sl.gap_error_uj, hh.pue AS hour_pue,
+            sl.end_error_uj, sl.gap_error_uj, hh.pue AS hour_pue, hh.meter_error_ratio, hh.floor_error_ratio,
+            ah.hour AS accounted, ah.version, ah.inputs_sha256, ah.software,
             \(IntensityTable.joinedColumns)
         FROM one JOIN host h USING (host_id)
-        LEFT JOIN slice sl ON sl.host_id = one.host_id AND sl.span_id = one.span_id AND sl.hour BETWEEN one.first_hour AND one.last_hour
+        JOIN accounted_hour ah ON ah.host_id = one.host_id AND ah.hour BETWEEN one.first_hour AND one.last_hour
+        LEFT JOIN slice sl ON sl.host_id = one.host_id AND sl.span_id = one.span_id AND sl.hour = ah.hour
         LEFT JOIN host_hour hh ON hh.host_id = sl.host_id AND hh.hour = sl.hour AND hh.component = sl.component
         LEFT JOIN intensity i ON i.intensity_id = sl.intensity_id
         WHERE one.last_hour + interval '1 hour' <= \(now)
@@ -102,7 +127,7 @@ public struct SettledSpan: Sendable {
                 WHERE c.host_id = one.host_id AND c.kind = 'meter' AND c.in_cover) >= one.settled_at
             AND NOT EXISTS (SELECT FROM curve_tail t
                 WHERE t.host_id = one.host_id AND t.curve_id = ANY(one.curve_ids) AND t.complete_until < one.settled_at)
-        ORDER BY sl.hour, sl.component
+        ORDER BY ah.hour, sl.component, sl.from_t
         """
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Collector
+import Energy
 import Logging
 
 @main
@@ -19,7 +20,7 @@ struct WattleCollector: AsyncParsableCommand {
 
             Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
             """,
-        version: "0.1.0",
+        version: SoftwareVersion.current,
         subcommands: [
             Serve.self, Migrate.self, TokenCommand.self, SourceCommand.self, AuditCommand.self, HostCommand.self, ServicesCommand.self,
             DoctorCommand.self,

@@ -79,6 +79,8 @@ struct Footprint: Sendable {
     var cpuTime: Microseconds?
     /// True when an hour of the span may still be accounted anew.
     var hasOpenHour = false
+    /// What it was made from; nil until every hour of it is settled.
+    var statement: FootprintStatement?
     /// For people without a token: three digits and no µJ.
     var isCoarse = false
     /// Why a field is null, by its name.

@@ -28,12 +28,25 @@ extension Footprint {
         if cpuTime != nil { view.setMissing(["usage.cpu_seconds"], reason: "token_needed") }
         view.fields["cpu_time_us"] = nil
         view.cpuTime = nil
+        // A digest tells nothing only where it covers something that nobody can guess.
+        if let statement, !statement.isSealed {
+            view.statement = nil
+            view.setMissing(["statement"], reason: "token_needed")
+        }
         return view
     }
 
     /// A figure in no more digits than its limits allow, and than its reader may see.
     func shown(_ value: Double, low: Double, high: Double) -> Double {
         isCoarse ? Digits.coarse(value) : Digits.rounded(value, low: low, high: high)
+    }
+
+    private func links(_ baseURL: String) -> JSONValue {
+        var links: [String: JSONValue] = [
+            "self": .string("\(baseURL)/v1/jobs/\(jobID)"), "html": .string("\(baseURL)/jobs/\(jobID)"),
+        ]
+        if !isCoarse { links["explain"] = .string("\(baseURL)/v1/jobs/\(jobID)/explain") }
+        return .object(links)
     }
 
     private func document(baseURL: String) -> JSONValue {
@@ -43,7 +56,7 @@ extension Footprint {
             "account": .string(hostClass == nil ? "job" : HostedModel.account), "flags": .array(flags.map { .string($0) }),
             "started_at": startedAt.map { .string(RFC3339.format($0)) } ?? .null,
             "finished_at": finishedAt.map { .string(RFC3339.format($0)) } ?? .null, "pue": pue.map { .number($0) } ?? .null,
-            "statement": .null, "links": .object(["self": .string("\(baseURL)/v1/jobs/\(jobID)")]),
+            "statement": statement.map { .string($0.digest) } ?? .null, "links": links(baseURL),
         ]
         for name in [
             "service", "activity", "team", "repository", "commit", "ref", "pipeline", "job", "outcome", "pool", "release", "source",
@@ -108,8 +121,15 @@ extension Footprint {
         if isCoarse, energy != nil { for field in ["uj", "dynamic_uj", "idle_uj"] { all.append(("energy.\(field)", "token_needed")) } }
         if finishedAt == nil { all.append(("finished_at", "not_finished")) }
         if pue == nil { all.append(("pue", hostClass == nil ? "host_unknown" : HostedModel.account)) }
-        for field in ["co2e.market_g", "co2e.embodied_g", "statement"] { all.append((field, "not_computed")) }
+        for field in ["co2e.market_g", "co2e.embodied_g"] { all.append((field, "not_computed")) }
+        if statement == nil, !said.contains("statement") { all.append(("statement", unstatedReason)) }
         return all
+    }
+
+    /// Why there is no statement.
+    private var unstatedReason: String {
+        if hostClass != nil { return HostedModel.account }
+        return state == .final && hasOpenHour ? "hour_open" : "not_final"
     }
 
     /// What the agent saw in the job's cgroups, else what was posted.

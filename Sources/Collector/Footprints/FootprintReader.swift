@@ -29,11 +29,16 @@ final class FootprintReader {
         footprint.hostName = settled.host.name
         footprint.pue = settled.host.pue
         footprint.workload = settled.workload
+        let slices = settled.slices.ordered
         footprint.fill(
-            slices: settled.slices,
+            slices: slices,
             duration: settled.interval.duration,
-            cpus: try await cpus(of: settled.host, slices: settled.slices),
+            cpus: try await cpus(of: settled.host, slices: slices),
             zone: settled.host.gridZone
+        )
+        footprint.statement = try FootprintStatement(
+            footprint,
+            origin: FootprintStatement.Origin(interval: settled.interval, terms: settled.terms, hours: settled.hours, slices: slices)
         )
         return footprint
     }
@@ -121,6 +126,7 @@ final class FootprintReader {
         func edges(_ span: SpanRow) -> Interval { workloads[span.spanID]?.decision.ownership?.interval ?? span.interval }
         let hours = Set(finals.flatMap { Hour.touching(edges($0)) }).sorted()
         let settled = try await HourLedger.settled(hostID: host.id, hours: hours, now: now, connection)
+        let named = try await AccountedHours.read(hostID: host.id, hours: settled.sorted(), connection)
         let stored = try await HourLedger.slices(hostID: host.id, spanIDs: finals.map(\.spanID), connection)
         for span in finals {
             var slices = (stored[span.spanID] ?? []).filter { settled.contains($0.hour) }
@@ -129,10 +135,21 @@ final class FootprintReader {
                 isOpen = true
                 slices += try await accounts(host: host, hour: hour).slices(of: span.spanID)
             }
-            let duration = edges(span).duration
+            slices = slices.ordered
+            let interval = edges(span)
             result[span.jobID]?.hasOpenHour = isOpen
             let cpus = try await cpus(of: host, slices: slices)
-            result[span.jobID]?.fill(slices: slices, duration: duration, cpus: cpus, zone: host.gridZone)
+            result[span.jobID]?.fill(slices: slices, duration: interval.duration, cpus: cpus, zone: host.gridZone)
+            guard !isOpen, let footprint = result[span.jobID] else { continue }
+            result[span.jobID]?.statement = try FootprintStatement(
+                footprint,
+                origin: FootprintStatement.Origin(
+                    interval: interval,
+                    terms: span.terms,
+                    hours: named.filter { $0.hour.interval.intersection(interval) != nil },
+                    slices: slices
+                )
+            )
         }
     }
 

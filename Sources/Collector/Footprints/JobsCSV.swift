@@ -71,6 +71,7 @@ enum JobsCSV {
             v["intensity_basis"] = intensity.basis.description
             v["intensity_provider"] = intensity.provider
         }
+        v["statement"] = f.statement?.digest ?? ""
         v["missing_reason"] = f.missing.first { $0.field == "energy" || $0.field == "co2e.location_g" }?.reason ?? ""
         return v
     }
