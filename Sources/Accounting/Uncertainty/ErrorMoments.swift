@@ -22,31 +22,23 @@ struct ErrorMoments: Hashable, Sendable {
         self.third = third
     }
 
-    /// Of an error whose median is 0 and whose 2.5 % and 97.5 % points are given (in either order, as a negative part turns them round):
-    /// normal where they lie evenly around 0, else a shifted lognormal, `a * (exp(s z) - 1)`, which three such points define.
+    /// Of an error whose median is 0 and whose 2.5 % and 97.5 % points are given.
     init(down: Double, up: Double) {
-        let width = max(down, up) - min(down, up)
-        guard width > 0, width.isFinite else {
-            self.init()
-            return
+        let error = SkewedError(down: down, up: up)
+        if error.s == 0 {
+            self.init(variance: error.scale * error.scale)
+        } else if abs(error.s) < 1e-3 {
+            let sigma = error.scale * error.s
+            self.init(mean: sigma * error.s / 2, variance: sigma * sigma, third: 3 * error.s * sigma * sigma * sigma)
+        } else {
+            let w = ElementaryFunctions.exp(error.s * error.s)
+            let a = error.scale
+            self.init(
+                mean: a * (w.squareRoot() - 1),
+                variance: a * a * w * (w - 1),
+                third: a * a * a * w * w.squareRoot() * (w - 1) * (w - 1) * (w + 2)
+            )
         }
-        // Both on one side, or nothing on one side: no lognormal has such points; the nearest that has.
-        let above = max(max(down, up), width / 50)
-        let below = max(-min(down, up), width / 50)
-        let ratio = above / below
-        let s = ElementaryFunctions.log(ratio) / Self.z95
-        if abs(ratio - 1) < 1e-3 {
-            let sigma = width / (2 * Self.z95)
-            self.init(mean: sigma * s / 2, variance: sigma * sigma, third: 3 * s * sigma * sigma * sigma)
-            return
-        }
-        let a = above / (ratio - 1)
-        let w = ElementaryFunctions.exp(s * s)
-        self.init(
-            mean: a * (w.squareRoot() - 1),
-            variance: a * a * w * (w - 1),
-            third: a * a * a * w * w.squareRoot() * (w - 1) * (w - 1) * (w + 2)
-        )
     }
 
     /// Of `amount * (exp(s z - s²/2) - 1)`: a lognormal whose mean is the amount.
@@ -109,4 +101,30 @@ struct ErrorMoments: Hashable, Sendable {
         let distance = a * (ElementaryFunctions.exp(s * side) - w.squareRoot())
         return mean + (skewness > 0 ? distance : -distance)
     }
+}
+
+/// An error whose median is 0 and whose 2.5 % and 97.5 % points are known (in either order, as a negative part turns them round): normal
+/// where they lie evenly around 0, else a shifted lognormal, `scale * (exp(s z) - 1)`, which three such points define.
+struct SkewedError: Hashable, Sendable {
+    /// 0 for a normal error.
+    var s = 0.0
+    /// The standard deviation of a normal error.
+    var scale = 0.0
+
+    init(down: Double, up: Double) {
+        let width = max(down, up) - min(down, up)
+        guard width > 0, width.isFinite else { return }
+        // Both on one side, or nothing on one side: no lognormal has such points; the nearest that has.
+        let above = max(max(down, up), width / 50)
+        let below = max(-min(down, up), width / 50)
+        let ratio = above / below
+        if abs(ratio - 1) < 1e-6 {
+            scale = width / (2 * ErrorMoments.z95)
+        } else {
+            s = ElementaryFunctions.log(ratio) / ErrorMoments.z95
+            scale = above / (ratio - 1)
+        }
+    }
+
+    func value(_ z: Double) -> Double { s == 0 ? scale * z : scale * (ElementaryFunctions.exp(s * z) - 1) }
 }

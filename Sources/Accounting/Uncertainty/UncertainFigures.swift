@@ -99,7 +99,7 @@ struct WeightedSums {
         return ErrorMoments(variance: deviation * deviation)
     }
 
-    private func total(_ value: (UncertainSum) -> ExactSum) -> Double { terms.reduce(0) { $0 + $1.weight * value($1.sum).value } }
+    private func total(_ value: (UncertainSum) -> FixedPointSum) -> Double { terms.reduce(0) { $0 + $1.weight * value($1.sum).value } }
 
     var isDifference: Bool { terms.contains { $0.weight < 0 } }
 
@@ -114,6 +114,11 @@ struct WeightedSums {
             case .intensity: groups.intensity.append(moments)
             default: groups.energy.append(moments)
             }
+        }
+        // A difference has the errors of both sides.
+        for (sum, weight) in terms {
+            let own = isEnergy ? sum.ownVariance.value * 1e6 : sum.ownVarianceGrams.value / 1e12
+            groups.energy.append(ErrorMoments(variance: weight * weight * max(0, own)))
         }
         let energy = Self.sum(groups.energy)
         let pue = Self.sum(groups.pue)

@@ -8,10 +8,10 @@ import Energy
 public struct UncertainSum: Sendable {
     /// What a figure does when the cause of one key is at its 2.5 % and at its 97.5 % point: a sum over all that it touches.
     struct Effect: Hashable, Sendable {
-        var energyDown = ExactSum()
-        var energyUp = ExactSum()
-        var gramsDown = ExactSum()
-        var gramsUp = ExactSum()
+        var energyDown = FixedPointSum()
+        var energyUp = FixedPointSum()
+        var gramsDown = FixedPointSum()
+        var gramsUp = FixedPointSum()
 
         mutating func add(energy: (down: Double, up: Double), grams: (down: Double, up: Double)) {
             energyDown += energy.down
@@ -37,10 +37,10 @@ public struct UncertainSum: Sendable {
 
     /// Energy that was not metered: an estimate in one host-hour's component.
     struct Gap: Hashable, Sendable {
-        var energy = ExactSum()
-        var grams = ExactSum()
+        var energy = FixedPointSum()
+        var grams = FixedPointSum()
         /// Standard deviations of the estimates' logarithms, each times its estimate.
-        var error = ExactSum()
+        var error = FixedPointSum()
 
         mutating func add(_ energy: Double, _ grams: Double, _ error: Double) {
             self.energy += energy
@@ -51,12 +51,12 @@ public struct UncertainSum: Sendable {
 
     /// Parts of one host-hour's component.
     struct Part: Hashable, Sendable {
-        var energy = ExactSum()
-        var grams = ExactSum()
-        var shared = ExactSum()
-        var sharedGrams = ExactSum()
+        var energy = FixedPointSum()
+        var grams = FixedPointSum()
+        var shared = FixedPointSum()
+        var sharedGrams = FixedPointSum()
         /// Share errors, each times its shared energy.
-        var error = ExactSum()
+        var error = FixedPointSum()
         /// The same for the same parts, whichever order they came in.
         var digest: UInt64 = 0
         var count: Int64 = 0
@@ -87,19 +87,22 @@ public struct UncertainSum: Sendable {
     var effects: [ErrorKey: Effect] = [:]
     var gaps: [ErrorKey: Gap] = [:]
     var parts: [ErrorKey: Part] = [:]
-    var best = ExactSum()
-    var emitted = ExactSum()
-    var estimated = ExactSum()
-    var estimatedGrams = ExactSum()
+    var best = FixedPointSum()
+    var emitted = FixedPointSum()
+    var estimated = FixedPointSum()
+    var estimatedGrams = FixedPointSum()
     /// The most of what nobody could estimate.
-    var unestimated = ExactSum()
-    var unestimatedGrams = ExactSum()
-    var boundLow = ExactSum()
-    var boundHigh = ExactSum()
-    var gramsBoundLow = ExactSum()
-    var gramsBoundHigh = ExactSum()
-    var embodiedBest = ExactSum()
+    var unestimated = FixedPointSum()
+    var unestimatedGrams = FixedPointSum()
+    var boundLow = FixedPointSum()
+    var boundHigh = FixedPointSum()
+    var gramsBoundLow = FixedPointSum()
+    var gramsBoundHigh = FixedPointSum()
+    var embodiedBest = FixedPointSum()
     var embodied: [ErrorKey: Effect] = [:]
+    /// Of errors that nobody else has: mJ² and µg².
+    var ownVariance = FixedPointSum()
+    var ownVarianceGrams = FixedPointSum()
     var count: Int64 = 0
     var withoutIntensity: Int64 = 0
 
@@ -110,6 +113,34 @@ public struct UncertainSum: Sendable {
 
     /// Adds a slice, or takes it out again where the sign is negative.
     public mutating func add(_ slice: SliceFigures, sign: Int = 1) { put(slice, sign >= 0 ? 1 : -1) }
+
+    /// Adds what somebody else has summed.
+    public mutating func add(_ total: TotalFigures) {
+        let z = ErrorMoments.z95
+        count += 1
+        if !total.hasIntensity { withoutIntensity += 1 }
+        best += total.energy
+        emitted += total.grams
+        estimated += total.estimated
+        estimatedGrams += total.estimated * total.gramsPerMicrojoule
+        unestimated += total.unestimatedHigh
+        unestimatedGrams += total.unestimatedHigh * total.gramsPerMicrojoule
+        boundLow += total.boundLow
+        boundHigh += total.boundHigh
+        gramsBoundLow += total.gramsBoundLow
+        gramsBoundHigh += total.gramsBoundHigh
+        for (key, energy, grams) in [
+            (ErrorKey.meter(host: total.host, component: total.component), total.meterError, total.meterErrorGrams),
+            (.floor(host: total.host, component: total.component), total.floorError, total.floorErrorGrams),
+        ] where energy != 0 || grams != 0 {
+            effects[key, default: Effect()].add(energy: (-z * energy, z * energy), grams: (-z * grams, z * grams))
+        }
+        for factor in total.factors {
+            effects[factor.key, default: Effect()].add(energy: (0, 0), grams: (factor.low - total.grams, factor.high - total.grams))
+        }
+        ownVariance += total.ownVariance / 1e6
+        ownVarianceGrams += total.ownVarianceGrams * 1e12
+    }
 
     /// CO2e of making a host, in grams with its 95 % interval, by whatever part of it is charged here.
     public mutating func addEmbodied(host: Int32, best: Double, low: Double, high: Double) {
@@ -183,7 +214,7 @@ public struct UncertainSum: Sendable {
 
     /// Adds all of another sum, or takes it out.
     private mutating func merge(_ b: UncertainSum, _ sign: Bool) {
-        func add(_ x: inout ExactSum, _ y: ExactSum) { if sign { x += y } else { x -= y } }
+        func add(_ x: inout FixedPointSum, _ y: FixedPointSum) { if sign { x += y } else { x -= y } }
         for (key, effect) in b.effects { effects[key, default: Effect()].add(effect, sign) }
         for (key, effect) in b.embodied { embodied[key, default: Effect()].add(effect, sign) }
         for (key, gap) in b.gaps {
@@ -216,6 +247,8 @@ public struct UncertainSum: Sendable {
         add(&gramsBoundLow, b.gramsBoundLow)
         add(&gramsBoundHigh, b.gramsBoundHigh)
         add(&embodiedBest, b.embodiedBest)
+        add(&ownVariance, b.ownVariance)
+        add(&ownVarianceGrams, b.ownVarianceGrams)
         count += sign ? b.count : -b.count
         withoutIntensity += sign ? b.withoutIntensity : -b.withoutIntensity
     }

@@ -1,6 +1,6 @@
 /// A sum that comes out the same whichever order its parts are added in, and at exactly 0 when they are taken out again: fixed point with
 /// 2^-20 of the unit, in 128 bits.
-struct ExactSum: Hashable, Sendable {
+struct FixedPointSum: Hashable, Sendable {
     private var fixed: Int128 = 0
     private static let one = 1_048_576.0
 
@@ -10,13 +10,13 @@ struct ExactSum: Hashable, Sendable {
     var value: Double { Double(fixed) / Self.one }
     var isZero: Bool { fixed == 0 }
 
-    static func += (a: inout ExactSum, value: Double) { a.fixed &+= fixed(value) }
-    static func += (a: inout ExactSum, b: ExactSum) { a.fixed &+= b.fixed }
-    static func -= (a: inout ExactSum, b: ExactSum) { a.fixed &-= b.fixed }
+    static func += (a: inout FixedPointSum, value: Double) { a.fixed &+= fixed(value) }
+    static func += (a: inout FixedPointSum, b: FixedPointSum) { a.fixed &+= b.fixed }
+    static func -= (a: inout FixedPointSum, b: FixedPointSum) { a.fixed &-= b.fixed }
 
-    /// What is no number counts as nothing; what is too large is the largest that some 10^12 of can still be added.
+    /// What is no number counts as nothing; what is too large is the largest that some thousands of can still be added.
     private static func fixed(_ value: Double) -> Int128 {
         guard !value.isNaN else { return 0 }
-        return Int128((min(1e26, max(-1e26, value * one))).rounded())
+        return Int128((min(1e34, max(-1e34, value * one))).rounded())
     }
 }
