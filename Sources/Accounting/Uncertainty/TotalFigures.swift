@@ -17,6 +17,11 @@ public struct TotalFigures: Sendable {
     /// The sum of the variances of errors that nothing outside has: of shares by host-hour, of gaps, of edges by instant. µJ².
     public var ownVariance = 0.0
 
+    /// The most that the host's meters can have counted and missed in the hours, µJ, and the meters' own standard deviation over all that
+    /// they counted: the total is never more. Nil where it is not known.
+    public var ceiling: Double?
+    public var hostMeterError = 0.0
+
     public var hasIntensity = false
     public var grams = 0.0
     public var gramsBoundLow = 0.0

@@ -165,7 +165,7 @@ struct WeightedSums {
 
     /// The high end of all that the hosts used in the hours: no part of it can be more. Nil where one of them is not known.
     private func ceiling(_ figure: Figure) -> Double? {
-        guard terms.count == 1, let (sum, weight) = terms.first else { return nil }
+        guard terms.count == 1, let (sum, weight) = terms.first, sum.withoutCeiling == 0 else { return nil }
         var limits: [Double] = []
         var meters: [ErrorKey: [Double]] = [:]
         for (key, part) in sum.parts {
@@ -176,6 +176,11 @@ struct WeightedSums {
             limits.append(ceiling * unit)
             meters[.meter(host: host, component: component), default: []].append(part.whole.metered * part.whole.meterErrorRatio * unit)
         }
+        for (key, ceiling) in sum.ceilings {
+            limits.append((figure == .energy ? ceiling.most : ceiling.mostGrams).value)
+            meters[key, default: []].append((figure == .energy ? ceiling.error : ceiling.errorGrams).value)
+        }
+        guard !limits.isEmpty else { return nil }
         let deviations = meters.values.map { Self.sum($0) }
         let meter = Self.sum(deviations.map { $0 * $0 }).squareRoot()
         let most = Self.sum(limits)

@@ -84,6 +84,13 @@ public struct UncertainSum: Sendable {
         }
     }
 
+    struct Ceiling: Hashable, Sendable {
+        var most = FixedPointSum()
+        var mostGrams = FixedPointSum()
+        var error = FixedPointSum()
+        var errorGrams = FixedPointSum()
+    }
+
     var effects: [ErrorKey: Effect] = [:]
     var gaps: [ErrorKey: Gap] = [:]
     var parts: [ErrorKey: Part] = [:]
@@ -103,6 +110,9 @@ public struct UncertainSum: Sendable {
     /// Of errors that nobody else has: mJ² and µg².
     var ownVariance = FixedPointSum()
     var ownVarianceGrams = FixedPointSum()
+    /// Of totals: the hosts' limits with the meters' deviations, and how many said none.
+    var ceilings: [ErrorKey: Ceiling] = [:]
+    var withoutCeiling: Int64 = 0
     var count: Int64 = 0
     var withoutIntensity: Int64 = 0
 
@@ -137,6 +147,16 @@ public struct UncertainSum: Sendable {
         }
         for factor in total.factors {
             effects[factor.key, default: Effect()].add(energy: (0, 0), grams: (factor.low - total.grams, factor.high - total.grams))
+        }
+        if let ceiling = total.ceiling {
+            var most = ceilings[.meter(host: total.host, component: total.component)] ?? Ceiling()
+            most.most += ceiling
+            most.mostGrams += ceiling * total.gramsPerMicrojoule
+            most.error += total.hostMeterError
+            most.errorGrams += total.hostMeterError * total.gramsPerMicrojoule
+            ceilings[.meter(host: total.host, component: total.component)] = most
+        } else {
+            withoutCeiling += 1
         }
         ownVariance += total.ownVariance / 1e6
         ownVarianceGrams += total.ownVarianceGrams * 1e12
@@ -247,6 +267,15 @@ public struct UncertainSum: Sendable {
         add(&gramsBoundLow, b.gramsBoundLow)
         add(&gramsBoundHigh, b.gramsBoundHigh)
         add(&embodiedBest, b.embodiedBest)
+        for (key, ceiling) in b.ceilings {
+            var sum = ceilings[key] ?? Ceiling()
+            add(&sum.most, ceiling.most)
+            add(&sum.mostGrams, ceiling.mostGrams)
+            add(&sum.error, ceiling.error)
+            add(&sum.errorGrams, ceiling.errorGrams)
+            ceilings[key] = sum
+        }
+        withoutCeiling += sign ? b.withoutCeiling : -b.withoutCeiling
         add(&ownVariance, b.ownVariance)
         add(&ownVarianceGrams, b.ownVarianceGrams)
         count += sign ? b.count : -b.count
