@@ -39,6 +39,104 @@ ALTER TABLE slice
     ADD COLUMN end_error_uj double precision NOT NULL DEFAULT 0,
     ADD COLUMN gap_error_uj double precision NOT NULL DEFAULT 0;
 
+-- Slices are written by the hundred thousand, so what holds them to the ledger looks at statements and at host-hours, not at each of them.
+-- The guarantee is the same: no transaction ends with slices that do not add up to their host_hour, or that have none, or that name an
+-- intensity which is not there.
+--   * A host_hour that was written or deleted is compared with its slices at the end of the transaction.
+--   * A statement that changes slices of a host_hour that this transaction has not written is compared at once: where both change, the
+--     host_hour is written first.
+DROP TRIGGER slices_add_up ON slice;
+DROP TRIGGER slices_add_up ON host_hour;
+DROP FUNCTION check_slices_add_up();
+ALTER TABLE slice DROP CONSTRAINT slice_host_id_hour_component_fkey, DROP CONSTRAINT slice_intensity_id_fkey;
+
+CREATE FUNCTION compare_slices(row_host int, row_hour timestamptz, row_component text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    ledger record;
+    total record;
+BEGIN
+    SELECT job_dynamic_uj, idle_reserved_uj, idle_busy_uj, idle_equal_uj INTO ledger FROM host_hour
+    WHERE host_id = row_host AND hour = row_hour AND component = row_component;
+    IF NOT FOUND THEN
+        IF EXISTS (SELECT FROM slice WHERE host_id = row_host AND hour = row_hour AND component = row_component) THEN
+            RAISE EXCEPTION 'slices of host % at % (%) have no host_hour', row_host, row_hour, row_component
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'slices_add_up',
+                    HINT = 'Write the host_hour before its slices, and delete both.';
+        END IF;
+        RETURN;
+    END IF;
+    SELECT coalesce(sum(dynamic_uj), 0) AS dynamic, coalesce(sum(idle_reserved_uj), 0) AS reserved,
+        coalesce(sum(idle_busy_uj), 0) AS busy, coalesce(sum(idle_equal_uj), 0) AS equal
+    INTO total FROM slice WHERE host_id = row_host AND hour = row_hour AND component = row_component;
+    IF total.dynamic <> ledger.job_dynamic_uj OR total.reserved <> ledger.idle_reserved_uj
+        OR total.busy <> ledger.idle_busy_uj OR total.equal <> ledger.idle_equal_uj THEN
+        RAISE EXCEPTION 'slices of host % at % (%) do not add up to its host_hour', row_host, row_hour, row_component
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'slices_add_up',
+                DETAIL = format('slices: dynamic %s, reserved %s, busy %s, equal %s; host_hour: %s, %s, %s, %s', total.dynamic,
+                    total.reserved, total.busy, total.equal, ledger.job_dynamic_uj, ledger.idle_reserved_uj, ledger.idle_busy_uj,
+                    ledger.idle_equal_uj);
+    END IF;
+END $$;
+
+CREATE FUNCTION check_host_hour() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        PERFORM compare_slices(OLD.host_id, OLD.hour, OLD.component);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        PERFORM compare_slices(NEW.host_id, NEW.hour, NEW.component);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER slices_add_up AFTER INSERT OR DELETE ON host_hour
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_host_hour();
+CREATE CONSTRAINT TRIGGER changed_slices_add_up AFTER UPDATE ON host_hour
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_host_hour();
+
+CREATE FUNCTION check_slices() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    item record;
+BEGIN
+    -- What this transaction wrote is compared at its end.
+    IF TG_OP <> 'INSERT' THEN
+        FOR item IN SELECT s.host_id, s.hour, s.component FROM (SELECT DISTINCT host_id, hour, component FROM before_change) s
+            JOIN host_hour h ON h.host_id = s.host_id AND h.hour = s.hour AND h.component = s.component
+            WHERE h.xmin <> pg_current_xact_id()::xid
+        LOOP
+            PERFORM compare_slices(item.host_id, item.hour, item.component);
+        END LOOP;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        FOR item IN SELECT s.host_id, s.hour, s.component FROM (SELECT DISTINCT host_id, hour, component FROM after_change) s
+            LEFT JOIN host_hour h ON h.host_id = s.host_id AND h.hour = s.hour AND h.component = s.component
+            WHERE h.xmin IS DISTINCT FROM pg_current_xact_id()::xid
+        LOOP
+            PERFORM compare_slices(item.host_id, item.hour, item.component);
+        END LOOP;
+        SELECT DISTINCT s.intensity_id INTO item FROM after_change s LEFT JOIN intensity i USING (intensity_id)
+        WHERE s.intensity_id IS NOT NULL AND i.intensity_id IS NULL;
+        IF FOUND THEN
+            RAISE EXCEPTION 'a slice names intensity %, which is not there', item.intensity_id
+                USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'slice_intensity';
+        END IF;
+    END IF;
+    RETURN NULL;
+END $$;
+-- A trigger with transition tables is of one event.
+CREATE TRIGGER inserted_slices_add_up AFTER INSERT ON slice REFERENCING NEW TABLE AS after_change
+    FOR EACH STATEMENT EXECUTE FUNCTION check_slices();
+CREATE TRIGGER changed_slices_add_up AFTER UPDATE ON slice REFERENCING OLD TABLE AS before_change NEW TABLE AS after_change
+    FOR EACH STATEMENT EXECUTE FUNCTION check_slices();
+CREATE TRIGGER deleted_slices_add_up AFTER DELETE ON slice REFERENCING OLD TABLE AS before_change
+    FOR EACH STATEMENT EXECUTE FUNCTION check_slices();
+
+CREATE FUNCTION keep_intensities() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'intensities are kept: a revision is a row of its own' USING ERRCODE = 'check_violation', CONSTRAINT = 'intensity_is_kept';
+END $$;
+CREATE TRIGGER intensity_is_kept BEFORE DELETE OR UPDATE OF intensity_id OR TRUNCATE ON intensity
+    FOR EACH STATEMENT EXECUTE FUNCTION keep_intensities();
+
 -- A settled hour of a curve, with the nearest knot on either side: it stands alone. Late data make a new version.
 CREATE TABLE curve_hour (
     host_id     int NOT NULL,

@@ -66,6 +66,19 @@ public struct HostRow: Sendable, Hashable {
     public let isEphemeral: Bool
 }
 
+extension HostRow {
+    /// With the zone, PUE, slots and CPUs of an operator's record, where it has them.
+    func described(by record: JSONValue) -> HostRow {
+        var result = self
+        let record = record.object ?? [:]
+        if let zone = record["grid_zone"]?.string { result.gridZone = zone }
+        if let pue = record["pue"]?.double, pue >= 1 { result.pue = pue }
+        if let slots = record["slots"]?.double, slots > 0 { result.slots = slots }
+        if let threads = record["threads"]?.integer, (1...1_000_000).contains(threads) { result.cpus = Int(threads) }
+        return result
+    }
+}
+
 public enum HostTable {
     static let columns = """
         host_id, name, grid_zone, pue, slots, cpus, cpu_model, seen_at, pool, retired_at, retired_because, merged_into, parent_host_id,
@@ -116,14 +129,8 @@ public enum HostTable {
                 [.int4(id), .timestamptz(microseconds: instant.microseconds)]
             ).first
         else { return nil }
-        var result = try host(row)
-        guard let text = try row.jsonIfPresent("record") else { return result }
-        let record = try JSONValue(parsing: Array(text.utf8)).object ?? [:]
-        if let zone = record["grid_zone"]?.string { result.gridZone = zone }
-        if let pue = record["pue"]?.double, pue >= 1 { result.pue = pue }
-        if let slots = record["slots"]?.double, slots > 0 { result.slots = slots }
-        if let threads = record["threads"]?.integer, (1...1_000_000).contains(threads) { result.cpus = Int(threads) }
-        return result
+        guard let text = try row.jsonIfPresent("record") else { return try host(row) }
+        return try host(row).described(by: JSONValue(parsing: Array(text.utf8)))
     }
 
     public static func all(_ connection: PostgresConnection) async throws -> [HostRow] {

@@ -1,122 +1,220 @@
 public import Accounting
+import Documents
 public import Energy
 public import Postgres
 
-/// Everything that the accounts of a host-hour are made from, as read from the database.
-public struct HourInputs: Sendable {
+/// Everything that the accounts of a host are made from, over some hours: read once, whether for one hour or for many.
+public struct HostStretch: Sendable {
+    /// A curve of a host, by what it measures.
+    struct CurveRow: Sendable {
+        let id: Int32
+        let name: String
+        let kind: String
+        let zone: Zone?
+        let sensor: String
+        let quality: Quality
+        let isInCover: Bool
+        let epsilon: Int64
+        let samplePeriod: Microseconds
+        let maximumPower: Power
+        let idle: UtilisationModel.Point?
+        let boundRatios: (low: Double, high: Double)
+    }
+
+    /// A span with what only the accounts ask of it.
+    struct Member: Sendable {
+        var row: SpanRow
+        var parentSpanID: Int64?
+        var gpus: [String]
+        /// The span's edges as they are accounted.
+        var interval: Interval
+        /// Of the span's own cgroups, in order.
+        var cgroups: [OwnedCgroup]
+        /// Curves of their memory.
+        var memoryCurveIDs: [Int32]
+    }
+
+    /// The host as it is now; `host(in:)` is it as it was.
     public let host: HostRow
-    public let hour: Hour
-    public let input: HostInput
-    /// The spans of `input`, by id.
-    public let spans: [Int64: SpanRow]
-    /// What was decided of the spans' cgroups.
+    /// In order.
+    public let hours: [Hour]
+    /// From the first hour's start to the last one's end, or to now.
+    public let window: Interval
+    /// What was decided of the spans' cgroups, by the spans' ids.
     public let workloads: [Int64: SpanWorkload]
-}
+    let records: [HostRecordTable.Entry]
+    /// By name.
+    let curves: [CurveRow]
+    let loaded: [Int32: CurveReading.Loaded]
+    /// By the jobs' ids, which are the same on any machine and in any order of arrival.
+    let members: [Member]
+    /// Of each hour, the positions of those that run in it.
+    let membersByHour: [Hour: [Int]]
+    let intensities: [String: IntensitySeries]
 
-/// A curve of a host, by what it measures.
-private struct CurveRow {
-    let id: Int32
-    let name: String
-    let kind: String
-    let zone: Zone?
-    let quality: Quality
-    let epsilon: Int64
-    let samplePeriod: Microseconds
-    let maximumPower: Power
-    let idle: UtilisationModel.Point?
-    let boundRatios: (low: Double, high: Double)
-}
-
-extension HourInputs {
-    /// Reads a host-hour. In the running hour the window ends at `now`.
+    /// Reads a host over some of its hours, of which the last may be the running one: it goes as far as `now`.
     ///
-    /// - Parameter now: where the hour has not ended, how far it goes.
-    public static func read(host: HostRow, hour: Hour, now: Timestamp, _ connection: PostgresConnection) async throws -> HourInputs {
-        let window = Interval(hour.start, max(hour.start, min(hour.end, now)))
-        let candidates = try await SpanTable.overlapping(hostID: host.id, window, connection)
-        let workloads = try await WorkloadOwnership.decide(candidates, hostID: host.id, connection)
-        func edges(_ span: SpanRow) -> Interval { workloads[span.spanID]?.decision.ownership?.interval ?? span.interval }
-        let spans = candidates.filter { edges($0).intersection(window) != nil }
-        let owned = spans.compactMap { span in workloads[span.spanID].map { Owner(spanID: span.spanID, cgroups: $0.cgroups) } }
-            .filter { !$0.cgroups.isEmpty }
+    /// - Parameters:
+    ///   - host: as it is now, or as it was in the only hour.
+    ///   - hours: not empty; what lies between the first and the last is read too.
+    ///   - limit: `CurveReading.TooMany` is thrown beyond so many knots.
+    public static func read(
+        host: HostRow,
+        hours: [Hour],
+        now: Timestamp,
+        limit: Int = .max,
+        _ connection: PostgresConnection
+    ) async throws -> HostStretch {
+        let hours = Set(hours).sorted()
+        let start = hours[0].start
+        let window = Interval(start, max(start, min(hours[hours.count - 1].end, now)))
+        let records = try await HostRecordTable.all(hostID: host.id, connection)
+        var members = try await candidates(hostID: host.id, window, connection).sorted { $0.row.jobID < $1.row.jobID }
+        let workloads = try await decide(members.map(\.row), hostID: host.id, connection)
+        let memory = try await memoryCurves(of: workloads, hostID: host.id, connection)
+        for position in members.indices {
+            guard let workload = workloads[members[position].row.spanID] else { continue }
+            if let ownership = workload.decision.ownership { members[position].interval = ownership.interval }
+            members[position].cgroups = workload.cgroups.sorted { ($0.bornAt, $0.path, $0.curveID) < ($1.bornAt, $1.path, $1.curveID) }
+            members[position].memoryCurveIDs = members[position].cgroups.compactMap { memory[$0.curveID] }
+        }
+        members.removeAll { $0.interval.intersection(window) == nil }
+        var byHour: [Hour: [Int]] = [:]
+        let asked = Set(hours)
+        for (position, member) in members.enumerated() {
+            guard let part = member.interval.intersection(window) else { continue }
+            for hour in Hour.touching(part) where asked.contains(hour) { byHour[hour, default: []].append(position) }
+        }
         let curves = try await standingCurves(hostID: host.id, connection)
-        let ids = curves.map(\.id) + owned.flatMap { $0.cgroups.map(\.curveID) }
-        let loaded = try await CurveReading.read(hostID: host.id, curveIDs: Array(Set(ids)).sorted(), around: window, connection)
-
-        let meters = curves.compactMap { row -> MeterInput? in
-            guard row.kind == "meter", let zone = row.zone, let loaded = loaded[row.id] else { return nil }
-            return MeterInput(
-                name: row.name,
-                component: zone.component,
-                quality: row.quality,
-                curve: loaded.curve,
-                epsilonMicrojoules: row.epsilon,
-                samplePeriod: row.samplePeriod,
-                maximumPower: row.maximumPower,
-                idle: row.idle,
-                boundRatios: row.boundRatios,
-                isClosed: loaded.completeUntil == .max
-            )
+        let ids = curves.map(\.id) + members.flatMap { $0.cgroups.map(\.curveID) + $0.memoryCurveIDs }
+        let loaded = try await CurveReading.read(
+            hostID: host.id,
+            curveIDs: Set(ids).sorted(),
+            around: window,
+            limit: limit,
+            connection
+        )
+        var intensities: [String: IntensitySeries] = [:]
+        for zone in Set(hours.compactMap { host.dated(by: records, at: $0.start).gridZone }) {
+            intensities[zone] = try await IntensityTable.series(zone: zone, window, connection)
         }
-        func curve(_ kind: String) -> Curve? { curves.first { $0.kind == kind }.flatMap { loaded[$0.id]?.curve } }
-        let owners = Dictionary(owned.map { ($0.spanID, $0) }) { $1 }
-        let sharing = Dictionary(grouping: owned.flatMap { owner in owner.cgroups.map { ($0.curveID, owner.spanID) } }, by: \.0)
-            .mapValues { $0.map(\.1) }
-        let children = Owner.children(of: owned)
-        let inputs = spans.map { span in
-            SpanInput(
-                id: span.spanID,
-                interval: edges(span),
-                edgeResolution: span.timeResolution,
-                workload: owners[span.spanID].flatMap { owner in
-                    let parts = owner.cgroups.compactMap { loaded[$0.curveID] }.map {
-                        (curve: $0.curve, isClosed: $0.completeUntil == .max)
-                    }
-                    guard !parts.isEmpty else { return nil }
-                    return SpanInput.Workload(
-                        curve: Curve.sum(parts),
-                        isClosed: parts.allSatisfy(\.isClosed),
-                        epsilonMicroseconds: owner.cgroups.reduce(0) { $0 + $1.epsilonMicroseconds },
-                        childSpanIDs: children[span.spanID] ?? [],
-                        sharingSpanIDs: Set(owner.cgroups.flatMap { sharing[$0.curveID] ?? [] }).subtracting([span.spanID]).sorted(),
-                        partialSince: owner.cgroups.compactMap { cgroup in
-                            cgroup.isCPUTimePartial ? loaded[cgroup.curveID]?.partialSince(bornAt: cgroup.bornAt) : nil
-                        }.min()
-                    )
-                },
-                postedCPUTime: span.finishedAt == nil ? nil : span.cpuTime,
-                cpuShare: span.cpuShare,
-                cpus: span.cpus,
-                weight: span.weight
-            )
-        }
-        return HourInputs(
+        return HostStretch(
             host: host,
-            hour: hour,
-            input: HostInput(
-                window: window,
-                cpus: host.cpus,
-                slots: host.slots,
-                meters: meters,
-                busy: curve("host_busy"),
-                agent: curve("agent_cpu"),
-                spans: inputs
-            ),
-            spans: Dictionary(spans.map { ($0.spanID, $0) }) { $1 },
-            workloads: workloads
+            hours: hours,
+            window: window,
+            workloads: workloads,
+            records: records,
+            curves: curves,
+            loaded: loaded,
+            members: members,
+            membersByHour: byHour,
+            intensities: intensities
         )
     }
 
-    /// The meters of the cover, the host's busy time and the agent's own.
+    /// The host as its operator described it for an hour.
+    public func host(in hour: Hour) -> HostRow { host.dated(by: records, at: hour.start) }
+
+    /// The spans of the stretch, by their ids.
+    public var spans: [Int64: SpanRow] { Dictionary(members.map { ($0.row.spanID, $0.row) }) { $1 } }
+
+    // MARK: Reading
+
+    /// Nobody owns a cgroup where there is none.
+    private static func decide(_ spans: [SpanRow], hostID: Int32, _ connection: PostgresConnection) async throws -> [Int64: SpanWorkload] {
+        let hasWorkloads = try await connection.query(
+            Statement("has_workloads", "SELECT EXISTS (SELECT FROM workload WHERE host_id = $1) AS found"),
+            [.int4(hostID)]
+        ).only().bool("found")
+        if hasWorkloads { return try await WorkloadOwnership.decide(spans, hostID: hostID, connection) }
+        let none = SpanWorkload(decision: .none(.noCgroup), cgroups: [])
+        return Dictionary(spans.map { ($0.spanID, none) }) { $1 }
+    }
+
+    private static func memoryCurves(
+        of workloads: [Int64: SpanWorkload],
+        hostID: Int32,
+        _ connection: PostgresConnection
+    ) async throws -> [Int32: Int32] {
+        let owned = Set(workloads.values.flatMap { $0.cgroups.map(\.curveID) }).sorted()
+        guard !owned.isEmpty else { return [:] }
+        let rows = try await connection.query(
+            Statement(
+                "memory_curves",
+                "SELECT curve_id, memory_curve_id FROM workload WHERE host_id = $1 AND curve_id = ANY($2) AND memory_curve_id IS NOT NULL"
+            ),
+            [.int4(hostID), .int4Array(owned)]
+        )
+        return Dictionary(try rows.map { (try $0.int32("curve_id"), try $0.int32("memory_curve_id")) }) { $1 }
+    }
+
+    /// Spans that overlap an interval, or may once their edges are those of their cgroups; by binary COPY, there may be ten thousand.
+    private static func candidates(hostID: Int32, _ interval: Interval, _ connection: PostgresConnection) async throws -> [Member] {
+        // COPY takes no parameters. Numbers and instants of our own making only.
+        let (start, end) = (RFC3339.format(interval.start), RFC3339.format(interval.end))
+        let reach = "least(greatest(time_resolution_us, 0), 300000000) * interval '1 microsecond' + interval '60 seconds'"
+        let statement = Statement(
+            "copy_spans_out",
+            """
+            COPY (SELECT host_id, span_id, job_id, started_at, finished_at, queued_at, time_resolution_us, cpu_share, cpus, weight,
+                    cpu_time_us, workload, workload_key, source, service, repository, runner, job_ids, parent_span_id, gpus
+                FROM span
+                WHERE host_id = \(hostID) AND started_at < timestamptz '\(end)' + interval '6 minutes'
+                    AND started_at - (\(reach)) < timestamptz '\(end)'
+                    AND coalesce(finished_at, started_at + interval '7 days') + (\(reach)) > timestamptz '\(start)')
+            TO STDOUT (FORMAT binary)
+            """
+        )
+        var fields = CopyFields(statement.name)
+        var members: [Member] = []
+        try await connection.copyOut(statement, chunkSize: 1 << 18) { chunk in
+            try fields.read(chunk, columns: 20) { fields throws(PostgresError) in
+                let row = SpanRow(
+                    hostID: try fields.int4(),
+                    spanID: try fields.int8(),
+                    jobID: try fields.text(),
+                    startedAt: Timestamp(microseconds: try fields.timestamptzMicroseconds()),
+                    finishedAt: try fields.timestamptzMicrosecondsIfPresent().map { Timestamp(microseconds: $0) },
+                    queuedAt: try fields.timestamptzMicrosecondsIfPresent().map { Timestamp(microseconds: $0) },
+                    timeResolution: Microseconds(try fields.int8()),
+                    cpuShare: try fields.float8IfPresent(),
+                    cpus: try fields.float8IfPresent(),
+                    weight: try fields.float8IfPresent(),
+                    cpuTime: try fields.int8IfPresent().map { Microseconds($0) },
+                    workload: try fields.textIfPresent(),
+                    workloadKey: try fields.text(),
+                    source: try fields.text(),
+                    service: try fields.textIfPresent(),
+                    repository: try fields.textIfPresent(),
+                    runner: try fields.textIfPresent(),
+                    jobIDs: try fields.textArray()
+                )
+                members.append(
+                    Member(
+                        row: row,
+                        parentSpanID: try fields.int8IfPresent(),
+                        gpus: try fields.textArray(),
+                        interval: row.interval,
+                        cgroups: [],
+                        memoryCurveIDs: []
+                    )
+                )
+            }
+        }
+        return members
+    }
+
+    /// The host's meters, its busy time and the agent's own.
     private static func standingCurves(hostID: Int32, _ connection: PostgresConnection) async throws -> [CurveRow] {
         try await connection.query(
             Statement(
                 "standing_curves",
                 """
-                SELECT curve_id, name, kind, zone, quality, epsilon, sample_period_us, p_max_uw, p_idle_uw, p_idle_low_uw, p_idle_high_uw,
-                    bound_low_ppm, bound_high_ppm
+                SELECT curve_id, name, kind, zone, sensor, quality, in_cover, epsilon, sample_period_us, p_max_uw, p_idle_uw, p_idle_low_uw,
+                    p_idle_high_uw, bound_low_ppm, bound_high_ppm
                 FROM curve
-                WHERE host_id = $1 AND (kind IN ('host_busy', 'agent_cpu') OR kind = 'meter' AND in_cover) ORDER BY curve_id
+                WHERE host_id = $1 AND (kind IN ('host_busy', 'agent_cpu')
+                    OR kind = 'meter' AND (in_cover OR zone IN ('node', 'psys', 'module')))
                 """
             ),
             [.int4(hostID)]
@@ -135,180 +233,208 @@ extension HourInputs {
                 name: try row.string("name"),
                 kind: try row.string("kind"),
                 zone: try row.stringIfPresent("zone").flatMap(Zone.init(rawValue:)),
+                sensor: try row.string("sensor"),
                 quality: known,
+                isInCover: try row.bool("in_cover"),
                 epsilon: try row.int64("epsilon"),
                 samplePeriod: Microseconds(try row.int64("sample_period_us")),
                 maximumPower: Power(microwatts: try row.int64("p_max_uw")),
                 idle: idle,
                 boundRatios: (Double(try row.int32("bound_low_ppm")) / 1e6, Double(try row.int32("bound_high_ppm")) / 1e6)
             )
-        }
-    }
-
-    /// A span with the cgroups that it owns.
-    private struct Owner {
-        let spanID: Int64
-        let cgroups: [OwnedCgroup]
-
-        /// For each owner, those whose cgroups lie below its own; of several nested ones those directly below.
-        static func children(of all: [Owner]) -> [Int64: [Int64]] {
-            var byPath: [String: [Int64]] = [:]
-            for owner in all { for cgroup in owner.cgroups { byPath[cgroup.path, default: []].append(owner.spanID) } }
-            var above: [Int64: Set<Int64>] = [:]
-            for owner in all {
-                var outer: Set<Int64> = []
-                for path in owner.cgroups.map(\.path) {
-                    for slash in path.indices where path[slash] == "/" { outer.formUnion(byPath[String(path[..<slash])] ?? []) }
-                }
-                above[owner.spanID] = outer
-            }
-            var children: [Int64: [Int64]] = [:]
-            for (one, outer) in above {
-                for parent in outer where !outer.contains(where: { above[$0]?.contains(parent) ?? false }) {
-                    children[parent, default: []].append(one)
-                }
-            }
-            return children.mapValues { $0.sorted() }
-        }
+        }.sorted { $0.name < $1.name }
     }
 }
 
-/// Reads curves: their knots around an interval, the tail as the last knot, and the gaps.
-public enum CurveReading {
-    public struct Loaded: Sendable {
-        public let curve: Curve
-        /// `Int64.max` microseconds: the curve has ended.
-        public let completeUntil: Int64
-        /// The curve's last knot, wherever the interval lies.
-        let tailTime: Timestamp
+/// Everything that the accounts of a host-hour are made from.
+public struct HourInputs: Sendable {
+    /// As it was in that hour.
+    public let host: HostRow
+    public let hour: Hour
+    /// Its spans are numbered in the order of their jobs' ids, which is the same on any machine; `spanIDs` has their own.
+    public let input: HostInput
+    /// The ids of the input's spans, by their numbers in it.
+    public let spanIDs: [Int64]
+    /// What the hour's energy is multiplied by; nil where the host's zone is not known.
+    public let intensities: IntensitySeries?
+    let stretch: HostStretch
+    /// The positions in the stretch of the hour's spans.
+    let members: [Int]
 
-        /// Since when CPU time may be missing from a cgroup's curve whose end nobody read; nil where that is after the interval.
-        ///
-        /// An agent ends such a curve at the death with the last count that it has, so that the last line holds what was lost.
-        func partialSince(bornAt: Timestamp) -> Timestamp? {
-            guard let last = curve.knots.last, last.time >= tailTime else { return nil }
-            return curve.knots.dropLast().last?.time ?? min(bornAt, last.time)
+    /// The spans of `input`, by their own ids.
+    public var spans: [Int64: SpanRow] { Dictionary(members.map { (stretch.members[$0].row.spanID, stretch.members[$0].row) }) { $1 } }
+    /// What was decided of the spans' cgroups, by the spans' own ids.
+    public var workloads: [Int64: SpanWorkload] {
+        Dictionary(members.compactMap { i in stretch.workloads[stretch.members[i].row.spanID].map { (stretch.members[i].row.spanID, $0) } })
+        {
+            $1
         }
     }
+    /// The ids of the input's jobs, by their numbers in it.
+    var jobIDs: [String] { members.map { stretch.members[$0].row.jobID } }
 
-    /// The curves' knots within the interval and the nearest one on either side.
-    public static func read(
-        hostID: Int32,
-        curveIDs: [Int32],
-        around interval: Interval,
-        _ connection: PostgresConnection
-    ) async throws -> [Int32: Loaded] {
-        guard !curveIDs.isEmpty else { return [:] }
-        let parameters: [PostgresValue?] = [
-            .int4(hostID), .int4Array(curveIDs), .timestamptz(microseconds: interval.start.microseconds),
-            .timestamptz(microseconds: interval.end.microseconds),
+    /// Reads a host-hour. In the running hour the window ends at `now`.
+    ///
+    /// - Parameter now: where the hour has not ended, how far it goes.
+    public static func read(host: HostRow, hour: Hour, now: Timestamp, _ connection: PostgresConnection) async throws -> HourInputs {
+        try await HostStretch.read(host: host, hours: [hour], now: now, connection).inputs(of: hour)
+    }
+}
+
+extension HostStretch {
+    /// What one of the hours is accounted from; makes no question to the database.
+    public func inputs(of hour: Hour) -> HourInputs {
+        let host = host(in: hour)
+        let window = hour.interval.intersection(self.window) ?? Interval(hour.start, hour.start)
+        let members = membersByHour[hour] ?? []
+        let series = host.gridZone.flatMap { intensities[$0] }
+        func part(_ id: Int32) -> CurveReading.Loaded? { loaded[id]?.part(window) }
+
+        let meters = curves.compactMap { row -> MeterInput? in
+            guard row.kind == "meter", row.isInCover, let zone = row.zone, let loaded = part(row.id) else { return nil }
+            return MeterInput(
+                name: row.name,
+                component: zone.component,
+                quality: row.quality,
+                curve: loaded.curve,
+                epsilonMicrojoules: row.epsilon,
+                samplePeriod: row.samplePeriod,
+                maximumPower: row.maximumPower,
+                idle: row.idle,
+                boundRatios: row.boundRatios,
+                isClosed: loaded.completeUntil == .max,
+                errorRatio: MeterAccuracy.errorRatio(sensor: row.sensor, zone: zone, quality: row.quality, boundRatios: row.boundRatios)
+            )
+        }
+        func curve(_ kind: String) -> Curve? { curves.first { $0.kind == kind }.flatMap { part($0.id)?.curve } }
+        let owners = members.enumerated().map { (number: Int64($0), cgroups: self.members[$1].cgroups) }.filter { !$0.cgroups.isEmpty }
+        let sharing = Dictionary(grouping: owners.flatMap { owner in owner.cgroups.map { ($0.curveID, owner.number) } }, by: \.0)
+            .mapValues { $0.map(\.1) }
+        let children = Self.children(of: owners)
+        let numbers =
+            members.contains { self.members[$0].parentSpanID != nil }
+            ? Dictionary(members.enumerated().map { (self.members[$1].row.spanID, Int64($0)) }) { $1 } : [:]
+        let spans = members.enumerated().map { position, index in
+            let member = self.members[index]
+            let span = member.row
+            let number = Int64(position)
+            var input = SpanInput(
+                id: number,
+                interval: member.interval,
+                edgeResolution: span.timeResolution,
+                postedCPUTime: span.finishedAt == nil ? nil : span.cpuTime,
+                cpuShare: span.cpuShare,
+                cpus: span.cpus,
+                weight: span.weight
+            )
+            input.parentID = member.parentSpanID.flatMap { numbers[$0] }
+            input.ownedGPUs = Set(member.gpus)
+            guard !member.cgroups.isEmpty else { return input }
+            let parts = member.cgroups.map { part($0.curveID) }
+            let known = parts.compactMap { $0 }
+            if !known.isEmpty {
+                input.workload = SpanInput.Workload(
+                    curve: Curve.sum(known.map { (curve: $0.curve, isClosed: $0.completeUntil == .max) }),
+                    isClosed: known.allSatisfy { $0.completeUntil == .max },
+                    epsilonMicroseconds: member.cgroups.reduce(0) { $0 + $1.epsilonMicroseconds },
+                    childSpanIDs: children[number] ?? [],
+                    sharingSpanIDs: Set(member.cgroups.flatMap { sharing[$0.curveID] ?? [] }).subtracting([number]).sorted(),
+                    partialSince: zip(member.cgroups, parts).compactMap { cgroup, part in
+                        cgroup.isCPUTimePartial ? part?.partialSince(bornAt: cgroup.bornAt) : nil
+                    }.min()
+                )
+            }
+            let memory = member.memoryCurveIDs.compactMap(part)
+            // A cgroup without a memory curve would count as one that used none.
+            if !memory.isEmpty, memory.count == member.cgroups.count {
+                input.memory = Curve.sum(memory.map { (curve: $0.curve, isClosed: $0.completeUntil == .max) })
+            }
+            return input
+        }
+        let input = HostInput(
+            window: window,
+            cuts: series?.edges(within: window) ?? [],
+            cpus: host.cpus,
+            slots: host.slots,
+            meters: meters,
+            wholes: wholes(window),
+            busy: curve("host_busy"),
+            agent: curve("agent_cpu"),
+            spans: spans
+        )
+        return HourInputs(
+            host: host,
+            hour: hour,
+            input: input,
+            spanIDs: members.map { self.members[$0].row.spanID },
+            intensities: series,
+            stretch: self,
+            members: members
+        )
+    }
+
+    /// The outermost meters around meters of the cover. Several of one sensor that are around the same ones (the inlets of a machine, its
+    /// modules) are one whole, their sum; of several sensors that tell of the same the best one is taken.
+    private func wholes(_ window: Interval) -> [WholeMeterInput] {
+        let meters = curves.filter { $0.kind == "meter" && $0.zone != nil }
+        let outside = meters.filter { !$0.isInCover && $0.zone?.isWhole == true }
+        guard !outside.isEmpty else { return [] }
+        let places = meters.compactMap { row in row.zone.map { MeterPlace(name: row.name, zone: $0, package: nil, quality: row.quality) } }
+        let containment = Containment(places)
+        let cover = meters.filter(\.isInCover).map(\.name)
+        let outermost = outside.filter { whole in !outside.contains { containment.contains($0.name, whole.name) } }
+        let bySensor = Dictionary(grouping: outermost, by: \.sensor)
+        let best = bySensor.values.min { a, b in
+            (a.map(\.quality).max() ?? .unknown, a.map(\.name).min() ?? "") < (
+                b.map(\.quality).max() ?? .unknown, b.map(\.name).min() ?? ""
+            )
+        }
+        guard let best, let first = best.first else { return [] }
+        let inner = Set(cover.filter { containment.contains(first.name, $0) })
+        let parts = best.compactMap { loaded[$0.id]?.part(window) }
+        guard !inner.isEmpty, parts.count == best.count else { return [] }
+        return [
+            WholeMeterInput(
+                name: best.map(\.name).joined(separator: " + "),
+                quality: best.map(\.quality).max() ?? .unknown,
+                curve: Curve.sum(parts.map { (curve: $0.curve, isClosed: $0.completeUntil == .max) }),
+                inner: inner,
+                epsilonMicrojoules: best.reduce(0) { $0 + $1.epsilon },
+                samplePeriod: best.map(\.samplePeriod).max() ?? .zero,
+                maximumPower: best.reduce(Power.zero) { $0 + $1.maximumPower },
+                errorRatio: first.zone.map { MeterAccuracy.errorRatio(sensor: first.sensor, zone: $0, quality: first.quality) }
+                    ?? MeterAccuracy.unknown
+            )
         ]
-        var knots: [Int32: [Knot]] = [:]
-        let knotRows = try await connection.query(
-            Statement(
-                "read_knots",
-                """
-                SELECT curve_id, t, value, flags FROM knot WHERE host_id = $1 AND curve_id = ANY($2) AND t >= $3 AND t <= $4
-                UNION ALL
-                SELECT c.id, k.t, k.value, k.flags FROM unnest($2::int4[]) AS c (id) CROSS JOIN LATERAL (
-                    SELECT t, value, flags FROM knot WHERE host_id = $1 AND curve_id = c.id AND t < $3 ORDER BY t DESC LIMIT 1) AS k
-                UNION ALL
-                SELECT c.id, k.t, k.value, k.flags FROM unnest($2::int4[]) AS c (id) CROSS JOIN LATERAL (
-                    SELECT t, value, flags FROM knot WHERE host_id = $1 AND curve_id = c.id AND t > $4 ORDER BY t LIMIT 1) AS k
-                ORDER BY curve_id, t
-                """
-            ),
-            parameters
-        )
-        for row in knotRows {
-            knots[try row.int32("curve_id"), default: []].append(
-                Knot(
-                    time: Timestamp(microseconds: try row.timestampMicroseconds("t")),
-                    value: try row.int64("value"),
-                    flags: KnotFlags(rawValue: UInt16(truncatingIfNeeded: try row.int16("flags")))
-                )
-            )
-        }
-        var gaps: [Int32: [Gap]] = [:]
-        let gapRows = try await connection.query(
-            Statement(
-                "read_gaps",
-                """
-                SELECT curve_id, from_t, to_t, low, high, cause FROM gap
-                WHERE host_id = $1 AND curve_id = ANY($2) AND from_t < $4 AND to_t > $3
-                """
-            ),
-            parameters
-        )
-        for row in gapRows {
-            let cause = try row.string("cause")
-            guard let known = Gap.Cause(rawValue: cause) else { throw StoredValueError(what: "gap cause", found: cause) }
-            gaps[try row.int32("curve_id"), default: []].append(
-                Gap(
-                    interval: Interval(
-                        Timestamp(microseconds: try row.timestampMicroseconds("from_t")),
-                        Timestamp(microseconds: try row.timestampMicroseconds("to_t"))
-                    ),
-                    low: try row.int64("low"),
-                    high: try row.int64("high"),
-                    cause: known
-                )
-            )
-        }
-        var loaded: [Int32: Loaded] = [:]
-        let tailRows = try await connection.query(
-            Statement(
-                "read_tails",
-                "SELECT curve_id, t, value, complete_until FROM curve_tail WHERE host_id = $1 AND curve_id = ANY($2)"
-            ),
-            [.int4(hostID), .int4Array(curveIDs)]
-        )
-        for row in tailRows {
-            let id = try row.int32("curve_id")
-            let tail = Knot(time: Timestamp(microseconds: try row.timestampMicroseconds("t")), value: try row.int64("value"))
-            var all = knots[id] ?? []
-            // The tail is the last knot, unless a knot after the interval stands for it.
-            if all.last.map({ $0.time < tail.time && $0.time <= interval.end }) ?? true { all.append(tail) }
-            loaded[id] = Loaded(
-                curve: Curve(knots: all, gaps: gaps[id] ?? []),
-                completeUntil: try row.timestampMicroseconds("complete_until"),
-                tailTime: tail.time
-            )
-        }
-        return loaded
     }
 
-    /// Until when a host's cover is complete, per host: the earliest over its meters; absent for a host without any.
-    public static func coverCompleteUntil(hostIDs: [Int32], _ connection: PostgresConnection) async throws -> [Int32: Timestamp] {
-        let rows = try await connection.query(
-            Statement(
-                "cover_complete",
-                """
-                SELECT c.host_id, min(t.complete_until) AS complete_until FROM curve c JOIN curve_tail t USING (host_id, curve_id)
-                WHERE c.host_id = ANY($1) AND c.kind = 'meter' AND c.in_cover GROUP BY c.host_id
-                """
-            ),
-            [.int4Array(hostIDs)]
-        )
-        return Dictionary(
-            try rows.map { (try $0.int32("host_id"), Timestamp(microseconds: try $0.timestampMicroseconds("complete_until"))) }
-        ) { $1 }
+    /// For each owner of cgroups, those whose cgroups lie below its own; of several nested ones those directly below.
+    private static func children(of all: [(number: Int64, cgroups: [OwnedCgroup])]) -> [Int64: [Int64]] {
+        guard !all.isEmpty else { return [:] }
+        var byPath: [String: [Int64]] = [:]
+        for owner in all { for cgroup in owner.cgroups { byPath[cgroup.path, default: []].append(owner.number) } }
+        var above: [Int64: Set<Int64>] = [:]
+        for owner in all {
+            var outer: Set<Int64> = []
+            for path in owner.cgroups.map(\.path) {
+                for slash in path.indices where path[slash] == "/" { outer.formUnion(byPath[String(path[..<slash])] ?? []) }
+            }
+            above[owner.number] = outer
+        }
+        var children: [Int64: [Int64]] = [:]
+        for (one, outer) in above {
+            for parent in outer where !outer.contains(where: { above[$0]?.contains(parent) ?? false }) {
+                children[parent, default: []].append(one)
+            }
+        }
+        return children.mapValues { $0.sorted() }
     }
+}
 
-    /// Until when all cgroups of each span are complete; absent for a span without any.
-    public static func workloadCompleteUntil(
-        hostID: Int32,
-        workloads: [Int64: SpanWorkload],
-        _ connection: PostgresConnection
-    ) async throws -> [Int64: Timestamp] {
-        let ids = Set(workloads.values.flatMap { $0.cgroups.map(\.curveID) }).sorted()
-        guard !ids.isEmpty else { return [:] }
-        let rows = try await connection.query(
-            Statement("workload_complete", "SELECT curve_id, complete_until FROM curve_tail WHERE host_id = $1 AND curve_id = ANY($2)"),
-            [.int4(hostID), .int4Array(ids)]
-        )
-        var complete: [Int32: Timestamp] = [:]
-        for row in rows { complete[try row.int32("curve_id")] = Timestamp(microseconds: try row.timestampMicroseconds("complete_until")) }
-        return workloads.compactMapValues { workload in workload.cgroups.compactMap { complete[$0.curveID] }.min() }
+extension HostRow {
+    /// As its operator described it for an instant: zone, PUE, slots and CPUs are those of the record that counts then.
+    func dated(by records: [HostRecordTable.Entry], at instant: Timestamp) -> HostRow {
+        guard let record = records.last(where: { $0.from <= instant })?.record else { return self }
+        return described(by: record)
     }
 }

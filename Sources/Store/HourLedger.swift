@@ -17,13 +17,15 @@ public struct LedgerRow: Sendable {
 
     public var hostID: Int32
     public var hour: Hour
-    /// Without slices and pieces where it was read from the ledger.
+    /// Without slices and pieces where it was read from the ledger. Its slices have their spans' own ids.
     public var accounts: ComponentAccounts
     public var pue: Double
-    /// The intensities of the hour's pieces, in order of time.
+    /// The intensities of the hour's pieces that are known, in order of time.
     public var intensityIDs: [Int64]
     /// Nil where the intensity of a piece is not known.
     public var emissions: Emissions?
+    /// The intensity of each piece; empty where the row was read from the ledger.
+    var intensities: [StoredIntensity?]
 
     /// - Parameter intensities: one for each piece of the accounts.
     public init(hostID: Int32, hour: Hour, accounts: ComponentAccounts, pue: Double, intensities: [StoredIntensity?]) {
@@ -31,16 +33,23 @@ public struct LedgerRow: Sendable {
         self.hour = hour
         self.accounts = accounts
         self.pue = pue
+        self.intensities = intensities
         let known = intensities.compactMap { $0 }
         intensityIDs = known.map(\.id)
         emissions =
             known.count == accounts.pieces.count ? Emissions(of: accounts.pieces, pue: pue, intensities: known.map(\.value)) : nil
     }
 
-    /// The row of the intensity that a slice of these accounts counts with.
-    func intensityID(of slice: Slice) -> Int64? {
-        guard intensityIDs.count == accounts.pieces.count else { return nil }
-        return zip(accounts.pieces, intensityIDs).first { $0.0.interval.intersection(slice.interval) != nil }?.1 ?? intensityIDs.last
+    /// What a slice of these accounts counts with: slices end where another value begins to count.
+    public func intensity(of slice: Slice) -> StoredIntensity? {
+        guard intensities.count == accounts.pieces.count, var place = intensities.indices.last else { return nil }
+        while place > 0, accounts.pieces[place].interval.start > slice.interval.start { place -= 1 }
+        return intensities[place]
+    }
+
+    /// The slices with what turns them into CO2e.
+    public var slices: [SliceRow] {
+        accounts.slices.map { SliceRow(hour: hour, slice: $0, pue: pue, intensity: intensity(of: $0)) }
     }
 
     fileprivate init(hostID: Int32, hour: Hour, accounts: ComponentAccounts, pue: Double, intensityIDs: [Int64], emissions: Emissions?) {
@@ -50,6 +59,7 @@ public struct LedgerRow: Sendable {
         self.pue = pue
         self.intensityIDs = intensityIDs
         self.emissions = emissions
+        intensities = []
     }
 }
 
@@ -88,91 +98,145 @@ public struct SliceRow: Sendable {
     }
 }
 
+/// A host-hour as it is written: its rows, and what they were made of.
+public struct AccountedRows: Sendable {
+    public var hour: Hour
+    public var rows: [LedgerRow]
+    /// SHA-256 of the inputs' canonical form.
+    public var inputsSHA256: [UInt8]
+
+    public init(hour: Hour, rows: [LedgerRow], inputsSHA256: [UInt8]) {
+        self.hour = hour
+        self.rows = rows
+        self.inputsSHA256 = inputsSHA256
+    }
+}
+
 public enum HourLedger {
-    /// Replaces a host-hour's accounts; in a transaction of the caller's.
-    public static func replace(hostID: Int32, hour: Hour, rows: [LedgerRow], _ connection: PostgresConnection) async throws {
-        let at = PostgresValue.timestamptz(microseconds: hour.start.microseconds)
-        _ = try await connection.execute(
-            Statement("drop_hour", "DELETE FROM host_hour WHERE host_id = $1 AND hour = $2"),
-            [.int4(hostID), at]
-        )
-        for row in rows { try await insert(row, connection) }
+    private static let hostHourColumns = [
+        "host_id", "hour", "component", "metered_uj", "job_dynamic_uj", "system_uj", "agent_uj", "idle_uj", "unknown_uj",
+        "idle_reserved_uj", "idle_busy_uj", "idle_equal_uj", "unmetered_us", "unmetered_max_uj", "flags", "quality", "pue", "intensity_ids",
+        "co2e_ug", "co2e_job_dynamic_ug", "co2e_system_ug", "co2e_agent_ug", "co2e_idle_ug", "co2e_unknown_ug", "metered_low_uj",
+        "metered_high_uj", "meter_error_ratio", "floor_error_ratio",
+    ]
+    private static let sliceColumns = [
+        "host_id", "hour", "component", "span_id", "from_t", "to_t", "dynamic_uj", "idle_reserved_uj", "idle_busy_uj", "idle_equal_uj",
+        "drawn_low_uj", "drawn_high_uj", "floor_low_uj", "floor_high_uj", "floor_ratio_low", "floor_ratio_high", "unmetered_high_uj",
+        "metered_us", "share_method", "mean_share", "quality", "floor_uj", "start_error_uj", "end_error_uj", "estimated_uj",
+        "gap_error_uj", "intensity_id",
+    ]
+
+    /// Replaces the accounts of some hours of a host, whatever they were; in a transaction of the caller's.
+    ///
+    /// An hour gets a new version where its inputs are others than before.
+    public static func replace(hostID: Int32, hours: [AccountedRows], software: String, _ connection: PostgresConnection) async throws {
+        guard !hours.isEmpty else { return }
+        let times = PostgresValue.timestamptzArray(microseconds: hours.map { $0.hour.start.microseconds })
+        // The ledger's rows first: slices are held to them.
+        for (name, table) in [("drop_host_hours", "host_hour"), ("drop_slices", "slice"), ("heal_hours", "poisoned_hour")] {
+            _ = try await connection.execute(
+                Statement(name, "DELETE FROM \(table) WHERE host_id = $1 AND hour = ANY($2)"),
+                [.int4(hostID), times]
+            )
+        }
+        let (hostHours, slices) = encode(hours)
+        if !hostHours.isEmpty {
+            try await connection.copyIn(
+                Statement("copy_host_hour", "COPY host_hour (\(hostHourColumns.joined(separator: ", "))) FROM STDIN (FORMAT binary)"),
+                rows: hostHours
+            )
+        }
+        if !slices.isEmpty {
+            try await connection.copyIn(
+                Statement("copy_slice", "COPY slice (\(sliceColumns.joined(separator: ", "))) FROM STDIN (FORMAT binary)"),
+                rows: slices
+            )
+        }
         _ = try await connection.execute(
             Statement(
                 "mark_accounted",
                 """
-                INSERT INTO accounted_hour (host_id, hour) VALUES ($1, $2) ON CONFLICT (host_id, hour) DO UPDATE SET computed_at = now()
+                WITH written AS (
+                    INSERT INTO accounted_hour AS a (host_id, hour, inputs_sha256, software)
+                    SELECT $1, hour, inputs_sha256, $4 FROM unnest($2::timestamptz[], $3::bytea[]) AS h (hour, inputs_sha256)
+                    ON CONFLICT (host_id, hour) DO UPDATE SET computed_at = now(), inputs_sha256 = excluded.inputs_sha256,
+                        software = excluded.software,
+                        version = a.version + (a.inputs_sha256 IS DISTINCT FROM excluded.inputs_sha256)::int
+                    RETURNING hour, version, inputs_sha256)
+                INSERT INTO accounted_version (host_id, hour, version, inputs_sha256, software)
+                SELECT $1, hour, version, inputs_sha256, $4 FROM written ON CONFLICT (host_id, hour, version) DO NOTHING
                 """
             ),
-            [.int4(hostID), at]
-        )
-        _ = try await connection.execute(
-            Statement("heal_hour", "DELETE FROM poisoned_hour WHERE host_id = $1 AND hour = $2"),
-            [.int4(hostID), at]
+            [.int4(hostID), times, .byteaArray(hours.map(\.inputsSHA256)), .text(software)]
         )
     }
 
-    private static func insert(_ row: LedgerRow, _ connection: PostgresConnection) async throws {
-        let accounts = row.accounts
-        let emissions = row.emissions
-        let hour = PostgresValue.timestamptz(microseconds: row.hour.start.microseconds)
-        let component = PostgresValue.text(accounts.component.rawValue)
-        _ = try await connection.execute(
-            Statement(
-                "insert_host_hour",
-                """
-                INSERT INTO host_hour (host_id, hour, component, metered_uj, job_dynamic_uj, system_uj, agent_uj, idle_uj, unknown_uj,
-                    idle_reserved_uj, idle_busy_uj, idle_equal_uj, unmetered_us, unmetered_max_uj, flags, quality, pue, intensity_ids,
-                    co2e_ug, co2e_job_dynamic_ug, co2e_system_ug, co2e_agent_ug, co2e_idle_ug, co2e_unknown_ug, metered_low_uj,
-                    metered_high_uj, meter_error_ratio, floor_error_ratio)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25,
-                    $26, $27, $28)
-                """
-            ),
-            [
-                .int4(row.hostID), hour, component, .int8(accounts.metered), .int8(accounts.jobDynamic), .int8(accounts.system),
-                .int8(accounts.agent), .int8(accounts.idle), .int8(accounts.unknown), .int8(accounts.idleMoved.reserved),
-                .int8(accounts.idleMoved.busy), .int8(accounts.idleMoved.equal), .int8(accounts.unmetered.count),
-                .int8(accounts.unmeteredMaximum), .int4(accounts.flags.rawValue), .text(accounts.quality.rawValue), .float8(row.pue),
-                .int8Array(row.intensityIDs), emissions.map { .int8($0.total) }, emissions.map { .int8($0.jobDynamic) },
-                emissions.map { .int8($0.system) }, emissions.map { .int8($0.agent) }, emissions.map { .int8($0.idle) },
-                emissions.map { .int8($0.unknown) }, .int8(accounts.meteredLow), .int8(accounts.meteredHigh),
-                .float8(accounts.meterErrorRatio), .float8(accounts.floorErrorRatio),
-            ]
-        )
-        guard !accounts.slices.isEmpty else { return }
-        let slices = accounts.slices
-        _ = try await connection.execute(
-            Statement(
-                "insert_slices",
-                """
-                INSERT INTO slice (host_id, hour, component, span_id, from_t, to_t, dynamic_uj, idle_reserved_uj, idle_busy_uj,
-                    idle_equal_uj, drawn_low_uj, drawn_high_uj, floor_low_uj, floor_high_uj, floor_ratio_low, floor_ratio_high,
-                    unmetered_high_uj, metered_us, share_method, mean_share, quality, floor_uj, start_error_uj, end_error_uj,
-                    estimated_uj, gap_error_uj, intensity_id)
-                SELECT $1, $2, $3, v.a, v.b, v.c, v.d, v.e, v.f, v.g, v.h, v.i, v.j, v.k, v.l, v.m, v.n, v.o, v.p, v.q, v.r, v.s, v.t, v.u, nullif(v.v, -1), v.w, nullif(v.x, -1) FROM unnest(
-                    $4::int8[], $5::timestamptz[], $6::timestamptz[], $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::float8[],
-                    $12::float8[], $13::float8[], $14::float8[], $15::float8[], $16::float8[], $17::float8[], $18::int8[], $19::text[],
-                    $20::float8[], $21::text[], $22::float8[], $23::float8[], $24::float8[], $25::int8[], $26::float8[], $27::int8[])
-                    AS v (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x)
-                """
-            ),
-            [
-                .int4(row.hostID), hour, component, .int8Array(slices.map(\.spanID)),
-                .timestamptzArray(microseconds: slices.map(\.interval.start.microseconds)),
-                .timestamptzArray(microseconds: slices.map(\.interval.end.microseconds)), .int8Array(slices.map(\.dynamic)),
-                .int8Array(slices.map(\.idle.reserved)), .int8Array(slices.map(\.idle.busy)), .int8Array(slices.map(\.idle.equal)),
-                .float8Array(slices.map(\.bounds.drawnLow)), .float8Array(slices.map(\.bounds.drawnHigh)),
-                .float8Array(slices.map(\.bounds.floorLow)), .float8Array(slices.map(\.bounds.floorHigh)),
-                .float8Array(slices.map(\.bounds.floorRatioLow)), .float8Array(slices.map(\.bounds.floorRatioHigh)),
-                .float8Array(slices.map(\.bounds.unmeteredHigh)), .int8Array(slices.map(\.metered.count)),
-                .textArray(slices.map(\.shareMethod.rawValue)), .float8Array(slices.map(\.meanShare)),
-                .textArray(slices.map(\.quality.rawValue)), .float8Array(slices.map(\.errors.floor)),
-                .float8Array(slices.map(\.errors.start)), .float8Array(slices.map(\.errors.end)),
-                .int8Array(slices.map { $0.estimated ?? -1 }), .float8Array(slices.map(\.errors.gap)),
-                .int8Array(slices.map { row.intensityID(of: $0) ?? -1 }),
-            ]
-        )
+    private static func encode(_ hours: [AccountedRows]) -> (hostHours: CopyBuffer, slices: CopyBuffer) {
+        var ledger = CopyBuffer(columns: hostHourColumns.count)
+        let count = hours.reduce(0) { $0 + $1.rows.reduce(0) { $0 + $1.accounts.slices.count } }
+        var slices = CopyBuffer(columns: sliceColumns.count, reservingBytes: count * 320)
+        for row in hours.flatMap(\.rows) {
+            let accounts = row.accounts
+            let component = accounts.component.rawValue
+            ledger.beginRow()
+            ledger.append(int4: row.hostID)
+            ledger.append(timestamptzMicroseconds: row.hour.start.microseconds)
+            ledger.append(text: component)
+            for energy in [
+                accounts.metered, accounts.jobDynamic, accounts.system, accounts.agent, accounts.idle, accounts.unknown,
+                accounts.idleMoved.reserved, accounts.idleMoved.busy, accounts.idleMoved.equal, accounts.unmetered.count,
+                accounts.unmeteredMaximum,
+            ] {
+                ledger.append(int8: energy)
+            }
+            ledger.append(int4: accounts.flags.rawValue)
+            ledger.append(text: accounts.quality.rawValue)
+            ledger.append(float8: row.pue)
+            ledger.append(int8Array: row.intensityIDs)
+            let emissions = row.emissions
+            for mass in [
+                emissions?.total, emissions?.jobDynamic, emissions?.system, emissions?.agent, emissions?.idle, emissions?.unknown,
+            ] {
+                ledger.append(int8: mass)
+            }
+            ledger.append(int8: accounts.meteredLow)
+            ledger.append(int8: accounts.meteredHigh)
+            ledger.append(float8: accounts.meterErrorRatio)
+            ledger.append(float8: accounts.floorErrorRatio)
+            for slice in accounts.slices { append(slice, of: row, component: component, to: &slices) }
+        }
+        return (ledger, slices)
+    }
+
+    private static func append(_ slice: Slice, of row: LedgerRow, component: String, to rows: inout CopyBuffer) {
+        rows.beginRow()
+        rows.append(int4: row.hostID)
+        rows.append(timestamptzMicroseconds: row.hour.start.microseconds)
+        rows.append(text: component)
+        rows.append(int8: slice.spanID)
+        rows.append(timestamptzMicroseconds: slice.interval.start.microseconds)
+        rows.append(timestamptzMicroseconds: slice.interval.end.microseconds)
+        rows.append(int8: slice.dynamic)
+        rows.append(int8: slice.idle.reserved)
+        rows.append(int8: slice.idle.busy)
+        rows.append(int8: slice.idle.equal)
+        rows.append(float8: slice.bounds.drawnLow)
+        rows.append(float8: slice.bounds.drawnHigh)
+        rows.append(float8: slice.bounds.floorLow)
+        rows.append(float8: slice.bounds.floorHigh)
+        rows.append(float8: slice.bounds.floorRatioLow)
+        rows.append(float8: slice.bounds.floorRatioHigh)
+        rows.append(float8: slice.bounds.unmeteredHigh)
+        rows.append(int8: slice.metered.count)
+        rows.append(text: slice.shareMethod.rawValue)
+        rows.append(float8: slice.meanShare)
+        rows.append(text: slice.quality.rawValue)
+        rows.append(float8: slice.errors.floor)
+        rows.append(float8: slice.errors.start)
+        rows.append(float8: slice.errors.end)
+        rows.append(int8: slice.estimated)
+        rows.append(float8: slice.errors.gap)
+        rows.append(int8: row.intensity(of: slice)?.id)
     }
 
     /// The accounted hours of a host within an interval.
@@ -231,7 +295,7 @@ public enum HourLedger {
     /// The stored slices of some spans of a host.
     public static func slices(hostID: Int32, spanIDs: [Int64], _ connection: PostgresConnection) async throws -> [Int64: [SliceRow]] {
         let rows = try await connection.query(
-            Statement("read_slices_of_spans", "\(selectSlices) AND s.span_id = ANY($2) ORDER BY s.span_id, s.hour, s.component"),
+            Statement("read_slices_of_spans", "\(selectSlices) AND s.span_id = ANY($2) ORDER BY s.span_id, s.hour, s.component, s.from_t"),
             [.int4(hostID), .int8Array(spanIDs)]
         )
         return Dictionary(grouping: try rows.map(sliceRow), by: \.slice.spanID)
@@ -240,7 +304,10 @@ public enum HourLedger {
     /// All stored slices of a host within an interval.
     public static func slices(hostID: Int32, _ interval: Interval, _ connection: PostgresConnection) async throws -> [SliceRow] {
         try await connection.query(
-            Statement("read_slices_of_hours", "\(selectSlices) AND s.hour >= $2 AND s.hour < $3 ORDER BY s.hour, s.span_id, s.component"),
+            Statement(
+                "read_slices_of_hours",
+                "\(selectSlices) AND s.hour >= $2 AND s.hour < $3 ORDER BY s.hour, s.span_id, s.component, s.from_t"
+            ),
             [.int4(hostID), .timestamptz(microseconds: interval.start.microseconds), .timestamptz(microseconds: interval.end.microseconds)]
         ).map(sliceRow)
     }

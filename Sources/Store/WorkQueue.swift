@@ -32,31 +32,78 @@ public enum WorkQueue {
         )
     }
 
-    /// Some host-hours that wait, oldest mark first.
-    public static func candidates(limit: Int, _ connection: PostgresConnection) async throws -> [Item] {
-        try await connection.query(
-            Statement(
-                "dirty_candidates",
-                "SELECT host_id, hour FROM dirty GROUP BY host_id, hour ORDER BY min(id) LIMIT $1"
-            ),
-            [.int8(Int64(limit))]
-        ).map {
-            Item(hostID: try $0.int32("host_id"), hour: Hour(containing: Timestamp(microseconds: try $0.timestampMicroseconds("hour"))))
+    /// Marked hours of one host that lie near one another: what is read and written in one step.
+    public struct Run: Sendable, Hashable {
+        public let hostID: Int32
+        /// In order.
+        public let hours: [Hour]
+
+        public init(hostID: Int32, hours: [Hour]) {
+            self.hostID = hostID
+            self.hours = hours
+        }
+
+        /// The same hours in two runs; nil for a single one.
+        public var halves: (Run, Run)? {
+            guard hours.count > 1 else { return nil }
+            let middle = hours.count / 2
+            return (Run(hostID: hostID, hours: Array(hours[..<middle])), Run(hostID: hostID, hours: Array(hours[middle...])))
         }
     }
 
-    /// Takes a host-hour for this transaction: the ids of its marks, or nil when another worker has it or nothing is left to do.
-    public static func take(_ item: Item, _ connection: PostgresConnection) async throws -> [Int64]? {
-        let isTaken = try await connection.query(
-            Statement("take_hour", "SELECT pg_try_advisory_xact_lock($1, $2) AS taken"),
-            [.int4(item.hostID), .int4(Int32(truncatingIfNeeded: item.hour.number))]
-        ).only().bool("taken")
-        guard isTaken else { return nil }
-        let ids = try await connection.query(
-            Statement("dirty_ids", "SELECT id FROM dirty WHERE host_id = $1 AND hour = $2"),
-            [.int4(item.hostID), .timestamptz(microseconds: item.hour.start.microseconds)]
-        ).map { try $0.int64("id") }
-        return ids.isEmpty ? nil : ids
+    /// Marks that are looked at to find the hosts that have waited longest.
+    private static let oldestMarks: Int64 = 2_000
+
+    /// What waits, by hosts: those with the oldest marks first.
+    ///
+    /// - Parameters:
+    ///   - limit: of hosts.
+    ///   - longest: how many hours a run may reach over, those included that nobody marked.
+    public static func runs(limit: Int, longest: Int64 = 48, _ connection: PostgresConnection) async throws -> [Run] {
+        let rows = try await connection.query(
+            Statement(
+                "dirty_runs",
+                """
+                WITH host AS (
+                    SELECT host_id, min(id) AS oldest FROM (SELECT id, host_id FROM dirty ORDER BY id LIMIT $1) AS d
+                    GROUP BY host_id ORDER BY min(id) LIMIT $2)
+                SELECT host_id, hour FROM host CROSS JOIN LATERAL (
+                    SELECT DISTINCT hour FROM dirty d WHERE d.host_id = host.host_id
+                        AND d.hour < (SELECT min(hour) FROM dirty f WHERE f.host_id = host.host_id) + $3 * interval '1 hour') AS h
+                ORDER BY oldest, hour
+                """
+            ),
+            [.int8(oldestMarks), .int8(Int64(limit)), .int8(longest)]
+        )
+        var runs: [Run] = []
+        for row in rows {
+            let hostID = try row.int32("host_id")
+            let hour = Hour(containing: Timestamp(microseconds: try row.timestampMicroseconds("hour")))
+            if let last = runs.last, last.hostID == hostID {
+                runs[runs.count - 1] = Run(hostID: hostID, hours: last.hours + [hour])
+            } else {
+                runs.append(Run(hostID: hostID, hours: [hour]))
+            }
+        }
+        return runs
+    }
+
+    /// Takes some hours of a host for this transaction: the ids of their marks, without the hours that another worker has or that are
+    /// done.
+    public static func take(_ run: Run, _ connection: PostgresConnection) async throws -> [Hour: [Int64]] {
+        let taken = try await connection.query(
+            Statement("take_hours", "SELECT h, pg_try_advisory_xact_lock($1, h) AS taken FROM unnest($2::int4[]) AS h"),
+            [.int4(run.hostID), .int4Array(run.hours.map { Int32(truncatingIfNeeded: $0.number) })]
+        ).filter { try $0.bool("taken") }.map { Hour(number: Int64(try $0.int32("h"))) }
+        guard !taken.isEmpty else { return [:] }
+        var ids: [Hour: [Int64]] = [:]
+        for row in try await connection.query(
+            Statement("dirty_ids", "SELECT id, hour FROM dirty WHERE host_id = $1 AND hour = ANY($2)"),
+            [.int4(run.hostID), .timestamptzArray(microseconds: taken.map { $0.start.microseconds })]
+        ) {
+            ids[Hour(containing: Timestamp(microseconds: try row.timestampMicroseconds("hour"))), default: []].append(try row.int64("id"))
+        }
+        return ids
     }
 
     public static func finish(ids: [Int64], _ connection: PostgresConnection) async throws {
@@ -108,6 +155,23 @@ public enum WorkQueue {
             [
                 .timestamptz(microseconds: Hour(number: (now - .seconds(300)).hour.number - 48).start.microseconds),
                 .timestamptz(microseconds: Hour(number: (now - .seconds(300)).hour.number - 1).start.microseconds),
+            ]
+        )
+    }
+
+    /// Marks the hours of an interval that were accounted before, all hosts'; returns how many.
+    public static func markAccounted(_ interval: Interval, now: Timestamp, _ connection: PostgresConnection) async throws -> Int {
+        try await connection.execute(
+            Statement(
+                "mark_accounted_again",
+                """
+                INSERT INTO dirty (host_id, hour, reason) SELECT host_id, hour, 'operator' FROM accounted_hour
+                WHERE hour > $1::timestamptz - interval '1 hour' AND hour < $2
+                """
+            ),
+            [
+                .timestamptz(microseconds: interval.start.microseconds),
+                .timestamptz(microseconds: min(interval.end, now.hour.start).microseconds),
             ]
         )
     }

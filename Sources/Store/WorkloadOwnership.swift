@@ -298,7 +298,7 @@ public enum WorkloadOwnership {
 
     // MARK: Recording
 
-    /// Records what a host-hour was accounted with.
+    /// Records what some hours of a host were accounted with.
     ///
     /// A span whose cgroups or edges turn out to be others than before was accounted with those before in its other hours too:
     /// they are marked. So a change in one hour reaches every hour of every span that it concerns.
@@ -306,7 +306,7 @@ public enum WorkloadOwnership {
         _ workloads: [Int64: SpanWorkload],
         spans: [Int64: SpanRow],
         hostID: Int32,
-        hour: Hour,
+        hours accounted: some Sequence<Hour>,
         now: Timestamp,
         _ connection: PostgresConnection
     ) async throws {
@@ -348,7 +348,7 @@ public enum WorkloadOwnership {
             if old.finishedAt == nil { old.finishedAt = row.finishedAt }
             if old != row { hours.formUnion(self.hours(of: span, now: now)) }
         }
-        hours.remove(hour)
+        hours.subtract(accounted)
         try await WorkQueue.mark(hostID: hostID, hours: hours, now: now, reason: "ownership", connection)
     }
 

@@ -12,6 +12,10 @@ struct AccountingWorker: Service {
     let metrics: CollectorMetrics
     /// How long to rest when nothing is marked.
     var rest: Duration = .seconds(1)
+    /// How many hosts are accounted at a time, each with a connection of the pool.
+    var hostsAtOnce = 2
+    /// A stretch with more knots is read in parts.
+    var knotsAtOnce = 1_000_000
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
@@ -112,57 +116,86 @@ struct AccountingWorker: Service {
     }
 
     /// Returns how many host-hours were accounted or set aside.
+    ///
+    /// Several hosts at a time: while one's accounts are made, Postgres reads or writes another's.
     func accountMarkedHours() async throws -> Int {
-        let items = try await pool.withConnection { try await WorkQueue.candidates(limit: 64, $0) }
-        var count = 0
-        for item in items {
-            try Task.checkCancellation()
-            if try await account(item) { count += 1 }
+        let runs = try await pool.withConnection { try await WorkQueue.runs(limit: 64, $0) }
+        return try await withThrowingTaskGroup(of: Int.self) { group in
+            var waiting = runs[...]
+            var count = 0
+            for run in waiting.prefix(max(1, hostsAtOnce)) { group.addTask { try await account(run) } }
+            waiting = waiting.dropFirst(max(1, hostsAtOnce))
+            while let done = try await group.next() {
+                count += done
+                try Task.checkCancellation()
+                if let run = waiting.popFirst() { group.addTask { try await account(run) } }
+            }
+            return count
         }
-        return count
     }
 
-    private func account(_ item: WorkQueue.Item) async throws -> Bool {
+    private func account(_ run: WorkQueue.Run) async throws -> Int {
         // The marks that the attempt answers for: one made since may come with data that heal the hour, and must stay.
-        var taken: [Int64] = []
+        var taken: [Hour: [Int64]] = [:]
         do {
-            let isDone = try await pool.withConnection { connection in
+            let count = try await pool.withConnection { connection in
                 try await connection.transaction { tx in
-                    guard let ids = try await WorkQueue.take(item, tx) else { return false }
-                    taken = ids
-                    if let host = try await HostTable.find(id: item.hostID, at: item.hour.start, tx) {
-                        let accounts = try await HourAccounts.make(host: host, hour: item.hour, now: now(), tx)
-                        try await HourLedger.replace(hostID: host.id, hour: item.hour, rows: accounts.rows, tx)
-                        try await WorkloadOwnership.record(
-                            accounts.inputs.workloads,
-                            spans: accounts.inputs.spans,
-                            hostID: host.id,
-                            hour: item.hour,
-                            now: now(),
-                            tx
-                        )
-                    }
-                    try await WorkQueue.finish(ids: ids, tx)
-                    return true
+                    taken = try await WorkQueue.take(run, tx)
+                    return try await account(run.hostID, taken, tx)
                 }
             }
-            if isDone { metrics.hoursAccounted.increment() }
-            return isDone
+            for _ in 0..<count { metrics.hoursAccounted.increment() }
+            return count
         } catch let error where Self.isNobodysFault(error) {
             throw error
         } catch {
-            // One bad hour must not stop the others.
+            // One bad hour must not stop the others: it is looked for in ever smaller runs.
+            if let (first, second) = run.halves {
+                let counts = (try await account(first), try await account(second))
+                return counts.0 + counts.1
+            }
+            guard let hour = run.hours.first else { return 0 }
             log.error(
                 "a host-hour was set aside",
-                metadata: ["host": "\(item.hostID)", "hour": "\(item.hour.number)", "error": "\(error)"]
+                metadata: ["host": "\(run.hostID)", "hour": "\(hour.number)", "error": "\(error)"]
             )
             metrics.hoursPoisoned.increment()
+            let ids = taken[hour] ?? []
             return try await pool.withConnection { connection in
                 try await connection.transaction { tx in
-                    try await WorkQueue.poison(item, ids: taken, error: String(reflecting: error), tx)
-                    return true
+                    let item = WorkQueue.Item(hostID: run.hostID, hour: hour)
+                    try await WorkQueue.poison(item, ids: ids, error: String(reflecting: error), tx)
+                    return 1
                 }
             }
         }
+    }
+
+    /// Accounts the hours whose marks were taken; the same for one and for many.
+    private func account(_ hostID: Int32, _ marks: [Hour: [Int64]], _ tx: PostgresConnection) async throws -> Int {
+        guard !marks.isEmpty else { return 0 }
+        let now = now()
+        if let host = try await HostTable.find(id: hostID, tx) {
+            let stretch = try await HostStretch.read(
+                host: host,
+                hours: Array(marks.keys),
+                now: now,
+                // A single hour is read however large it is.
+                limit: marks.count == 1 ? .max : knotsAtOnce,
+                tx
+            )
+            let hours = stretch.hours.map { HourAccounts(stretch.inputs(of: $0)).accounted }
+            try await HourLedger.replace(hostID: host.id, hours: hours, software: SoftwareVersion.current, tx)
+            try await WorkloadOwnership.record(
+                stretch.workloads,
+                spans: stretch.spans,
+                hostID: host.id,
+                hours: stretch.hours,
+                now: now,
+                tx
+            )
+        }
+        try await WorkQueue.finish(ids: marks.values.flatMap(\.self), tx)
+        return marks.count
     }
 }
