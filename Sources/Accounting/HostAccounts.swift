@@ -28,12 +28,15 @@ public struct AccountFlags: OptionSet, Hashable, Sendable {
     /// The energy is a part of another host's: this one runs on it.
     public static let derived = AccountFlags(rawValue: 1 << 9)
 
+    /// Spans were said to lie within themselves; they count as standing beside one another.
+    public static let nestedInItself = AccountFlags(rawValue: 1 << 10)
+
     public var names: [String] {
         [
             (AccountFlags.idleFloorHigh, "idle_floor_high"), (.clamped, "clamped"), (.idleFloorUnknown, "idle_floor_unknown"),
             (.slotsUnknown, "slots_unknown"), (.busyUnknown, "busy_unknown"), (.cgroupShared, "cgroup_shared"),
             (.cpuTimePartial, "cpu_time_partial"), (.nodeBelowInner, "node_below_inner"), (.idleFloorFitted, "idle_floor_fitted"),
-            (.derived, "derived"),
+            (.derived, "derived"), (.nestedInItself, "nested_in_itself"),
         ].filter { contains($0.0) }.map(\.1)
     }
 }

@@ -158,7 +158,8 @@ public struct SpanInput: Sendable {
         self.edgeResolution = edgeResolution
         self.workload = workload
         self.postedCPUTime = postedCPUTime
-        self.fullDuration = interval.duration
+        let (length, overflow) = interval.end.microseconds.subtractingReportingOverflow(interval.start.microseconds)
+        self.fullDuration = Microseconds(overflow ? .max : length)
         self.cpuShare = cpuShare
         self.cpus = cpus
         self.weight = weight
@@ -177,6 +178,8 @@ public struct HostInput: Sendable {
     public var meters: [MeterInput]
     /// The outermost meters around some of the cover's.
     public var wholes: [WholeMeterInput]
+    /// Power at idle of what is in `wholes` and in no other meter; nil where nothing is known: then all of it counts as idle.
+    public var restIdle: UtilisationModel.Point?
     /// Busy CPU time of the whole host, µs; nil where it is not known.
     public var busy: Curve?
     /// CPU time of the agent itself, µs.

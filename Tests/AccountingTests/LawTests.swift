@@ -12,7 +12,7 @@ import Testing
             for meter in host.meters where meter.component == accounts.component {
                 for part in meter.curve.known(within: host.window) {
                     metered +=
-                        Int64(meter.curve.value(at: part.end)!.rounded()) - Int64(meter.curve.value(at: part.start)!.rounded())
+                        meter.curve.wholeValue(at: part.end) - meter.curve.wholeValue(at: part.start)
                 }
             }
             #expect(accounts.metered == metered, "seed \(seed), \(accounts.component)")

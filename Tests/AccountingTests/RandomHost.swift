@@ -6,6 +6,8 @@ import TestSupport
 struct RandomHost {
     let input: HostInput
 
+    init(input: HostInput) { self.input = input }
+
     init(seed: UInt64, meterCount: Int? = nil, withoutGaps: Bool = false) {
         var random = RandomSource(seed: seed)
         let window = Hour(number: 480_000).interval

@@ -1,0 +1,298 @@
+import Energy
+
+/// Turns the figures of one component into its accounts: clamped, rounded, with limits and errors.
+struct ComponentClosing {
+    private let host: HostInput
+    private let meters: [MeterInput]
+    private let sums: ComponentSums
+    /// The same with the energy spread otherwise over time; for `rest`, whose course within the window nobody saw.
+    private let other: ComponentSums?
+    private let timeline: Timeline
+    private let floorRatios: (low: Double, high: Double)
+
+    init(_ host: HostInput, _ meters: [MeterInput], _ sums: ComponentSums, other: ComponentSums?, _ timeline: Timeline) {
+        self.host = host
+        self.meters = meters
+        self.sums = sums
+        self.other = other
+        self.timeline = timeline
+        let best = meters.reduce(0) { $0 + ($1.idle?.best.watts ?? 0) } * sums.floorScale
+        let low = meters.reduce(0) { $0 + ($1.idle?.low.watts ?? 0) }
+        let high = meters.reduce(0) { $0 + ($1.idle?.high.watts ?? 0) }
+        floorRatios = best > 0 ? (min(1, low / best), max(1, high / best)) : (1, 1)
+    }
+
+    func accounts(flags: AccountFlags) -> ComponentAccounts {
+        var accounts = ComponentAccounts(component: sums.component)
+        accounts.metered = sums.metered
+        accounts.meteredLow = min(sums.metered, Int64(saturating: sums.meteredLimits.low.rounded(.down)))
+        accounts.meteredHigh = max(sums.metered, Int64(saturating: sums.meteredLimits.high.rounded(.up)))
+        accounts.flags = flags
+        if sums.isFloorHigh { accounts.flags.insert(.idleFloorHigh) }
+        if meters.contains(where: { $0.idle == nil }) { accounts.flags.insert(.idleFloorUnknown) }
+
+        var cells = Cells(sums, timeline).all
+        let count = timeline.pieces.count
+        var clamping = Clamping(pieces: count)
+        var dynamics = cells.map(\.figure.dynamic)
+        clampSpans(&dynamics, cells, &clamping)
+        var agent = sums.pieces.map(\.agent)[...]
+        var system = sums.pieces.map(\.system)[...]
+        var unknown = sums.pieces.map(\.unknown)[...]
+        clamping.clamp(&agent, fromPiece: 0)
+        clamping.clamp(&system, fromPiece: 0)
+        clamping.clamp(&unknown, fromPiece: 0)
+        clamping.takeIdle(sums.pieces.map(\.idleDynamic))
+        if clamping.isNoticeable { accounts.flags.insert(.clamped) }
+
+        var rounding = sums.meteredPieces.map { CumulativeRounding(total: $0) }
+        var rounded: [Int64] = []
+        rounded.reserveCapacity(cells.count)
+        accounts.pieces = timeline.pieces.map { AccountPiece(interval: $0) }
+        for i in cells.indices {
+            let value = rounding[cells[i].piece].next(dynamics[i])
+            rounded.append(value)
+            accounts.pieces[cells[i].piece].jobDynamic += value
+        }
+        for p in 0..<count {
+            accounts.pieces[p].agent = rounding[p].next(agent[p])
+            accounts.pieces[p].system = rounding[p].next(system[p])
+            accounts.pieces[p].unknown = rounding[p].next(unknown[p])
+            accounts.pieces[p].idle = rounding[p].rest
+            accounts.jobDynamic += accounts.pieces[p].jobDynamic
+            accounts.agent += accounts.pieces[p].agent
+            accounts.system += accounts.pieces[p].system
+            accounts.unknown += accounts.pieces[p].unknown
+            accounts.idle += accounts.pieces[p].idle
+        }
+        close(&accounts, &cells, rounded, clamping)
+
+        let meterQuality = sums.quality ?? .unknown
+        accounts.unmetered = sums.unmetered
+        accounts.unmeteredMaximum = Int64(saturating: sums.unmeteredMaximum.rounded(.up))
+        accounts.quality = sums.unmetered > .zero ? max(.partial, meterQuality) : meterQuality
+        (accounts.meterErrorRatio, accounts.floorErrorRatio) = errorRatios()
+        return accounts
+    }
+
+    /// A span's cells lie beside one another.
+    private func clampSpans(_ dynamics: inout [Double], _ cells: [Cells.One], _ clamping: inout Clamping) {
+        guard dynamics.contains(where: { $0 < 0 }) else { return }
+        var i = 0
+        while i < cells.count {
+            var j = i + 1
+            while j < cells.count, cells[j].span == cells[i].span { j += 1 }
+            clamping.clamp(&dynamics[i..<j], fromPiece: cells[i].piece)
+            i = j
+        }
+    }
+
+    /// The slices, and what each policy moves.
+    private func close(_ accounts: inout ComponentAccounts, _ cells: inout [Cells.One], _ dynamics: [Int64], _ clamping: Clamping) {
+        let count = timeline.pieces.count
+        let floor = sums.pieces.reduce(0) { $0 + $1.floor }
+        let scale = floor > 0 ? max(0, floor - clamping.deficit) / floor : 0
+        let scales = (0..<count).map { p in
+            let own = sums.pieces[p].floor
+            return own > 0 ? min(scale, max(0, own - max(0, clamping.pieceDeficits[p])) / own) : 0
+        }
+        var reserved = accounts.pieces.map { CumulativeRounding(total: $0.idle) }
+        var busy = reserved
+        var equal = reserved
+        let meterQuality = sums.quality ?? .unknown
+        accounts.slices.reserveCapacity(cells.count)
+        for i in cells.indices {
+            let cell = cells[i]
+            let idle = IdleMoved(
+                reserved: reserved[cell.piece].next(cell.figure.reserved * scales[cell.piece]),
+                busy: busy[cell.piece].next(cell.figure.busy * scales[cell.piece]),
+                equal: equal[cell.piece].next(cell.figure.equal * scales[cell.piece])
+            )
+            accounts.idleMoved += idle
+            accounts.slices.append(slice(cell, dynamic: dynamics[i], idle: idle, meterQuality))
+        }
+    }
+
+    private func slice(_ cell: Cells.One, dynamic: Int64, idle: IdleMoved, _ meterQuality: Quality) -> Slice {
+        let span = timeline.spans[cell.span]
+        let figure = cell.figure
+        let (first, last) = (timeline.rows[cell.from], timeline.rows[cell.to])
+        let length = last.time - first.time
+        let metered = min(length, Int64(figure.metered))
+        let origin = timeline.window.start.microseconds
+        let worst = sums.quality(from: first.time, to: last.time)
+        let isPartial = figure.isPartial || metered < length
+        let isMostlyShared = figure.shared > Double(length) / 2
+        var slice = Slice(
+            spanID: host.spans[span.input].id,
+            component: sums.component,
+            interval: Interval(Timestamp(microseconds: origin + first.time), Timestamp(microseconds: origin + last.time)),
+            dynamic: dynamic,
+            idle: idle,
+            bounds: SliceBounds(),
+            metered: Microseconds(metered),
+            meanShare: figure.use / Double(max(1, length)),
+            // Equal parts of a cgroup that several own are no measurement of any of them.
+            shareMethod: isMostlyShared ? .equal : host.spans[span.input].shareMethod,
+            quality: isPartial ? max(.partial, worst ?? .unknown) : worst ?? meterQuality
+        )
+        bound(&slice, cell, span)
+        slice.errors.floor = max(0, figure.floor)
+        slice.estimate(length: length)
+        return slice
+    }
+
+    /// Hard limits, and the errors at real edges.
+    private func bound(_ slice: inout Slice, _ cell: Cells.One, _ span: ActiveSpan) {
+        let figure = cell.figure
+        // One for rounding to whole µJ on either side.
+        var lower = 1.0
+        var upper = 1.0
+        let share = figure.energy > 0 ? min(1, max(0, figure.drawn / figure.energy)) : 0
+        let whole = host.spans[span.input].interval
+        if cell.from == span.startRow, slice.interval.start == whole.start {
+            let edge = edge(cell.from, slice.interval.start, isEnd: false, span, cell)
+            lower += edge.lower
+            upper += edge.upper
+            slice.errors.start = share * edge.deviation
+        }
+        if cell.to == span.endRow, slice.interval.end == whole.end {
+            let edge = edge(cell.to, slice.interval.end, isEnd: true, span, cell)
+            lower += edge.lower
+            upper += edge.upper
+            slice.errors.end = share * edge.deviation
+        }
+        var (low, high) = (figure.low, figure.high)
+        if let other {
+            let alternative = other.figure(of: cell.span, from: cell.from, to: cell.to, timeline)
+            // Idle moved would be another with another course; the widest of the policies counts for all.
+            let moved = [
+                0, alternative.reserved - figure.reserved, alternative.busy - figure.busy, alternative.equal - figure.equal,
+            ]
+            let least = moved.min() ?? 0
+            let most = moved.max() ?? 0
+            low = min(low, alternative.low - alternative.lowFloor + figure.lowFloor + least)
+            high = max(high, alternative.high - alternative.highFloor + figure.highFloor + most)
+        }
+        slice.bounds.drawnLow = max(0, low - lower)
+        slice.bounds.drawnHigh = high + upper
+        slice.bounds.floorLow = figure.lowFloor
+        slice.bounds.floorHigh = figure.highFloor
+        slice.bounds.floorRatioLow = floorRatios.low
+        slice.bounds.floorRatioHigh = floorRatios.high
+        slice.bounds.unmeteredHigh = figure.missing
+    }
+
+    /// What an edge of a span may be off by, µJ: hard limits of the slice, and a standard deviation of the host's energy.
+    private func edge(
+        _ row: Int,
+        _ time: Timestamp,
+        isEnd: Bool,
+        _ active: ActiveSpan,
+        _ cell: Cells.One
+    ) -> (lower: Double, upper: Double, deviation: Double) {
+        let errors = sums.edges[row]
+        var lower = errors.limit
+        var upper = errors.limit
+        var variance = errors.variance
+        if active.tracked >= 0, let workload = host.spans[active.input].workload {
+            if workload.curve.knot(at: time) == nil {
+                let dearest = sums.prices(timeline.rows[cell.from].stretch..<timeline.rows[cell.to].stretch)
+                let error = Double(workload.epsilonMicroseconds) * dearest / Double(host.cpus)
+                lower += error
+                upper += error
+            }
+        } else {
+            let resolution = host.spans[active.input].edgeResolution
+            if resolution > .zero {
+                upper += around(row, time, resolution, isEnd: isEnd)
+                // Evenly within its limits, at the mean of the power on either side.
+                let error = Double(resolution.count) * (errors.before + errors.after) / 2
+                variance += error * error / 3
+            }
+        }
+        return (lower, upper, variance > 0 ? variance.squareRoot() : 0)
+    }
+
+    /// What the host drew just outside an edge that may be off by `resolution`, µJ.
+    private func around(_ row: Int, _ edge: Timestamp, _ resolution: Microseconds, isEnd: Bool) -> Double {
+        let errors = sums.edges[row]
+        let time = timeline.rows[row].time
+        if isEnd {
+            if time.addingReportingOverflow(resolution.count).partialValue <= errors.until, resolution.count < timeline.length {
+                return errors.after * Double(resolution.count)
+            }
+        } else if resolution.count <= time - errors.since {
+            return errors.before * Double(resolution.count)
+        }
+        let (far, overflow) =
+            isEnd
+            ? edge.microseconds.addingReportingOverflow(resolution.count)
+            : edge.microseconds.subtractingReportingOverflow(resolution.count)
+        let other = Timestamp(microseconds: overflow ? isEnd ? .max : .min : far)
+        let outside = isEnd ? Interval(edge, other) : Interval(other, edge)
+        return meters.reduce(0) {
+            $0 + $1.curve.exactIncrease(over: outside) * $1.boundRatios.high
+        }
+    }
+
+    private func errorRatios() -> (meter: Double, floor: Double) {
+        var squares = 0.0
+        var energy = 0.0
+        for meter in meters {
+            let own = meter.curve.known(within: timeline.window).reduce(0.0) {
+                $0 + meter.curve.exactIncrease(over: $1)
+            }
+            energy += own
+            squares += own * meter.errorRatio * own * meter.errorRatio
+        }
+        let best = meters.reduce(0) { $0 + ($1.idle?.best.watts ?? 0) }
+        let low = meters.reduce(0) { $0 + ($1.idle?.low.watts ?? 0) }
+        let high = meters.reduce(0) { $0 + ($1.idle?.high.watts ?? 0) }
+        return (
+            energy > 0 ? squares.squareRoot() / energy : 0,
+            // Low and high are a 95 % interval, 1.96 standard deviations either way.
+            best > 0 ? max(0, high - low) / (2 * 1.96 * best) : 0
+        )
+    }
+}
+
+extension ComponentSums {
+    /// The worst of what was known within a stretch of time; nil of nothing.
+    func quality(from: Int64, to: Int64) -> Quality? {
+        guard qualities.count > 1 else { return qualities.first?.quality }
+        var low = 0
+        var high = qualities.count
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if qualities[middle].time <= from { low = middle } else { high = middle }
+        }
+        var worst: Quality?
+        while low < qualities.count, qualities[low].time < max(to, from + 1) {
+            if let quality = qualities[low].quality { worst = max(worst ?? quality, quality) }
+            low += 1
+        }
+        return worst
+    }
+}
+
+extension Slice {
+    /// How far the power in a gap may be from the slice's mean: a lognormal that is within a factor of 2 in 95 % of cases has
+    /// `sigma = ln 2 / 1.96`, and a standard deviation of `sqrt(exp(sigma^2) - 1)` times its mean.
+    public static let gapDeviation = 0.3649
+
+    /// The slice's mean power over the part of its time that was not metered, under the default policy. Where a meter of several was missing
+    /// what the others counted is in the mean too.
+    mutating func estimate(length: Int64) {
+        let gap = length - metered.count
+        guard gap > 0 else {
+            estimated = 0
+            return
+        }
+        guard metered.count >= gap else { return }
+        let energy = Double(dynamic) + Double(idle.reserved)
+        let estimate = energy / Double(metered.count) * Double(gap)
+        estimated = Int64(saturating: estimate.rounded())
+        errors.gap = Self.gapDeviation * estimate
+    }
+}

@@ -1,0 +1,394 @@
+import Energy
+
+/// The prefix sums of one component's energy: what a unit of each kind of claim had had at each row of the timeline, µJ.
+///
+/// A span's figure is its claim times the difference of two rows.
+struct ComponentSums {
+    let component: Component
+    /// Lowers the idle floor where the whole window's energy is below it.
+    private(set) var floorScale = 1.0
+    private(set) var isFloorHigh = false
+    let metered: Int64
+    /// Per piece.
+    let meteredPieces: [Int64]
+    let meteredLimits: (low: Double, high: Double)
+    private(set) var unmetered = Microseconds.zero
+    private(set) var unmeteredMaximum = 0.0
+    private(set) var quality: Quality?
+    private(set) var pieces: [PieceSums]
+
+    private(set) var rows: [SIMD16<Double>] = []
+    /// Per unit of measured CPU; empty where no span has a cgroup.
+    private(set) var measuredRows: [SIMD8<Double>] = []
+    private(set) var channels: [Channel] = []
+    private(set) var edges: [EdgeRow] = []
+    /// From when on the meters that are known have which quality at worst.
+    private(set) var qualities: [(time: Int64, quality: Quality?)] = []
+    /// µJ that one CPU-µs costs at most, per stretch; empty where nobody asks.
+    private(set) var prices = RangeMaximum([])
+
+    /// What of the dynamic energy is no span's, fractional µJ, of either sign.
+    struct PieceSums {
+        var agent = 0.0
+        var system = 0.0
+        var unknown = 0.0
+        /// While nothing ran.
+        var idleDynamic = 0.0
+        var floor = 0.0
+        var energy = 0.0
+    }
+
+    /// Where a sum stands in a row.
+    enum Lane {
+        static let drawn = 0, floor = 1, busy = 2, drawnEqual = 3, floorEqual = 4, busyEqual = 5
+        static let reserved = 6, reservedEqual = 7, equal = 8
+        /// Where all that nobody was measured to use is a span's: where dynamic energy is negative, the least; where not, the most.
+        static let low = 9, lowFloor = 10, high = 11, highFloor = 12
+        static let missing = 13, metered = 14, energy = 15
+    }
+    /// Where a sum stands in a row of what is measured: the limits are apart by the sign of dynamic energy.
+    enum MeasuredLane {
+        static let drawn = 0, floor = 1, busy = 2, lowPlus = 3, lowMinus = 4, highPlus = 5, highMinus = 6, floorPlus = 7
+    }
+    /// Where a sum stands in a row of a channel.
+    enum ChannelLane {
+        static let drawn = 0, floor = 1, busy = 2, low = 3, lowFloor = 4, high = 5, highFloor = 6
+    }
+
+    /// Shares by something else than the CPU: memory, a GPU's time, its owners, or the spans that run.
+    struct Channel {
+        enum Rate { case memory, gpuTime(Int), owners(Int), slots }
+        var rate: Rate
+        var rows: [SIMD8<Double>] = []
+        fileprivate var sums = SIMD8<Double>.zero
+
+        @inline(__always)
+        fileprivate mutating func add(_ flow: Flow, _ dt: Double, factor: Double, perSpans: Double, least: Double, most: Double) {
+            let energy = flow.energy * dt
+            let floor = flow.floor * dt
+            let (atLow, atHigh) = energy >= floor ? (least, most) : (most, least)
+            sums += SIMD8(
+                factor * energy,
+                factor * floor,
+                factor * perSpans * floor,
+                atLow * flow.low * dt,
+                atLow * floor,
+                atHigh * flow.high * dt,
+                atHigh * floor,
+                0
+            )
+        }
+    }
+
+    /// What the curves may be off by at a row, and what flows around it.
+    struct EdgeRow {
+        /// Hard limit, µJ.
+        var limit: Double
+        /// Of a standard deviation, µJ².
+        var variance: Double
+        /// W at most just before and after, and until when that holds.
+        var before: Double
+        var after: Double
+        var since: Int64
+        var until: Int64
+    }
+
+    /// W of a meter, or of several.
+    fileprivate struct Flow {
+        var energy = 0.0
+        var low = 0.0
+        var high = 0.0
+        var floor = 0.0
+
+        static func += (a: inout Flow, b: Flow) {
+            a.energy += b.energy
+            a.low += b.low
+            a.high += b.high
+            a.floor += b.floor
+        }
+    }
+
+    init(component: Component, meters: [MeterInput], timeline: Timeline, spans: [SpanInput]) {
+        self.component = component
+        let window = timeline.window
+        var metered: Int64 = 0
+        var meteredPieces: [Int64] = []
+        var limits = (low: 0.0, high: 0.0)
+        var energy = 0.0
+        var floor = 0.0
+        for piece in timeline.pieces {
+            var sum: Int64 = 0
+            for meter in meters {
+                for part in meter.curve.known(within: piece) {
+                    let increase = Int64(
+                        saturating: CurveCursor.difference(meter.curve.wholeValue(at: part.end), meter.curve.wholeValue(at: part.start))
+                    )
+                    sum = sum.addingReportingOverflow(increase).overflow ? .max : sum + increase
+                    let exact = meter.curve.exactIncrease(over: part)
+                    energy += exact
+                    limits.low += exact * meter.boundRatios.low
+                    limits.high += exact * meter.boundRatios.high
+                    floor += (meter.idle?.best ?? .zero).microjoules(over: part.duration)
+                }
+            }
+            meteredPieces.append(sum)
+            metered = metered.addingReportingOverflow(sum).overflow ? .max : metered + sum
+        }
+        self.metered = metered
+        self.meteredPieces = meteredPieces
+        meteredLimits = limits
+        if floor > energy, floor > 0 {
+            floorScale = max(0, energy) / floor
+            // A floor made of the same energy may be above it by rounding.
+            isFloorHigh = floor - energy > 1 + energy * 1e-9
+        }
+        pieces = timeline.pieces.map { _ in PieceSums() }
+        sum(meters, window, timeline, spans)
+    }
+
+    private mutating func sum(_ meters: [MeterInput], _ window: Interval, _ timeline: Timeline, _ spans: [SpanInput]) {
+        let origin = window.start.microseconds
+        var cursors = meters.map { CurveCursor($0.curve, from: window.start) }
+        var flows = meters.map { _ in Flow() }
+        let floors = meters.map { ($0.idle?.best.watts ?? 0) * floorScale }
+        let hasMeasured = !timeline.tracked.isEmpty && timeline.tracked.all.contains { $0.cursor != nil }
+        let goesByMemory = component == .dram && timeline.hasMemory
+        let goesByGPU = component == .gpu
+        let gpuOfMeter = meters.indices.map { $0 }
+        if goesByMemory { channels = [Channel(rate: .memory)] }
+        if goesByGPU {
+            for g in gpuOfMeter { channels += [Channel(rate: .gpuTime(g)), Channel(rate: .owners(g)), Channel(rate: .slots)] }
+        }
+        let allEdges = Self.edgeErrors(of: meters) { _ in false }
+        var prices = hasMeasured ? [Double](repeating: 0, count: timeline.stretches.count) : []
+
+        rows.reserveCapacity(timeline.rows.count)
+        edges.reserveCapacity(timeline.rows.count)
+        if hasMeasured { measuredRows.reserveCapacity(timeline.rows.count) }
+        var sums = SIMD16<Double>.zero
+        var measuredSums = SIMD8<Double>.zero
+        var flow = Flow()
+        var missing = 0.0
+        var isWhole = true
+        var worst: Quality?
+        var next = Timestamp(microseconds: .min)
+        var since: Int64 = 0
+        var before = 0.0
+        var knotTimeIsFresh = false
+        var piece = -1
+        var part = PieceSums()
+        var nextPieceRow = 0
+
+        func keep(_ row: Int32, _ time: Int64) {
+            rows.append(sums)
+            if hasMeasured { measuredRows.append(measuredSums) }
+            for c in channels.indices { channels[c].rows.append(channels[c].sums) }
+            let errors =
+                knotTimeIsFresh
+                ? Self.edgeErrors(of: meters) { cursors[$0].lastKnot.microseconds == origin + time } : allEdges
+            edges.append(
+                EdgeRow(
+                    limit: errors.limit,
+                    variance: errors.variance,
+                    before: before,
+                    after: flow.high,
+                    since: since,
+                    until: next.microseconds == .max ? .max : next.microseconds - origin
+                )
+            )
+            if nextPieceRow < timeline.pieceRows.count, Int(row) == timeline.pieceRows[nextPieceRow] {
+                nextPieceRow += 1
+                if piece >= 0 { pieces[piece] = part }
+                piece += 1
+                part = PieceSums()
+            }
+        }
+        func refresh(_ t: Timestamp) {
+            flow = Flow()
+            missing = 0
+            isWhole = true
+            worst = nil
+            next = Timestamp(microseconds: .max)
+            var isAnyKnown = false
+            for m in cursors.indices {
+                if t >= cursors[m].next || t == window.start { cursors[m].advance(to: t) }
+                next = min(next, cursors[m].next)
+                if cursors[m].isKnown { isAnyKnown = true }
+            }
+            for m in cursors.indices {
+                guard cursors[m].isKnown else {
+                    flows[m] = Flow()
+                    // A meter that was replaced by another, or came after one, is not missing.
+                    let hasEnded = cursors[m].isBeforeFirst || cursors[m].isEmpty || (meters[m].isClosed && cursors[m].isAfterLast)
+                    if hasEnded && isAnyKnown { continue }
+                    isWhole = false
+                    missing += meters[m].maximumPower.watts
+                    continue
+                }
+                worst = max(worst ?? meters[m].quality, meters[m].quality)
+                flows[m] = Flow(
+                    energy: cursors[m].rate,
+                    low: cursors[m].rate * meters[m].boundRatios.low,
+                    high: cursors[m].rate * meters[m].boundRatios.high,
+                    floor: floors[m]
+                )
+                flow += flows[m]
+            }
+            if let worst { quality = max(quality ?? worst, worst) }
+        }
+
+        let stretches = timeline.stretches
+        let factors = timeline.factors
+        let length = timeline.length
+        for i in stretches.indices {
+            let stretch = stretches[i]
+            let t = Timestamp(microseconds: origin + stretch.time)
+            knotTimeIsFresh = false
+            if t >= next {
+                before = flow.high
+                let old = stretch.time
+                refresh(t)
+                knotTimeIsFresh = true
+                if stretch.row >= 0 { keep(stretch.row, stretch.time) }
+                since = old
+                if qualities.last.map({ $0.quality != worst }) ?? true { qualities.append((stretch.time, worst)) }
+                before = flow.high
+            } else if stretch.row >= 0 {
+                keep(stretch.row, stretch.time)
+            }
+            let f = factors[Int(stretch.factors)]
+            let dt = Double((i + 1 < stretches.count ? stretches[i + 1].time : length) - stretch.time)
+            let energy = flow.energy * dt
+            let floor = flow.floor * dt
+            let dynamic = energy - floor
+            part.floor += floor
+            part.energy += energy
+            if !isWhole {
+                unmetered += Microseconds(Int64(dt))
+                unmeteredMaximum += missing * dt
+            }
+            let isByMemory = goesByMemory && timeline.memorySums[Int(stretch.factors)] > 0
+            if !isByMemory && !goesByGPU {
+                let low = dynamic < 0 ? f.remainder : 0
+                let high = dynamic < 0 ? 0 : f.remainder
+                let perSpans = f.perSpans * floor
+                sums += SIMD16(
+                    f.perWeight * energy,
+                    f.perWeight * floor,
+                    f.perWeight * perSpans,
+                    f.perEqualWeight * energy,
+                    f.perEqualWeight * floor,
+                    f.perEqualWeight * perSpans,
+                    f.perClaim * floor,
+                    f.perEqualClaim * floor,
+                    f.perSlot * floor,
+                    low * flow.low * dt,
+                    low * floor,
+                    high * flow.high * dt,
+                    high * floor,
+                    missing * dt,
+                    isWhole ? dt : 0,
+                    energy
+                )
+                if hasMeasured {
+                    let perMeasured = f.perMeasured
+                    let plus = dynamic < 0 ? 0 : perMeasured * dt
+                    let minus = dynamic < 0 ? perMeasured * dt : 0
+                    measuredSums += SIMD8(
+                        perMeasured * energy,
+                        perMeasured * floor,
+                        perMeasured * perSpans,
+                        plus * flow.low,
+                        minus * flow.low,
+                        plus * flow.high,
+                        minus * flow.high,
+                        plus * flow.floor
+                    )
+                }
+            } else {
+                sums += SIMD16(
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    f.perClaim * floor,
+                    f.perEqualClaim * floor,
+                    f.perSlot * floor,
+                    0,
+                    0,
+                    0,
+                    0,
+                    missing * dt,
+                    isWhole ? dt : 0,
+                    energy
+                )
+            }
+            if hasMeasured, f.busy > 0 { prices[i] = flow.high / f.busy }
+            if isByMemory {
+                let factor = timeline.memoryFactors[Int(stretch.factors)]
+                // What nobody measured of the CPU may be more or less of what spans have together.
+                let least = f.isMeasured ? factor : 0
+                let most = f.isMeasured ? factor : max(f.spans, 1 - f.agent) / timeline.memorySums[Int(stretch.factors)]
+                channels[0].add(flow, dt, factor: factor, perSpans: f.perSpans, least: least, most: most)
+            }
+            if goesByGPU {
+                for m in meters.indices {
+                    let share = timeline.gpuShares[Int(stretch.factors) * timeline.gpuNames.count + m]
+                    let dynamic = (flows[m].energy - flows[m].floor) * dt
+                    let isExact = share.factor >= 1
+                    switch share.rule {
+                    case .nobody:
+                        if f.busy <= 0 {
+                            part.idleDynamic += dynamic
+                        } else if f.isBusyKnown {
+                            part.system += dynamic
+                        } else {
+                            part.unknown += dynamic
+                        }
+                    case .time:
+                        channels[3 * m].add(flows[m], dt, factor: share.factor, perSpans: 1, least: share.factor, most: share.factor)
+                    case .owners:
+                        channels[3 * m + 1].add(flows[m], dt, factor: share.factor, perSpans: 1, least: isExact ? 1 : 0, most: 1)
+                    case .equal:
+                        channels[3 * m + 2].add(flows[m], dt, factor: share.factor, perSpans: 1, least: isExact ? 1 : 0, most: 1)
+                    }
+                }
+            } else {
+                part.agent += dynamic * f.agent
+                part.system += dynamic * f.system
+                part.unknown += dynamic * f.unknown
+                part.idleDynamic += dynamic * f.idle
+            }
+        }
+        // The window's end.
+        let end = Timestamp(microseconds: origin + length)
+        if end >= next {
+            before = flow.high
+            let kept = flow
+            refresh(end)
+            knotTimeIsFresh = true
+            keep(Int32(truncatingIfNeeded: timeline.rows.count - 1), length)
+            flow = kept
+        } else {
+            knotTimeIsFresh = false
+            keep(Int32(truncatingIfNeeded: timeline.rows.count - 1), length)
+        }
+        self.prices = RangeMaximum(prices)
+    }
+
+    /// How far the curves may be off at an instant, µJ: nothing where a meter was read at it, else ε at the nearest samples and at most
+    /// `P_max * dt / 4` between them, each of them evenly within its limits.
+    private static func edgeErrors(of meters: [MeterInput], isRead: (Int) -> Bool) -> (limit: Double, variance: Double) {
+        var limit = 0.0
+        var variance = 0.0
+        for m in meters.indices where !isRead(m) {
+            let between = meters[m].maximumPower.microjoules(over: meters[m].samplePeriod) / 4
+            let epsilon = Double(meters[m].epsilonMicrojoules)
+            limit += (epsilon + between) * meters[m].boundRatios.high
+            variance += (epsilon * epsilon + between * between) / 3
+        }
+        return (limit, variance)
+    }
+}

@@ -1,0 +1,378 @@
+import Energy
+
+/// The spans whose part changes while they run: those with a cgroup, and those that run within one another.
+///
+/// A change of one is carried to those it concerns and to nobody else: the cgroups around it, whoever shares it, and its own tree.
+struct TrackedSpans {
+    struct One {
+        let span: Int
+        /// What it is while nobody measures it.
+        let declared: SpanState
+        var cursor: CurveCursor?
+        let isClosed: Bool
+        let partialSince: Timestamp
+        /// Those whose cgroups lie directly below, those whose cgroup this one lies directly below, and those that own the same one.
+        var children: [Int] = []
+        var around: [Int] = []
+        var sharedBy: [Int] = []
+        /// The one that it runs within, where no cgroups tell it; -1 for none.
+        var parent = -1
+        /// Those that run within it now.
+        var kids: [Int] = []
+        var allKids: [Int] = []
+
+        var isRunning = false
+        var isPartial = false
+        /// CPU of its cgroup and those below, as a part of the host's; nil where nobody measures.
+        var all: Double?
+        /// Those that share its cgroup know of it.
+        var isCounted = false
+        var owners = 1.0
+        /// What of `all` is its own and its children's, and the sum of that over the children.
+        var charged = 0.0
+        var chargedBelow = ExactSum()
+        /// How many of its children may have lost CPU time to it.
+        var robbers = 0
+        /// Of the cgroup, less the children's.
+        var value = 0.0
+        /// By itself; less what runs within it; and as it was last told.
+        var base = SpanState()
+        var settled = SpanState()
+        var state = SpanState()
+        /// What it has was measured, of its own cgroup or of that of the span it runs within.
+        var isMeasured = false
+        /// The last settlement of its tree.
+        var stamp = 0
+        var log: [SpanSegment] = []
+
+        var counts: Bool { isRunning && all != nil }
+        var isInTree: Bool { parent >= 0 || !allKids.isEmpty }
+    }
+
+    private(set) var all: [One] = []
+    private let cpus: Double
+    /// Spans that lie within themselves were found: they count as standing beside one another.
+    private(set) var hasCycle = false
+    private var partialCount = 0
+    private(set) var wasShared = false
+    private(set) var wasPartial = false
+
+    private var stamp = 0
+    private var dirty: [Int] = []
+    private var isDirty: [Bool] = []
+
+    var isEmpty: Bool { all.isEmpty }
+
+    /// Finds them among the active spans, which are told their index here.
+    init(_ spans: inout [ActiveSpan], host: HostInput) {
+        cpus = Double(host.cpus)
+        let inputs = host.spans
+        var isTracked = false
+        for i in spans.indices {
+            guard Self.mayBeTracked(inputs[spans[i].input]) else { continue }
+            isTracked = true
+            break
+        }
+        guard isTracked else { return }
+
+        var byID: [Int64: Int] = [:]
+        byID.reserveCapacity(spans.count)
+        for i in spans.indices where byID[inputs[spans[i].input].id] == nil { byID[inputs[spans[i].input].id] = i }
+        for i in spans.indices {
+            let input = inputs[spans[i].input]
+            if Self.mayBeTracked(input) { track(i, &spans, host) }
+            if let parent = input.parentID, let p = byID[parent] { track(p, &spans, host) }
+        }
+        isDirty = Array(repeating: false, count: all.count)
+        for i in all.indices {
+            let input = inputs[spans[all[i].span].input]
+            for id in input.workload?.childSpanIDs ?? [] {
+                guard let child = byID[id].map({ spans[$0].tracked }), child >= 0 else { continue }
+                all[i].children.append(child)
+                all[child].around.append(i)
+            }
+            for id in input.workload?.sharingSpanIDs ?? [] {
+                guard let other = byID[id].map({ spans[$0].tracked }), other >= 0 else { continue }
+                all[other].sharedBy.append(i)
+            }
+        }
+        findTrees(byID, spans, inputs)
+    }
+
+    private static func mayBeTracked(_ span: SpanInput) -> Bool {
+        span.workload != nil || span.parentID != nil || span.memory != nil || !span.gpuTimes.isEmpty || !span.ownedGPUs.isEmpty
+    }
+
+    private mutating func track(_ i: Int, _ spans: inout [ActiveSpan], _ host: HostInput) {
+        guard spans[i].tracked < 0 else { return }
+        spans[i].tracked = all.count
+        let workload = host.spans[spans[i].input].workload
+        all.append(
+            One(
+                span: i,
+                declared: spans[i].declared,
+                cursor: workload.map {
+                    CurveCursor($0.curve, from: Timestamp(microseconds: host.window.start.microseconds + spans[i].start))
+                },
+                isClosed: workload?.isClosed ?? false,
+                partialSince: workload?.partialSince ?? Timestamp(microseconds: .max)
+            )
+        )
+    }
+
+    /// Where both have a cgroup these tell what lies in what.
+    private mutating func findTrees(_ byID: [Int64: Int], _ spans: [ActiveSpan], _ inputs: [SpanInput]) {
+        for i in all.indices {
+            guard let id = inputs[spans[all[i].span].input].parentID, let parent = byID[id].map({ spans[$0].tracked }), parent >= 0
+            else { continue }
+            all[i].parent = parent
+        }
+        // Whoever is reached twice on one way up lies within itself.
+        var seen = [Int](repeating: -1, count: all.count)
+        for start in all.indices {
+            var i = start
+            while i >= 0, seen[i] < 0 {
+                seen[i] = start
+                i = all[i].parent
+            }
+            guard i >= 0, seen[i] == start else { continue }
+            hasCycle = true
+            while all[i].parent >= 0 {
+                let next = all[i].parent
+                all[i].parent = -1
+                i = next
+            }
+        }
+        for i in all.indices where all[i].parent >= 0 { all[all[i].parent].allKids.append(i) }
+    }
+
+    /// Whether a curve's change of this one is still to be looked at.
+    private mutating func touch(_ i: Int) {
+        guard !isDirty[i] else { return }
+        isDirty[i] = true
+        dirty.append(i)
+    }
+
+    mutating func start(_ i: Int) {
+        all[i].isRunning = true
+        let parent = all[i].parent
+        if parent >= 0, all[parent].isRunning { all[parent].kids.append(i) }
+        all[i].kids = all[i].allKids.filter { all[$0].isRunning }
+        for kid in all[i].kids { touch(kid) }
+        touch(i)
+    }
+
+    mutating func end(_ i: Int) {
+        all[i].isRunning = false
+        let parent = all[i].parent
+        if parent >= 0 {
+            all[parent].kids.removeAll { $0 == i }
+            touch(parent)
+        }
+        for kid in all[i].kids { touch(kid) }
+        all[i].kids = []
+        touch(i)
+    }
+
+    /// A curve of it, or what is known of it, changes now.
+    mutating func change(_ i: Int) { if all[i].isRunning { touch(i) } }
+
+    /// Settles everything that was touched, and tells each whose part is another now, with what it was and is.
+    mutating func settle(at t: Timestamp, row: Int, _ changed: (_ old: SpanState, _ new: SpanState) -> Void) {
+        guard !dirty.isEmpty else { return }
+        measure(at: t)
+        if partialCount > 0 {
+            // What was lost may be in the counts of many others: all are looked at.
+            for i in all.indices where all[i].isRunning { touch(i) }
+        }
+        for i in dirty { all[i].value = all[i].counts ? max(0, (all[i].all ?? 0) - all[i].chargedBelow.value) / all[i].owners : 0 }
+        for i in dirty {
+            all[i].base = base(of: i)
+            all[i].settled = all[i].base
+        }
+        stamp += 1
+        var changes: [Int] = []
+        for i in dirty {
+            if all[i].isInTree, all[i].isRunning { settleTree(around: i, &changes) } else { changes.append(i) }
+        }
+        for i in changes {
+            let new = all[i].isRunning ? all[i].settled : SpanState()
+            guard new != all[i].state || (all[i].isRunning && all[i].log.isEmpty) else { continue }
+            changed(all[i].state, new)
+            all[i].state = new
+            if new.isShared { wasShared = true }
+            if new.isPartial { wasPartial = true }
+            if all[i].isRunning { all[i].log.append(SpanSegment(row: row, state: new)) }
+        }
+        for i in dirty { isDirty[i] = false }
+        dirty.removeAll(keepingCapacity: true)
+    }
+
+    /// Reads the curves of those touched, and carries what changed to those whose own part it changes.
+    private mutating func measure(at t: Timestamp) {
+        var next = 0
+        let read = dirty.count
+        while next < read {
+            let i = dirty[next]
+            next += 1
+            let counted = all[i].isCounted
+            let before = all[i].isPartial
+            all[i].all = all[i].isRunning ? cpu(of: i, at: t) : nil
+            all[i].isPartial = all[i].isRunning && all[i].partialSince <= t
+            if all[i].counts != counted {
+                all[i].isCounted = !counted
+                for other in all[i].sharedBy {
+                    all[other].owners += counted ? -1 : 1
+                    touch(other)
+                }
+            }
+            if all[i].isPartial != before {
+                partialCount += before ? -1 : 1
+                for outer in all[i].around {
+                    all[outer].robbers += before ? -1 : 1
+                    touch(outer)
+                }
+                // The last one that may have lost something widened the limits of others.
+                if partialCount == 0 { for other in all.indices where all[other].isRunning { touch(other) } }
+            }
+        }
+        next = 0
+        while next < dirty.count {
+            let i = dirty[next]
+            next += 1
+            // Equal parts to those that share a cgroup: what they get together never exceeds what it used.
+            let charged = all[i].counts ? (all[i].all ?? 0) / all[i].owners : 0
+            guard charged != all[i].charged else { continue }
+            for outer in all[i].around {
+                all[outer].chargedBelow.remove(all[i].charged)
+                all[outer].chargedBelow.add(charged)
+                touch(outer)
+            }
+            all[i].charged = charged
+        }
+    }
+
+    /// What the cgroup and those below it use from now on, as a part of the host's CPU; nil where nobody measured.
+    private mutating func cpu(of i: Int, at t: Timestamp) -> Double? {
+        guard all[i].cursor != nil else { return nil }
+        all[i].cursor?.advance(to: t)
+        guard let cursor = all[i].cursor, !cursor.isEmpty else { return nil }
+        if cursor.isKnown { return max(0, cursor.rate) / cpus }
+        // Before its birth and after its death it used nothing.
+        return cursor.isBeforeFirst || (all[i].isClosed && cursor.isAfterLast) ? 0 : nil
+    }
+
+    private func base(of i: Int) -> SpanState {
+        let one = all[i]
+        var state = one.declared
+        state.isPartial = one.isPartial
+        guard one.counts else { return state }
+        state.weight = 0
+        state.equalWeight = 0
+        state.remainder = 0
+        state.measured = one.value
+        state.leastMeasured = one.value
+        state.mostMeasured = one.value
+        if one.owners > 1 {
+            state.isShared = true
+            state.leastMeasured = 0
+            state.mostMeasured = one.value * one.owners
+        }
+        if one.isPartial {
+            state.mostMeasured += outer(i)
+            state.remainder = 1
+        }
+        // What a cgroup below lost, this one's count may hold.
+        if one.robbers > 0 { state.leastMeasured = 0 }
+        return state
+    }
+
+    /// What those were charged whose counts may hold what a span's cgroup lost: those around it, further out where theirs lost too.
+    private func outer(_ i: Int) -> Double {
+        var seen: Set<Int> = [i]
+        var open = all[i].around
+        var sum = 0.0
+        while let parent = open.popLast() {
+            guard seen.insert(parent).inserted, all[parent].isRunning else { continue }
+            sum += all[parent].value
+            if all[parent].isPartial { open += all[parent].around }
+        }
+        return sum
+    }
+
+    /// Takes from each span of a tree what runs within it, from the outermost inwards.
+    private mutating func settleTree(around i: Int, _ changes: inout [Int]) {
+        var top = i
+        while all[top].parent >= 0, all[all[top].parent].isRunning { top = all[top].parent }
+        guard all[top].stamp != stamp else { return }
+        all[top].stamp = stamp
+        all[top].settled = all[top].base
+        all[top].isMeasured = all[top].counts
+        var open = [top]
+        while let node = open.popLast() {
+            divide(node)
+            changes.append(node)
+            open += all[node].kids
+        }
+    }
+
+    /// Gives those that run directly within a span their parts of it: what they declare, and those that declare nothing equal parts of
+    /// the rest. While there are such, nothing is left to the span itself.
+    private mutating func divide(_ node: Int) {
+        let kids = all[node].kids
+        guard !kids.isEmpty else { return }
+        for kid in kids {
+            all[kid].settled = all[kid].base
+            all[kid].isMeasured = all[kid].counts
+        }
+        var own = all[node].settled
+        let unmeasured = kids.filter { !all[$0].counts }
+        let open = unmeasured.filter { all[$0].base.equalWeight > 0 }
+        let said = unmeasured.reduce(0) { $0 + all[$1].base.weight }
+        if all[node].isMeasured {
+            if !unmeasured.isEmpty {
+                // The span's measured CPU time holds theirs: the one formula within it.
+                let pot = own.measured
+                let scale = said > pot ? pot / said : 1
+                let rest = max(0, pot - said)
+                for kid in unmeasured {
+                    let isOpen = all[kid].base.equalWeight > 0
+                    all[kid].settled.measured = isOpen ? rest / Double(open.count) : all[kid].base.weight * scale
+                    all[kid].settled.weight = 0
+                    all[kid].settled.equalWeight = 0
+                    all[kid].settled.leastMeasured = 0
+                    all[kid].settled.mostMeasured = own.mostMeasured
+                    all[kid].settled.remainder = own.remainder
+                    all[kid].isMeasured = true
+                }
+                own.measured = open.isEmpty ? rest : 0
+                own.leastMeasured = 0
+            }
+        } else {
+            let measured = kids.reduce(0) { $0 + (all[$1].counts ? all[$1].base.measured : 0) }
+            let rest = max(0, own.weight - said - measured)
+            for kid in open {
+                all[kid].settled.weight = rest / Double(open.count)
+                all[kid].settled.equalWeight = own.equalWeight / Double(open.count)
+            }
+            own.weight = open.isEmpty ? rest : 0
+            own.equalWeight = 0
+        }
+
+        let claiming = kids.filter { all[$0].base.equalClaim > 0 }
+        let unclaimed = max(0, own.claim - kids.reduce(0) { $0 + all[$1].base.claim })
+        for kid in claiming {
+            all[kid].settled.claim = unclaimed / Double(claiming.count)
+            all[kid].settled.equalClaim = own.equalClaim / Double(claiming.count)
+        }
+        own.claim = claiming.isEmpty ? unclaimed : 0
+        own.equalClaim = 0
+
+        let counted = kids.filter { all[$0].base.slots > 0 }
+        if own.slots > 0, !counted.isEmpty {
+            for kid in counted { all[kid].settled.slots = own.slots / Double(counted.count) }
+            own.slots = 0
+        }
+        all[node].settled = own
+    }
+}

@@ -1,0 +1,261 @@
+import Energy
+
+@testable import Accounting
+
+/// The accounts by their definition: over each stretch between two breakpoints, for each running span, its share of what flowed. Takes
+/// time for every span in every stretch, and is what the sweep by prefix sums is compared with.
+///
+/// Of what `HostInput` holds it knows meters with their floors given, cgroups with their nesting and sharing, memory and GPUs; nothing of
+/// cuts, of meters around others, and of spans within spans.
+struct PlainSweep {
+    struct Figure {
+        var dynamic = 0.0
+        var reserved = 0.0
+        var busy = 0.0
+        var equal = 0.0
+        var low = 0.0
+        var lowFloor = 0.0
+        var high = 0.0
+        var highFloor = 0.0
+        var missing = 0.0
+        var metered = 0.0
+        var use = 0.0
+    }
+
+    struct Accounts {
+        var figures: [Int64: Figure] = [:]
+        var agent = 0.0
+        var system = 0.0
+        var unknown = 0.0
+        var idleDynamic = 0.0
+        var floor = 0.0
+    }
+
+    private struct Share {
+        var span: SpanInput
+        var share: Double
+        var least: Double
+        var most: Double
+        var claim: Double
+    }
+
+    let host: HostInput
+    let times: [Timestamp]
+
+    init(_ host: HostInput) {
+        self.host = host
+        var times: Set<Timestamp> = [host.window.start, host.window.end]
+        var curves = host.meters.map(\.curve) + [host.busy, host.agent].compactMap { $0 }
+        for span in host.spans {
+            curves += [span.workload?.curve, span.memory].compactMap { $0 } + span.gpuTimes.values
+            times.formUnion([span.interval.start, span.interval.end, span.workload?.partialSince].compactMap { $0 })
+        }
+        for curve in curves {
+            times.formUnion(curve.knots.map(\.time))
+            times.formUnion(curve.gaps.flatMap { [$0.interval.start, $0.interval.end] })
+        }
+        self.times = times.filter { host.window.start <= $0 && $0 <= host.window.end }.sorted()
+    }
+
+    private func increase(_ curve: Curve, _ stretch: Interval) -> Double? {
+        curve.known(within: stretch) == [stretch] ? curve.increase(over: stretch) : nil
+    }
+
+    private func cpuTime(_ span: SpanInput, _ stretch: Interval) -> Double? {
+        guard let workload = span.workload else { return nil }
+        if let known = increase(workload.curve, stretch) { return known }
+        guard let extent = workload.curve.extent else { return nil }
+        return stretch.end <= extent.start || (workload.isClosed && stretch.start >= extent.end) ? 0 : nil
+    }
+
+    func accounts(of component: Component) -> Accounts {
+        let meters = host.meters.filter { $0.component == component }
+        var energy = 0.0
+        var floor = 0.0
+        for meter in meters {
+            for part in meter.curve.known(within: host.window) {
+                energy += meter.curve.increase(over: part)
+                floor += (meter.idle?.best ?? .zero).microjoules(over: part.duration)
+            }
+        }
+        let scale = floor > energy ? energy / floor : 1
+        var accounts = Accounts()
+        for (start, end) in zip(times, times.dropFirst()) {
+            add(Interval(start, end), component, meters, scale, &accounts)
+        }
+        return accounts
+    }
+
+    private func add(_ stretch: Interval, _ component: Component, _ meters: [MeterInput], _ scale: Double, _ accounts: inout Accounts) {
+        let running = host.spans.filter { $0.interval.start <= stretch.start && stretch.end <= $0.interval.end }
+        let (formula, shares) = shares(running, stretch)
+        let duration = Double(stretch.duration.count)
+        let count = Double(running.count { $0.takesSlot })
+        let claims = shares.reduce(0) { $0 + $1.claim }
+        let isAnyKnown = meters.contains { increase($0.curve, stretch) != nil }
+        var isWhole = true
+        var missing = 0.0
+        var groups: [(name: String, energy: Double, low: Double, high: Double, floor: Double)] = []
+        for meter in meters {
+            guard let increase = increase(meter.curve, stretch) else {
+                let extent = meter.curve.extent
+                let hasEnded = extent.map { stretch.end <= $0.start || (meter.isClosed && stretch.start >= $0.end) } ?? true
+                if hasEnded && isAnyKnown { continue }
+                isWhole = false
+                missing += meter.maximumPower.watts * duration
+                continue
+            }
+            groups.append(
+                (
+                    meter.name, increase, increase * meter.boundRatios.low, increase * meter.boundRatios.high,
+                    (meter.idle?.best.watts ?? 0) * duration * scale
+                )
+            )
+        }
+        let floor = groups.reduce(0) { $0 + $1.floor }
+        accounts.floor += floor
+        for share in shares {
+            accounts.figures[share.span.id, default: Figure()].reserved += floor * share.claim / max(1, claims)
+            if share.span.takesSlot { accounts.figures[share.span.id, default: Figure()].equal += floor / count }
+            accounts.figures[share.span.id, default: Figure()].missing += missing
+            accounts.figures[share.span.id, default: Figure()].metered += isWhole ? duration : 0
+            accounts.figures[share.span.id, default: Figure()].use += share.share * formula.busy * duration
+        }
+        if component != .gpu {
+            groups = [
+                ("", groups.reduce(0) { $0 + $1.energy }, groups.reduce(0) { $0 + $1.low }, groups.reduce(0) { $0 + $1.high }, floor)
+            ]
+        }
+        for group in groups {
+            var own = shares
+            var others = (agent: formula.agent, system: formula.system, unknown: formula.unknown, idle: formula.idle)
+            if component == .dram { byMemory(&own, formula, running, stretch) }
+            if component == .gpu, byGPU(&own, group.name, stretch) {
+                others = (0, 0, 0, 0)
+            } else if component == .gpu {
+                own = []
+                others = (0, 0, 0, 1)
+                if formula.busy > 0 {
+                    let isBusyKnown = host.busy.map { increase($0, stretch) != nil } ?? false
+                    others = isBusyKnown ? (0, 1, 0, 0) : (0, 0, 1, 0)
+                }
+            }
+            let dynamic = group.energy - group.floor
+            accounts.agent += dynamic * others.agent
+            accounts.system += dynamic * others.system
+            accounts.unknown += dynamic * others.unknown
+            accounts.idleDynamic += dynamic * others.idle
+            let sum = own.reduce(0) { $0 + $1.share }
+            for share in own {
+                var figure = accounts.figures[share.span.id, default: Figure()]
+                figure.dynamic += dynamic * share.share
+                figure.busy += sum > 0 ? group.floor * share.share / sum : 0
+                let (atLow, atHigh) = dynamic >= 0 ? (share.least, share.most) : (share.most, share.least)
+                figure.low += atLow * group.low
+                figure.lowFloor += atLow * group.floor
+                figure.high += atHigh * group.high
+                figure.highFloor += atHigh * group.floor
+                accounts.figures[share.span.id] = figure
+            }
+        }
+    }
+
+    private func byMemory(_ shares: inout [Share], _ formula: ShareFormula, _ running: [SpanInput], _ stretch: Interval) {
+        let byID = Dictionary(running.map { ($0.id, $0) }) { first, _ in first }
+        func memory(_ span: SpanInput) -> Double? { span.memory.flatMap { increase($0, stretch) } }
+        func owners(_ span: SpanInput) -> Double {
+            (span.workload?.sharingSpanIDs ?? []).reduce(1) { $0 + (byID[$1].flatMap(memory) != nil ? 1 : 0) }
+        }
+        let memories = shares.map { share in
+            memory(share.span).map { all in
+                let below = (share.span.workload?.childSpanIDs ?? []).compactMap { byID[$0] }
+                return max(0, all - below.reduce(0) { $0 + (memory($1) ?? 0) / owners($1) }) / owners(share.span)
+            }
+        }
+        let total = memories.reduce(0) { $0 + ($1 ?? 0) }
+        guard !memories.contains(nil), total > 0 else { return }
+        let sum = shares.reduce(0) { $0 + $1.share }
+        let isMeasured = running.allSatisfy { span in
+            cpuTime(span, stretch) != nil && !(span.workload?.partialSince.map { $0 <= stretch.start } ?? false)
+        }
+        for i in shares.indices {
+            let part = (memories[i] ?? 0) / total
+            shares[i].share = sum * part
+            shares[i].least = isMeasured ? sum * part : 0
+            shares[i].most = isMeasured ? sum * part : max(sum, 1 - formula.agent) * part
+        }
+    }
+
+    /// False where no span has a part in it.
+    private func byGPU(_ shares: inout [Share], _ name: String, _ stretch: Interval) -> Bool {
+        let times = shares.map { share in share.span.gpuTimes[name].flatMap { increase($0, stretch) } ?? 0 }
+        let total = times.reduce(0, +)
+        let owners = Double(shares.count { $0.span.ownedGPUs.contains(name) })
+        let count = Double(shares.count { $0.span.takesSlot })
+        guard total > 0 || owners > 0 || count > 0 else { return false }
+        for i in shares.indices {
+            if total > 0 {
+                shares[i].share = times[i] / total
+                shares[i].least = shares[i].share
+                shares[i].most = shares[i].share
+            } else {
+                let isOne = owners > 0 ? shares[i].span.ownedGPUs.contains(name) : shares[i].span.takesSlot
+                let all = owners > 0 ? owners : count
+                shares[i].share = isOne ? 1 / all : 0
+                shares[i].least = isOne && all == 1 ? 1 : 0
+                shares[i].most = isOne ? 1 : 0
+            }
+        }
+        return true
+    }
+
+    private func shares(_ running: [SpanInput], _ stretch: Interval) -> (ShareFormula, [Share]) {
+        let capacity = Double(stretch.duration.count) * Double(host.cpus)
+        let count = Double(running.count { $0.takesSlot })
+        let equal = 1 / max(1, host.slots ?? 0, count)
+        let byID = Dictionary(running.map { ($0.id, $0) }) { first, _ in first }
+        func owners(_ span: SpanInput) -> Double {
+            (span.workload?.sharingSpanIDs ?? []).reduce(1) { $0 + (byID[$1].flatMap { cpuTime($0, stretch) } != nil ? 1 : 0) }
+        }
+        func charged(_ span: SpanInput) -> Double? { cpuTime(span, stretch).map { $0 / owners(span) } }
+        var values: [Int64: Double] = [:]
+        for span in running {
+            guard let all = cpuTime(span, stretch) else { continue }
+            let below = (span.workload?.childSpanIDs ?? []).reduce(0) { $0 + (byID[$1].flatMap(charged) ?? 0) }
+            values[span.id] = max(0, all - below) / owners(span) / capacity
+        }
+        let weights = running.filter { values[$0.id] == nil }.reduce(0) {
+            $0 + ($1.fixedWeight(cpus: host.cpus, slots: host.slots) ?? equal)
+        }
+        let busy = host.busy.flatMap { increase($0, stretch) }.map { min(1, $0 / capacity) }
+        let agent = host.agent.flatMap { increase($0, stretch) }.map { $0 / capacity } ?? 0
+        let formula = ShareFormula(busy: busy, measured: values.values.reduce(0, +), agent: agent, weights: weights)
+
+        let partial = Set(running.filter { $0.workload?.partialSince.map { $0 <= stretch.start } ?? false }.map(\.id))
+        func around(_ id: Int64) -> [Int64] { running.filter { $0.workload?.childSpanIDs.contains(id) ?? false }.map(\.id) }
+        let robbed = Set(partial.flatMap(around))
+        let shares = running.map { span in
+            var share = Share(span: span, share: 0, least: 0, most: formula.mostUndeclared, claim: 0)
+            share.claim = span.fixedClaim(cpus: host.cpus, slots: host.slots) ?? equal
+            guard let value = values[span.id] else {
+                share.share = formula.declared(span.fixedWeight(cpus: host.cpus, slots: host.slots) ?? equal)
+                return share
+            }
+            share.share = formula.measured(value)
+            share.least = owners(span) > 1 || robbed.contains(span.id) ? 0 : share.share
+            share.most = share.share * owners(span)
+            if partial.contains(span.id) {
+                var seen: Set<Int64> = [span.id]
+                var open = around(span.id)
+                share.most += formula.mostUndeclared
+                while let id = open.popLast() {
+                    guard seen.insert(id).inserted else { continue }
+                    share.most += formula.measured(values[id] ?? 0)
+                    if partial.contains(id) { open += around(id) }
+                }
+            }
+            return share
+        }
+        return (formula, shares)
+    }
+}
