@@ -200,6 +200,24 @@ ALTER TABLE span
     ADD COLUMN gpus text[] NOT NULL DEFAULT '{}';
 -- Made up by the simulator: shown as such wherever it appears, and never published.
 ALTER TABLE host ADD COLUMN is_simulated boolean NOT NULL DEFAULT false;
+CREATE FUNCTION flag_simulated_job() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM host WHERE host_id = NEW.host_id AND is_simulated) THEN
+        IF NOT 'simulated' = ANY(NEW.flags) THEN NEW.flags := array_append(NEW.flags, 'simulated'); END IF;
+        NEW.is_public := false;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER job_is_simulated BEFORE INSERT OR UPDATE OF host_id, flags, is_public ON span_key FOR EACH ROW
+    WHEN (NEW.host_id IS NOT NULL) EXECUTE FUNCTION flag_simulated_job();
+-- Jobs that were there before their host said what it is.
+CREATE FUNCTION flag_jobs_of_simulated_host() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE span_key SET flags = flags WHERE host_id = NEW.host_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER host_is_simulated AFTER UPDATE OF is_simulated ON host FOR EACH ROW
+    WHEN (NEW.is_simulated AND NOT OLD.is_simulated) EXECUTE FUNCTION flag_jobs_of_simulated_host();
 
 -- Slots: what a machine takes at a time, where its own record does not say. Runners say how many jobs each takes; an operator says it of
 -- a pool's machines.

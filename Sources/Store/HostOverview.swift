@@ -8,6 +8,8 @@ public struct HostOverview: Sendable {
     public let host: HostRow
     /// That record; nil where nobody wrote one.
     public let record: [String: JSONValue]?
+    /// The simulator made it up.
+    public let isSimulated: Bool
     public let arch: String
     public let os: String
     public let agentVersion: String
@@ -46,7 +48,7 @@ public struct HostOverview: Sendable {
                         SELECT DISTINCT quality FROM curve c WHERE c.host_id = h.host_id AND c.kind = 'meter' AND c.in_cover ORDER BY quality
                     ) AS qualities,
                     j.n AS jobs, j.last_at, l.metered, l.jobs_uj
-                FROM (SELECT \(HostTable.columns), arch, os, agent_version, clock_offset_us FROM host) h
+                FROM (SELECT \(HostTable.columns), arch, os, agent_version, clock_offset_us, is_simulated FROM host) h
                 CROSS JOIN LATERAL (
                     SELECT count(*) FILTER (WHERE started_at >= $1) AS n, max(started_at) AS last_at FROM span_key k
                     WHERE k.host_id = h.host_id AND started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted AND started_at >= $1
@@ -71,6 +73,7 @@ public struct HostOverview: Sendable {
             return HostOverview(
                 host: host,
                 record: record,
+                isSimulated: try row.bool("is_simulated"),
                 arch: try row.string("arch"),
                 os: try row.string("os"),
                 agentVersion: try row.string("agent_version"),

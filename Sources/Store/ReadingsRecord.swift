@@ -132,6 +132,8 @@ public struct ReadingsRecord: Sendable {
     /// When the batch was sealed, on the clock of its times.
     public var sealedAt: Timestamp?
     public var facts: HostFacts?
+    /// The simulator made the host up.
+    public var isSimulated = false
     public var announcements: [Announcement] = []
     public var columns: [(ref: Int32, knots: [Knot])] = []
     public var tails: [Tail] = []

@@ -78,6 +78,7 @@ public enum StreamTable {
         if let facts = record.facts {
             try await HostTable.update(host, facts: facts, since: record.earliestTime ?? now, connection)
         }
+        if record.isSimulated { try await SimulatedHosts.mark(host.id, connection) }
         try await HostTable.seen(host, clockOffset: record.clockOffset?.count, connection)
         try await CurveTable.write(record, host: host, streamID: streamID, now: now, connection)
         _ = try await connection.execute(

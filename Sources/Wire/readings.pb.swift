@@ -207,6 +207,9 @@ public nonisolated struct WireHostFacts: Sendable {
   /// The pool that the agent was configured with; empty when it was not.
   public var pool: String = String()
 
+  /// Nothing of this host is real: the simulator made it up. It stays so for ever.
+  public var simulated: Bool = false
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -637,7 +640,7 @@ nonisolated extension WireReadingsBatch: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireHostFacts: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".HostFacts"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_version\0\u{1}arch\0\u{1}os\0\u{1}kernel\0\u{3}cpu_model\0\u{1}cpus\0\u{3}memory_bytes\0\u{3}grid_zone\0\u{1}names\0\u{1}runners\0\u{3}machine_id_sha256\0\u{1}pool\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}agent_version\0\u{1}arch\0\u{1}os\0\u{1}kernel\0\u{3}cpu_model\0\u{1}cpus\0\u{3}memory_bytes\0\u{3}grid_zone\0\u{1}names\0\u{1}runners\0\u{3}machine_id_sha256\0\u{1}pool\0\u{1}simulated\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -657,6 +660,7 @@ nonisolated extension WireHostFacts: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 10: try { try decoder.decodeRepeatedMessageField(value: &self.runners) }()
       case 11: try { try decoder.decodeSingularStringField(value: &self.machineIDSha256) }()
       case 12: try { try decoder.decodeSingularStringField(value: &self.pool) }()
+      case 13: try { try decoder.decodeSingularBoolField(value: &self.simulated) }()
       default: break
       }
     }
@@ -699,6 +703,9 @@ nonisolated extension WireHostFacts: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.pool.isEmpty {
       try visitor.visitSingularStringField(value: self.pool, fieldNumber: 12)
     }
+    if self.simulated != false {
+      try visitor.visitSingularBoolField(value: self.simulated, fieldNumber: 13)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -715,6 +722,7 @@ nonisolated extension WireHostFacts: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.runners != rhs.runners {return false}
     if lhs.machineIDSha256 != rhs.machineIDSha256 {return false}
     if lhs.pool != rhs.pool {return false}
+    if lhs.simulated != rhs.simulated {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -169,7 +169,7 @@ import TestSupport
                 "job_id,key,state,source,service,activity,repository,commit,pipeline,job,attempt,release_purl,relation,host"
             )
         )
-        #expect(JobsCSV.header.hasSuffix("units,unit,missing_reason,statement\r\n"))
+        #expect(JobsCSV.header.hasSuffix("units,unit,missing_reason,statement,flags\r\n"))
     }
 
     @Test func tokensAreHashedAndHaveAForm() {

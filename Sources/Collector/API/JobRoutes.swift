@@ -56,14 +56,14 @@ struct JobRoutes: Sendable {
 
     private func hosts(_ request: Request, _ context: WattleContext) async throws -> Response {
         try context.requireWholeReader()
-        let hosts = try await site.pool.withConnection { try await HostTable.all($0) }
+        let (hosts, simulated) = try await site.pool.withConnection { (try await HostTable.all($0), try await SimulatedHosts.ids($0)) }
         return try JSONValue.object([
             "hosts": .array(
                 hosts.map { host in
                     .object([
                         "name": .string(host.name), "grid_zone": host.gridZone.map { .string($0) } ?? .null, "pue": .number(host.pue),
                         "slots": host.slots.map { .number($0) } ?? .null, "cpus": .integer(Int64(host.cpus)),
-                        "cpu_model": .string(host.cpuModel),
+                        "cpu_model": .string(host.cpuModel), "simulated": .bool(simulated.contains(host.id)),
                         "seen_at": .string(RFC3339.format(Timestamp(microseconds: host.seenAtMicroseconds))),
                     ])
                 }

@@ -12,7 +12,7 @@ enum JobsCSV {
         "energy_high_kwh", "energy_uj", "energy_dynamic_kwh", "energy_idle_kwh", "cpu_kwh", "dram_kwh", "gpu_kwh", "rest_kwh", "quality",
         "coverage", "share_method", "share", "policy", "pue", "co2e_location_g", "co2e_location_low_g", "co2e_location_high_g",
         "co2e_market_g", "embodied_g", "embodied_low_g", "embodied_high_g", "zone", "intensity_g_per_kwh", "intensity_kind",
-        "intensity_basis", "intensity_provider", "units", "unit", "missing_reason", "statement",
+        "intensity_basis", "intensity_provider", "units", "unit", "missing_reason", "statement", "flags",
     ]
 
     static var header: String { columns.joined(separator: ",") + "\r\n" }
@@ -71,6 +71,7 @@ enum JobsCSV {
             v["intensity_basis"] = intensity.basis.description
             v["intensity_provider"] = intensity.provider
         }
+        v["flags"] = f.flags.joined(separator: " ")
         v["statement"] = f.statement?.digest ?? ""
         v["missing_reason"] = f.missing.first { $0.field == "energy" || $0.field == "co2e.location_g" }?.reason ?? ""
         return v

@@ -76,7 +76,10 @@ enum ReadingsDecoding {
         }
         if batch.hasClockOffsetUs { record.clockOffset = Microseconds(batch.clockOffsetUs) }
         if batch.wallUs > 0, WireLimits.times.contains(batch.wallUs) { record.sealedAt = Timestamp(microseconds: batch.wallUs) }
-        if batch.hasFacts { record.facts = try facts(batch.facts) }
+        if batch.hasFacts {
+            record.facts = try facts(batch.facts)
+            record.isSimulated = batch.facts.simulated
+        }
         for curve in batch.curves { record.announcements.append(try announcement(curve)) }
         for column in batch.knots { record.columns.append((try ref(column.ref, "knots.ref"), try column.knots())) }
         for tail in batch.tails {

@@ -51,7 +51,7 @@ extension HostOverview {
         var model: [String: Any] = [
             "name": host.name, "query": host.name.percentEncoded,
             "about": [
-                cpus, parent.map { "on \($0)" } ?? "", isEphemeral ? "ephemeral" : "",
+                isSimulated ? "simulated" : "", cpus, parent.map { "on \($0)" } ?? "", isEphemeral ? "ephemeral" : "",
                 aliases.isEmpty ? "" : "also \(aliases.joined(separator: ", "))",
             ]
             .filter { !$0.isEmpty }.joined(separator: " · "),
