@@ -3,14 +3,20 @@ extension AccuracyTable {
     public var markdown: String {
         var text = ""
         text += "### All families together\n\n"
-        text += "Median / 95th percentile of the relative error, in percent.\n\n"
+        text += """
+            Median / 95th percentile of the relative error, in percent. A tool that has nothing to go by in a family (no counters, no
+            cgroups) is not counted there, so that its line is over fewer families than ours: ours has the hardest of them in it. *Lost*:
+            the part of the jobs of which a tool said nothing, which is an error of 100 %.
+
+
+            """
         text += Self.head(["tool", "samples"] + Self.presentLengths(samples).map { "jobs of \($0.name)" })
         for line in Self.lines {
             let cells = Self.presentLengths(samples).map { cell(pooled(line, $0)) }
             guard cells.contains(where: { $0 != "-" }) else { continue }
             text += Self.row([Self.title(line), Self.sampling(of: line.tool)] + cells)
         }
-        text += "\n### By family\n\nEach cell as above; *lost*: the part of the jobs of which a tool said nothing, where there are any.\n"
+        text += "\n### By family\n\nEach cell as above; a dash: nothing to go by.\n"
         for family in NoiseFamily.allCases where samples.keys.contains(where: { $0.family == family }) {
             text += "\n#### `\(family.rawValue)`: \(family.explanation)\n\n"
             text += Self.head(["tool"] + Self.presentLengths(samples).map { "jobs of \($0.name)" })

@@ -4,7 +4,9 @@ public enum TraceReport {
         var text = """
             \(recordings.count) recordings of RAPL's registers at about 5 ms, through the agent's unwrapping (each register turns over once)
             and thinning (epsilon 1 J) at 10 Hz; \(windowsPerZone) windows at random per zone and length. *Edges read*: the agent was told
-            of the window and read at both ends, as it does for a job's cgroup.
+            of the window and read at both ends, as it does for a job's cgroup. Where the page was made with the recordings of
+            github.com/lukalt/icpe-2024-rapl-validation (ICPE 2024, GPL-3.0; not part of this project), they are of a 2-socket Broadwell-EP,
+            eight workloads of 10 to 19 s. What was recorded is taken to flow evenly between two rows.
 
 
             """
