@@ -131,8 +131,10 @@ struct ComponentSums {
                     floor += (meter.idle?.best ?? .zero).microjoules(over: part.duration)
                 }
             }
-            meteredPieces.append(sum)
-            metered = metered.addingReportingOverflow(sum).overflow ? .max : metered + sum
+            // Whatever counters say, the pieces' sum is one that can be counted.
+            let piece = min(max(0, sum), .max - metered)
+            meteredPieces.append(piece)
+            metered += piece
         }
         self.metered = metered
         self.meteredPieces = meteredPieces
@@ -151,7 +153,7 @@ struct ComponentSums {
         var cursors = meters.map { CurveCursor($0.curve, from: window.start) }
         var flows = meters.map { _ in Flow() }
         let floors = meters.map { ($0.idle?.best.watts ?? 0) * floorScale }
-        let hasMeasured = !timeline.tracked.isEmpty && timeline.tracked.all.contains { $0.cursor != nil }
+        let hasMeasured = !timeline.tracked.isEmpty && timeline.tracked.all.contains { $0.hasCgroup }
         let goesByMemory = component == .dram && timeline.hasMemory
         let goesByGPU = component == .gpu
         let gpuOfMeter = meters.indices.map { $0 }

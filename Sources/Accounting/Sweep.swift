@@ -19,6 +19,10 @@ public enum Sweep {
         }
     }
 
+    /// The meters that the accounts are made with: each with a floor, where one is known or can be fitted, and what a meter around others
+    /// counted beyond them as a meter of its own.
+    public static func meters(of host: HostInput) -> [MeterInput] { Prepared(host)?.meters ?? [] }
+
     /// What the spans and the other accounts have before anything is clamped or rounded: the laws hold of these exactly.
     static func unclamped(of host: HostInput) -> [UnclampedAccounts] {
         guard let prepared = Prepared(host) else { return [] }

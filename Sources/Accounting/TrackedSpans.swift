@@ -8,7 +8,9 @@ struct TrackedSpans {
         let span: Int
         /// What it is while nobody measures it.
         let declared: SpanState
-        var cursor: CurveCursor?
+        let hasCgroup: Bool
+        /// Of its CPU time; empty where it has no cgroup.
+        var cursor: CurveCursor
         let isClosed: Bool
         let partialSince: Timestamp
         /// Those whose cgroups lie directly below, those whose cgroup this one lies directly below, and those that own the same one.
@@ -111,9 +113,11 @@ struct TrackedSpans {
             One(
                 span: i,
                 declared: spans[i].declared,
-                cursor: workload.map {
-                    CurveCursor($0.curve, from: Timestamp(microseconds: host.window.start.microseconds + spans[i].start))
-                },
+                hasCgroup: workload != nil,
+                cursor: CurveCursor(
+                    workload?.curve ?? Curve(knots: []),
+                    from: Timestamp(microseconds: host.window.start.microseconds + spans[i].start)
+                ),
                 isClosed: workload?.isClosed ?? false,
                 partialSince: workload?.partialSince ?? Timestamp(microseconds: .max)
             )
@@ -254,36 +258,38 @@ struct TrackedSpans {
 
     /// What the cgroup and those below it use from now on, as a part of the host's CPU; nil where nobody measured.
     private mutating func cpu(of i: Int, at t: Timestamp) -> Double? {
-        guard all[i].cursor != nil else { return nil }
-        all[i].cursor?.advance(to: t)
-        guard let cursor = all[i].cursor, !cursor.isEmpty else { return nil }
-        if cursor.isKnown { return max(0, cursor.rate) / cpus }
-        // Before its birth and after its death it used nothing.
-        return cursor.isBeforeFirst || (all[i].isClosed && cursor.isAfterLast) ? 0 : nil
+        let (cpus, isClosed) = (cpus, all[i].isClosed)
+        func read(_ cursor: inout CurveCursor) -> Double? {
+            guard !cursor.isEmpty else { return nil }
+            cursor.advance(to: t)
+            if cursor.isKnown { return max(0, cursor.rate) / cpus }
+            // Before its birth and after its death it used nothing.
+            return cursor.isBeforeFirst || (isClosed && cursor.isAfterLast) ? 0 : nil
+        }
+        return all[i].hasCgroup ? read(&all[i].cursor) : nil
     }
 
     private func base(of i: Int) -> SpanState {
-        let one = all[i]
-        var state = one.declared
-        state.isPartial = one.isPartial
-        guard one.counts else { return state }
+        var state = all[i].declared
+        state.isPartial = all[i].isPartial
+        guard all[i].counts else { return state }
         state.weight = 0
         state.equalWeight = 0
         state.remainder = 0
-        state.measured = one.value
-        state.leastMeasured = one.value
-        state.mostMeasured = one.value
-        if one.owners > 1 {
+        state.measured = all[i].value
+        state.leastMeasured = all[i].value
+        state.mostMeasured = all[i].value
+        if all[i].owners > 1 {
             state.isShared = true
             state.leastMeasured = 0
-            state.mostMeasured = one.value * one.owners
+            state.mostMeasured = all[i].value * all[i].owners
         }
-        if one.isPartial {
+        if all[i].isPartial {
             state.mostMeasured += outer(i)
             state.remainder = 1
         }
         // What a cgroup below lost, this one's count may hold.
-        if one.robbers > 0 { state.leastMeasured = 0 }
+        if all[i].robbers > 0 { state.leastMeasured = 0 }
         return state
     }
 
