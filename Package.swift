@@ -197,7 +197,7 @@ let package = Package(
             name: "CollectorTests",
             dependencies: [
                 "Collector", "CIEvents", "Documents", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy", "Factors", "Gzip",
-                "HTTPClient", "TestSupport",
+                "HTTPClient", "TestSupport", "Tracker",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),

@@ -40,6 +40,20 @@ struct TextTable {
         return lines.map { $0 + "\n" }.joined()
     }
 
+    /// As GitHub's Markdown has tables.
+    var markdown: String {
+        func line(_ cells: [String]) -> String {
+            "| " + cells.map { $0.replacing("\\", with: "\\\\").replacing("|", with: "\\|") }.joined(separator: " | ") + " |\n"
+        }
+        let rule = columns.map { column in
+            switch column {
+            case .left: "---"
+            case .right: "---:"
+            }
+        }
+        return line(columns.map(\.name)) + line(rule) + rows.map(line).joined()
+    }
+
     /// Fields as RFC 4180 writes them.
     var csv: String {
         ([columns.map(\.name)] + rows).map { row in row.map(TextTable.csvField).joined(separator: ",") + "\r\n" }.joined()

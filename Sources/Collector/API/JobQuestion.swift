@@ -1,3 +1,4 @@
+import Accounting
 import Documents
 import Energy
 import HTTPTypes
@@ -108,6 +109,18 @@ struct JobQuestion: Sendable {
 }
 
 extension Request {
+    /// How idle energy is shared out in the answer.
+    ///
+    /// - Throws: `Problem` 400.
+    func policy() throws -> Policy {
+        guard let text = try query("policy") else { return .reserved }
+        guard let policy = Policy(rawValue: text) else {
+            let expected = Policy.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Problem.badRequest("bad-parameter", "A parameter cannot be read", "policy: expected \(expected), found \(text)")
+        }
+        return policy
+    }
+
     /// A time of the query.
     ///
     /// - Throws: `Problem` 400.

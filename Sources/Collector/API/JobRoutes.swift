@@ -12,6 +12,7 @@ struct JobRoutes: Sendable {
 
     func add(to router: Router<WattleContext>) {
         router.get("v1/jobs/:id") { request, context in try await job(request, context) }
+        ExplainRoute(site: site).add(to: router)
         router.get("v1/jobs") { request, context in try await jobs(request, context) }
         router.get("v1/hosts") { request, context in try await hosts(request, context) }
         router.get("v1/hosts/:name/hours") { request, context in try await hours(request, context) }
@@ -22,7 +23,7 @@ struct JobRoutes: Sendable {
         let viewer = try context.viewer(site.access)
         let id = try context.pathPart("id")
         guard SpanKey.isJobID(id) else { throw Problem.notFound("expected a job id of 26 characters, found \(id.prefix(60))") }
-        let policy = try policy(request)
+        let policy = try request.policy()
         let now = site.now()
         let visibility = viewer.visibility(now: now)
         // Most jobs that are asked for are settled: one step. The others are computed from what the database holds now.
@@ -39,7 +40,7 @@ struct JobRoutes: Sendable {
 
     private func jobs(_ request: Request, _ context: WattleContext) async throws -> Response {
         let viewer = try context.viewer(site.access)
-        let policy = try policy(request)
+        let policy = try request.policy()
         let now = site.now()
         let question = try JobQuestion(request, viewer: viewer, now: now)
         let answer: (jobs: [JobRow], footprints: [Footprint]) = try await site.bounded { connection in
@@ -126,7 +127,7 @@ struct JobRoutes: Sendable {
     /// The jobs of a window, newest first, streamed; the memory it takes does not grow with their number.
     private func csv(_ request: Request, _ context: WattleContext) async throws -> Response {
         let viewer = try context.viewer(site.access)
-        let policy = try policy(request)
+        let policy = try request.policy()
         let site = site
         let now = site.now()
         var question = try JobQuestion(request, viewer: viewer, now: now)
@@ -165,14 +166,5 @@ struct JobRoutes: Sendable {
             )
         }
         return answer
-    }
-
-    private func policy(_ request: Request) throws -> Policy {
-        guard let text = try request.query("policy") else { return .reserved }
-        guard let policy = Policy(rawValue: text) else {
-            let expected = Policy.allCases.map(\.rawValue).joined(separator: ", ")
-            throw Problem.badRequest("bad-parameter", "A parameter cannot be read", "policy: expected \(expected), found \(text)")
-        }
-        return policy
     }
 }

@@ -184,7 +184,8 @@ final class FootprintReader {
         return complete
     }
 
-    private func accounts(host: HostRow, hour: Hour) async throws -> HourAccounts {
+    /// The accounts of an hour, made now.
+    func accounts(host: HostRow, hour: Hour) async throws -> HourAccounts {
         let item = WorkQueue.Item(hostID: host.id, hour: hour)
         if let known = computed[item] { return known }
         let end = hour.end <= now ? now : min(now, try await completeUntil(host.id) ?? now)

@@ -56,10 +56,11 @@ struct JobPage {
         model["share"] = footprint.share.map { Readable.number($0.mean) } ?? "unknown"
         model["share_note"] = footprint.share.map { Readable.method($0.method.rawValue) } ?? figures.reason("share")
         model["length"] = figures.length
+        if !isPublic { model["explain"] = "/v1/jobs/\(footprint.jobID)/explain" }
         model["finished"] = footprint.finishedAt.map(Readable.time) ?? "now"
         let sections: [(String, [Row])] = [
             ("Where it ran", place), ("Energy", energy), ("CO2e", emissions), ("What was posted", posted), ("Known under", names),
-            ("What is missing, and why", missing),
+            ("What it was made from", origin), ("What is missing, and why", missing),
         ]
         model["sections"] = sections.filter { !$0.1.isEmpty }.map { ["heading": $0.0, "rows": $0.1.map(\.model)] as [String: Any] }
         return model
@@ -174,6 +175,20 @@ struct JobPage {
             }
         }
         return rows
+    }
+
+    private var origin: [Row] {
+        let footprint = figures.footprint
+        guard footprint.energy != nil else { return [] }
+        let reason = footprint.allMissing.first { $0.field == "statement" }.map { Readable.reason($0.reason) }
+        return [
+            Row(
+                name: "statement",
+                value: footprint.statement?.digest ?? "none",
+                note: reason ?? "the same inputs give the same digits, and this digest"
+            ),
+            Row(name: "policy", value: footprint.policy.rawValue),
+        ]
     }
 
     private var missing: [Row] {

@@ -19,7 +19,7 @@ enum JobTemplate {
         </dl></section>
         {{/sections}}
         </div>
-        <p class="pager"><a href="/v1/jobs/{{id}}">JSON</a> <a href="/jobs">all jobs</a></p>
+        <p class="pager"><a href="/v1/jobs/{{id}}">JSON</a>{{#explain}} <a href="{{explain}}">every step</a>{{/explain}} <a href="/jobs">all jobs</a></p>
         {{>foot}}
         """
 }

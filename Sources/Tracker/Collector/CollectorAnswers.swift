@@ -55,13 +55,16 @@ public struct JobFootprint: Decodable, Sendable {
     public var energy: EnergyFigures?
     public var emissions: Emissions?
     public var share: Share?
+    public var policy: String?
+    /// Names what the footprint was made from.
+    public var statement: String?
     public var missing: [Missing]?
 
     /// Nothing will be added to it but corrections.
     public var isSettled: Bool { state == "final" || state == "closed" }
 
     enum CodingKeys: String, CodingKey {
-        case id, key, state, host, energy, share, missing
+        case id, key, state, host, energy, share, policy, statement, missing
         case startedAt = "started_at"
         case finishedAt = "finished_at"
         case emissions = "co2e"

@@ -55,11 +55,25 @@ public struct CollectorClient: Sendable {
     }
 
     /// `GET /v1/jobs/{id}`, the decoded footprint and the text it came as.
-    public func job(_ id: String) async throws(CollectorError) -> (footprint: JobFootprint, json: [UInt8]) {
-        let path = "/v1/jobs/" + CollectorClient.escaped(id)
+    ///
+    /// - Parameter policy: how idle energy is shared out; nil for the collector's usual way.
+    public func job(_ id: String, policy: String? = nil) async throws(CollectorError) -> (footprint: JobFootprint, json: [UInt8]) {
+        let path = "/v1/jobs/" + CollectorClient.escaped(id) + CollectorClient.query(policy)
         let body = try await send("GET", path).body
         return (try decode(JobFootprint.self, body, of: path), body)
     }
+
+    /// `GET /v1/jobs/{id}/explain`, the decoded steps and the text they came as.
+    public func explanation(
+        of id: String,
+        policy: String? = nil
+    ) async throws(CollectorError) -> (explanation: Explanation, json: [UInt8]) {
+        let path = "/v1/jobs/" + CollectorClient.escaped(id) + "/explain" + CollectorClient.query(policy)
+        let body = try await send("GET", path, timeout: .seconds(60)).body
+        return (try decode(Explanation.self, body, of: path), body)
+    }
+
+    private static func query(_ policy: String?) -> String { policy.map { "?policy=" + escaped($0) } ?? "" }
 
     /// `GET /v1/hosts/{name}/hours` with the jobs of each hour, all pages of it.
     ///

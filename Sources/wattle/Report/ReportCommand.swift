@@ -6,7 +6,7 @@ struct Report: AsyncParsableCommand {
         abstract: "Ask the collector what jobs cost, or where a host's energy went.",
         discussion: """
             EXAMPLES
-              wattle report job 01j7xk2m4nq8rv5tw9yz3abcde
+              wattle report job 01j7xk2m4nq8rv5tw9yz3abcde --explain
               wattle report host builder-1 --from 2026-09-01 --to 2026-09-02
             """,
         subcommands: [ReportJob.self, ReportHost.self]
@@ -14,5 +14,5 @@ struct Report: AsyncParsableCommand {
 }
 
 enum ReportFormat: String, ExpressibleByArgument, CaseIterable {
-    case table, json, csv
+    case table, json, csv, markdown
 }

@@ -24,7 +24,7 @@ struct ReportHost: AsyncParsableCommand {
     @Option(help: ArgumentHelp("End of the range. Default: now.", valueName: "time"))
     var to: String?
 
-    @Option(help: ArgumentHelp("table, json or csv.", valueName: "format"))
+    @Option(help: ArgumentHelp("table, json, csv or markdown.", valueName: "format"))
     var format = ReportFormat.table
 
     @OptionGroup var collectorOptions: CollectorOptions
@@ -47,6 +47,7 @@ struct ReportHost: AsyncParsableCommand {
         }
         let ledger = HostLedger(answer)
         switch format {
+        case .markdown: StandardOutput.write(LedgerTable.table(ledger).markdown)
         case .table: StandardOutput.write(LedgerTable.text(ledger, range: "\(start.rfc3339) to \(end.rfc3339)"))
         case .csv: StandardOutput.write(LedgerTable.csv(ledger))
         case .json: StandardOutput.write(JSONText.text(LedgerTable.JSON(ledger)) + "\n")
@@ -73,20 +74,23 @@ enum LedgerTable {
         ]
     }
 
-    static func text(_ ledger: HostLedger, range: String) -> String {
+    static func table(_ ledger: HostLedger) -> TextTable {
         func wattHours(_ microjoules: Int128?) -> String { microjoules.map { DecimalText.fixed(Double($0) / 3.6e9, 6) } ?? "" }
         var rows = rows(ledger).map { [$0.name, wattHours($0.dynamic), wattHours($0.idle), wattHours($0.total), "\($0.total)"] }
         rows.append(["total", "", "", wattHours(ledger.total), "\(ledger.total)"])
         rows.append(["metered", "", "", wattHours(ledger.metered), "\(ledger.metered)"])
+        return TextTable(
+            columns: [.left("account"), .right("dynamic Wh"), .right("idle Wh"), .right("total Wh"), .right("total µJ")],
+            rows: rows,
+            totals: 2
+        )
+    }
+
+    static func text(_ ledger: HostLedger, range: String) -> String {
         var text = "\(ledger.host), \(range): \(ledger.hourCount) \(ledger.hourCount == 1 ? "hour" : "hours")"
         if ledger.openHours > 0 { text += ", \(ledger.openHours) of them still open" }
         text += "\n"
-        text +=
-            TextTable(
-                columns: [.left("account"), .right("dynamic Wh"), .right("idle Wh"), .right("total Wh"), .right("total µJ")],
-                rows: rows,
-                totals: 2
-            ).text
+        text += table(ledger).text
         text += ledger.faults.isEmpty ? "adds up, to the microjoule\n" : "does not add up\n"
         return text
     }

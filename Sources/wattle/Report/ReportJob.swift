@@ -6,10 +6,19 @@ import Tracker
 struct ReportJob: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "job",
-        abstract: "What jobs cost: energy and CO2e with their limits.",
+        abstract: "What jobs cost: energy and CO2e with their limits; every step of it with --explain.",
         discussion: """
+            With --explain each line is an equation that you can redo with a pocket calculator: what the machine's meters counted while the \
+            job ran, less the idle floor; the job's share of that; its part of the idle energy by the policy; times PUE and intensity. It \
+            needs a token (scope read, or ci for what that token's source posted).
+
+            --policy shows the figures under another rule for idle energy: dynamic (none to jobs), reserved (by the part of the machine \
+            that a job has; the default), busy (by use) or equal (by head). Nothing that the collector keeps changes.
+
             EXAMPLES
               wattle report job 01j7xk2m4nq8rv5tw9yz3abcde
+              wattle report job 01j7xk2m4nq8rv5tw9yz3abcde --explain
+              wattle report job 01j7xk2m4nq8rv5tw9yz3abcde --explain --policy busy
               wattle report job --format csv $(cat ids.txt)
             """
     )
@@ -17,7 +26,13 @@ struct ReportJob: AsyncParsableCommand {
     @Argument(help: ArgumentHelp("Ids of jobs (26 characters).", valueName: "id"))
     var ids: [String]
 
-    @Option(help: ArgumentHelp("table, json (one footprint per line) or csv.", valueName: "format"))
+    @Flag(help: "Print every step as an equation with numbers and units.")
+    var explain = false
+
+    @Option(help: ArgumentHelp("Who bears idle energy: reserved, dynamic, busy or equal. Default: reserved.", valueName: "policy"))
+    var policy: IdlePolicy?
+
+    @Option(help: ArgumentHelp("table, json (one footprint, or explanation, per line), csv or markdown.", valueName: "format"))
     var format = ReportFormat.table
 
     @OptionGroup var collectorOptions: CollectorOptions
@@ -29,10 +44,28 @@ struct ReportJob: AsyncParsableCommand {
             return
         }
         let collector = try settings.collector()
+        if explain {
+            guard format == .table || format == .json else {
+                throw Failure.usage("--explain: expected --format table or json, found \(format.rawValue)")
+            }
+            for (place, id) in ids.enumerated() {
+                do throws(CollectorError) {
+                    let answer = try await collector.explanation(of: id, policy: policy?.rawValue)
+                    if format == .json {
+                        StandardOutput.write(String(decoding: answer.json, as: UTF8.self) + "\n")
+                    } else {
+                        StandardOutput.write((place > 0 ? "\n" : "") + ExplanationText.text(answer.explanation))
+                    }
+                } catch {
+                    throw Failure.failed(error.description)
+                }
+            }
+            return
+        }
         var answers: [(footprint: JobFootprint, json: [UInt8])] = []
         for id in ids {
             do throws(CollectorError) {
-                answers.append(try await collector.job(id))
+                answers.append(try await collector.job(id, policy: policy?.rawValue))
             } catch {
                 throw Failure.failed(error.description)
             }
@@ -40,14 +73,20 @@ struct ReportJob: AsyncParsableCommand {
         switch format {
         case .json: for answer in answers { StandardOutput.write(String(decoding: answer.json, as: UTF8.self) + "\n") }
         case .csv: StandardOutput.write(JobTable.csv(answers.map(\.footprint)))
-        case .table: StandardOutput.write(JobTable.text(answers.map(\.footprint)))
+        case .markdown: StandardOutput.write(JobTable.table(answers.map(\.footprint)).markdown)
+        case .table: StandardOutput.write(JobTable.table(answers.map(\.footprint)).text)
         }
     }
 }
 
+/// How idle energy is shared out, by the name that collectors know.
+enum IdlePolicy: String, ExpressibleByArgument, CaseIterable {
+    case reserved, dynamic, busy, equal
+}
+
 /// Jobs as rows.
 enum JobTable {
-    static func text(_ jobs: [JobFootprint]) -> String {
+    static func table(_ jobs: [JobFootprint]) -> TextTable {
         TextTable(
             columns: [
                 .left("job"), .left("state"), .right("duration"), .right("energy"), .right("CO2e"), .left("quality"), .left("share"),
@@ -58,7 +97,7 @@ enum JobTable {
                     emissions(of: job) ?? reason(job, "co2e"), job.energy?.quality ?? "-", job.share?.method ?? "-",
                 ]
             }
-        ).text
+        )
     }
 
     static func csv(_ jobs: [JobFootprint]) -> String {
@@ -66,14 +105,14 @@ enum JobTable {
         return TextTable(
             columns: [
                 "job_id", "key", "state", "host", "started_at", "finished_at", "energy_kwh", "energy_low_kwh", "energy_high_kwh",
-                "co2e_location_g", "co2e_location_low_g", "co2e_location_high_g", "quality", "share_method",
+                "co2e_location_g", "co2e_location_low_g", "co2e_location_high_g", "quality", "share_method", "policy", "statement",
             ].map { .left($0) },
             rows: jobs.map { job in
                 [
                     job.id, job.key ?? "", job.state, job.host ?? "", job.startedAt ?? "", job.finishedAt ?? "",
                     number(job.energy?.bestKilowattHours), number(job.energy?.lowKilowattHours), number(job.energy?.highKilowattHours),
                     number(job.emissions?.location?.best), number(job.emissions?.location?.low), number(job.emissions?.location?.high),
-                    job.energy?.quality ?? "", job.share?.method ?? "",
+                    job.energy?.quality ?? "", job.share?.method ?? "", job.policy ?? "", job.statement ?? "",
                 ]
             }
         ).csv
