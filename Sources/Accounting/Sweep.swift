@@ -32,12 +32,8 @@ public enum Sweep {
             return UnclampedAccounts(
                 component: component,
                 pieces: sums.pieces,
-                cells: Cell.all(of: timeline).map {
-                    UnclampedAccounts.Cell(
-                        spanID: host.spans[timeline.spans[Int($0.span)].input].id,
-                        piece: Int($0.piece),
-                        figure: sums.figure(of: $0, timeline)
-                    )
+                cells: Cells(sums, timeline).all.map {
+                    UnclampedAccounts.Cell(spanID: host.spans[timeline.spans[$0.span].input].id, piece: $0.piece, figure: $0.figure)
                 }
             )
         }
