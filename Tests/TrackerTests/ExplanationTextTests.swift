@@ -84,7 +84,7 @@ import Testing
     @Test func anEquationThatDoesNotHoldIsFound() {
         #expect(Equations("  a: 2 J x 3 + 1 J = 7 J  (so)\n  b: 6 J / 4 x 2 = 3 J\n  c: -1 J - (2 - 4) x max(1, 0.5) = 1 J").faults == [])
         #expect(Equations("  a: 1.2345 / 3 = 0.4115").faults == [])
-        for wrong in ["  a: 2 J x 3 = 7 J", "  a: 48000 J x 0.5 = 24000.01 J", "  a: 1 + = 1", "  a: 1.2345 / 3 = 0.4117"] {
+        for wrong in ["  a: 2 J x 3 = 7 J", "  a: 48000 J x 0.5 = 24000.01 J", "  a: 1 + = 1", "  a: 1.2345 / 3 = 0.4119"] {
             #expect(Equations(wrong).faults.count == 1, "\(wrong)")
         }
     }
