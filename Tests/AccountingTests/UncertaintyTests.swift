@@ -221,7 +221,7 @@ struct UncertaintyTests {
         #expect(Self.sum([slice]).energy().high <= 1e9 * (1 + 1.96 * 0.05) + 1)
     }
 
-    @Test func `what was not metered widens the figure upwards, and twice as much where nobody can say`() {
+    @Test func `what was not metered widens the figure upwards, and to nearly all that can have flowed where nobody can say`() {
         let plain = Self.slice(1, dynamic: 1e9, whole: Self.whole(1e9))
         var missed = plain
         missed.estimated = 3e8
@@ -231,7 +231,7 @@ struct UncertaintyTests {
         #expect(estimate.high > 1.3e9 && estimate.high < 1.9e9)
         var unknown = missed
         unknown.estimated = nil
-        #expect(Self.sum([unknown]).energy().high >= 1e9 + 9e8)
+        #expect(Self.sum([unknown]).energy().high >= 1e9 + 0.95 * 9e8)
     }
 
     @Test func `without an intensity there are no grams`() {

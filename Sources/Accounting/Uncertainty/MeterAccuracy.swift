@@ -7,7 +7,7 @@ public enum MeterAccuracy {
     /// A meter of which nothing is known: the largest default.
     public static let unknown = 0.30
     /// An idle floor of which nothing is known.
-    public static let unknownFloor = 0.30
+    public static let unknownFloor = 0.20
 
     /// - Parameters:
     ///   - sensor: the sensor's name as the agent says it (`powercap`), or the foreign source's.
@@ -71,9 +71,9 @@ extension ShareMethod {
     public var errorRatio: Double {
         switch self {
         // Two loads on one processor draw up to a third apart for the same time: by instructions, vector units, and who shares a core.
-        case .measured: 0.15
+        case .measured: 0.20
         // The same, and the client's clock and what it does not count.
-        case .measuredClient: 0.20
+        case .measuredClient: 0.25
         // What a job says it takes and what it uses differ by a factor of two, either way, as often as not.
         case .declared: 0.60
         // Nothing is known: one job of two may have used a fifth or four fifths.

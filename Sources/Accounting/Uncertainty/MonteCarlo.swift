@@ -29,15 +29,15 @@ public struct MonteCarlo: Sendable {
             energies.append(energy)
             grams.append(mass)
         }
-        func interval(_ values: inout [Double], _ estimate: Estimate, beyond: Double) -> Estimate {
+        func interval(_ values: inout [Double], _ estimate: Estimate) -> Estimate {
             values.sort()
             var result = estimate
             result.low = min(estimate.best, max(0, Self.quantile(0.025, values)))
-            result.high = max(estimate.best, Self.quantile(0.975, values) + beyond)
+            result.high = max(estimate.best, Self.quantile(0.975, values))
             return result
         }
-        let energy = interval(&energies, sum.energy(), beyond: sum.unestimated.value)
-        let mass = sum.grams().map { interval(&grams, $0, beyond: sum.unestimatedGrams.value) }
+        let energy = interval(&energies, sum.energy())
+        let mass = sum.grams().map { interval(&grams, $0) }
         return (energy, mass)
     }
 
@@ -56,6 +56,8 @@ public struct MonteCarlo: Sendable {
             var energy = 0.0
             var missed = 0.0
             var gap: (cause: Int, logSigma: Double)?
+            /// Of the meter, on all that it counted and on what is estimated by it.
+            var meter = (cause: 0, logSigma: 0.0)
             /// Its part of what its hour's set may have too much or too little.
             var share: (set: Int, part: Double)
             var perMicrojoule = 0.0
@@ -110,12 +112,11 @@ public struct MonteCarlo: Sendable {
                 var term = Term(share: (set, shared > 0 ? slice.shared / shared : 0))
                 term.energy = slice.energy
                 term.missed = slice.estimated ?? 0
-                let total = term.energy + term.missed
                 func add(_ key: ErrorKey, _ sigma: Double, _ count: inout Int) {
                     if sigma != 0 { term.linear.append((cause(key, &count), sigma)) }
                 }
                 let (host, component) = (slice.host, slice.component)
-                add(.meter(host: host, component: component), total * slice.whole.meterErrorRatio, &causes)
+                term.meter = (cause(.meter(host: host, component: component), &causes), slice.whole.meterErrorRatio)
                 add(
                     .floor(host: host, component: component),
                     (slice.idleMoved - slice.errors.floor) * slice.whole.floorErrorRatio,
@@ -147,6 +148,9 @@ public struct MonteCarlo: Sendable {
             return odds / (odds + 1 - union.share) - union.share
         }
 
+        /// A lognormal whose mean is 1.
+        private static func lognormal(_ z: Double, _ sigma: Double) -> Double { ElementaryFunctions.exp(sigma * z - sigma * sigma / 2) }
+
         func figures(_ latent: [Double]) -> (energy: Double, grams: Double) {
             let shifts = unions.map { (Self.shift($0, latent[$0.cause]) - $0.mean) * $0.whole }
             var energy = 0.0
@@ -154,8 +158,10 @@ public struct MonteCarlo: Sendable {
             for term in terms {
                 var own = term.energy + shifts[term.share.set] * term.share.part
                 if let gap = term.gap {
-                    own += term.missed * ElementaryFunctions.exp(gap.logSigma * latent[gap.cause] - gap.logSigma * gap.logSigma / 2)
+                    own += term.missed * Self.lognormal(latent[gap.cause], gap.logSigma)
                 }
+                // The first order, as errors of energy add up.
+                own += (term.energy + term.missed) * (Self.lognormal(latent[term.meter.cause], term.meter.logSigma) - 1)
                 for (cause, sigma) in term.linear { own += sigma * latent[cause] }
                 energy += own
                 var mass = own * term.perMicrojoule

@@ -185,9 +185,11 @@ public struct SliceFigures: Sendable {
         // All of the floor is in the idle account; what is shared out by use lacks its part of it.
         let part = whole.shared > 0 ? shared / whole.shared : 0
         errors.floor = part * Double(accounts.idle)
-        let missed =
-            accounts.unmeteredMaximum > 0 ? Double(accounts.unmeteredMaximum) * (whole.metered > 0 ? energy / whole.metered : 1) : 0
-        estimated = missed > 0 ? nil : 0
+        let missed = Double(accounts.unmeteredMaximum) * (whole.metered > 0 ? energy / whole.metered : 1)
+        // At the mean power of the rest of the hour, where that is most of it.
+        let gone = accounts.unmetered.count
+        let length = Microseconds.hour.count
+        estimated = missed > 0 ? gone * 2 <= length ? energy * Double(gone) / Double(length - gone) : nil : 0
         unmeteredHigh = missed
         boundLow = whole.metered > 0 ? energy * Double(accounts.meteredLow) / whole.metered : 0
         boundHigh = (whole.metered > 0 ? energy * Double(accounts.meteredHigh) / whole.metered : 0) + missed

@@ -28,21 +28,35 @@ struct WeightedSums {
             }
             result.append((key, ErrorMoments(down: down, up: up)))
         }
-        for key in keys(\.gaps) {
-            var amount = 0.0
-            var energy = 0.0
+        for key in keys(\.factors) {
             var error = 0.0
+            var gross = (energy: 0.0, error: 0.0)
             for (sum, weight) in terms {
-                guard let gap = sum.gaps[key] else { continue }
-                amount += weight * (figure == .energy ? gap.energy : gap.grams).value
-                energy += abs(gap.energy.value)
-                error += abs(gap.error.value)
+                guard let factor = sum.factors[key] else { continue }
+                error += weight * (figure == .energy ? factor.energyError : factor.gramsError).value
+                gross.energy += abs(factor.energy.value)
+                gross.error += abs(factor.energyError.value)
             }
-            guard energy > 0 else { continue }
-            result.append((key, ErrorMoments(lognormalAround: amount, logSigma: error / energy)))
+            guard gross.energy > 0, gross.error > 0 else { continue }
+            let sigma = gross.error / gross.energy
+            result.append((key, ErrorMoments(lognormalAround: error / sigma, logSigma: sigma)))
         }
+        for key in keys(\.ranges) { result.append((key, rangeMoments(key, figure))) }
         for key in keys(\.parts) { result.append((key, shareMoments(key, figure))) }
         return result
+    }
+
+    /// Evenly from nothing to the most.
+    private func rangeMoments(_ key: ErrorKey, _ figure: Figure) -> ErrorMoments {
+        var most = 0.0
+        for (sum, weight) in terms {
+            guard let range = sum.ranges[key] else { continue }
+            let all = range.most.value
+            // Each part may have had everything, but not all of them.
+            let part = all > 0 ? min(1, (sum.mostMissed(key) ?? all) / all) : 0
+            most += weight * part * (figure == .energy ? range.most : range.mostGrams).value
+        }
+        return ErrorMoments(mean: most / 2, variance: most * most / 12)
     }
 
     private func keys<Value>(_ values: (UncertainSum) -> [ErrorKey: Value]) -> Set<ErrorKey> {
@@ -108,6 +122,7 @@ struct WeightedSums {
         let best = total { isEnergy ? $0.best : $0.emitted }
         let missed = total { isEnergy ? $0.estimated : $0.estimatedGrams }
         var groups = Groups()
+        let ranges = keys(\.ranges).map { rangeMoments($0, figure) }
         for (key, moments) in moments(of: figure) {
             switch key {
             case .pue: groups.pue.append(moments)
@@ -132,17 +147,12 @@ struct WeightedSums {
             error.variance += pairs / (gross * gross)
             error.third += 6 * pairs / (gross * gross) * (best + missed)
         }
-        let z = ErrorMoments.z95
+        // An even error that is nearly all there is lies within 0.95 of its limits; a normal one with its deviation would go beyond them.
+        let widest = ranges.map(\.variance).max() ?? 0
+        let alone = error.variance > 0 ? widest / error.variance : 0
+        let z = ErrorMoments.z95 * (1 - 0.16 * alone * alone * alone * alone)
         var low = best + missed + error.quantile(-z)
         var high = best + missed + error.quantile(z)
-        var beyond = (low: 0.0, high: 0.0)
-        for (sum, weight) in terms {
-            let most = weight * (isEnergy ? sum.unestimated : sum.unestimatedGrams).value
-            beyond.low += min(0, most)
-            beyond.high += max(0, most)
-        }
-        low += beyond.low
-        high += beyond.high
         var bounds = (low: 0.0, high: 0.0)
         for (sum, weight) in terms {
             let a = weight * (isEnergy ? sum.boundLow : sum.gramsBoundLow).value
@@ -214,6 +224,14 @@ struct WeightedSums {
 }
 
 extension UncertainSum {
+    /// The most that flowed while a host-hour's component was not metered, µJ; nil where it is not known.
+    fileprivate func mostMissed(_ key: ErrorKey) -> Double? {
+        guard case .gap(let host, let hour, let component) = key,
+            let whole = parts[.share(host: host, hour: hour, component: component)]?.whole, let ceiling = whole.ceiling
+        else { return nil }
+        return max(0, ceiling - whole.metered)
+    }
+
     /// The energy of the machines in µJ: `best` is what was metered; the interval and the limits have what was not, too.
     public func energy() -> Estimate { WeightedSums(terms: [(self, 1)]).estimate(.energy) }
 

@@ -35,18 +35,36 @@ public struct UncertainSum: Sendable {
         }
     }
 
-    /// Energy that was not metered: an estimate in one host-hour's component.
-    struct Gap: Hashable, Sendable {
+    /// Amounts that one unknown factor multiplies: all that a meter counted, what is estimated in a gap.
+    struct Factor: Hashable, Sendable {
         var energy = FixedPointSum()
-        var grams = FixedPointSum()
-        /// Standard deviations of the estimates' logarithms, each times its estimate.
-        var error = FixedPointSum()
+        /// Standard deviations of the factor's logarithm, each times its amount.
+        var energyError = FixedPointSum()
+        var gramsError = FixedPointSum()
 
-        mutating func add(_ energy: Double, _ grams: Double, _ error: Double) {
+        mutating func add(_ energy: Double, _ energyError: Double, _ gramsError: Double) {
             self.energy += energy
-            self.grams += grams
-            self.error += error
+            self.energyError += energyError
+            self.gramsError += gramsError
         }
+
+        mutating func add(_ b: Factor, _ sign: Bool) {
+            if sign {
+                energy += b.energy
+                energyError += b.energyError
+                gramsError += b.gramsError
+            } else {
+                energy -= b.energy
+                energyError -= b.energyError
+                gramsError -= b.gramsError
+            }
+        }
+    }
+
+    /// What nobody could estimate: anything from nothing to the most that can have flowed.
+    struct Range: Hashable, Sendable {
+        var most = FixedPointSum()
+        var mostGrams = FixedPointSum()
     }
 
     /// Parts of one host-hour's component.
@@ -92,15 +110,13 @@ public struct UncertainSum: Sendable {
     }
 
     var effects: [ErrorKey: Effect] = [:]
-    var gaps: [ErrorKey: Gap] = [:]
+    var factors: [ErrorKey: Factor] = [:]
+    var ranges: [ErrorKey: Range] = [:]
     var parts: [ErrorKey: Part] = [:]
     var best = FixedPointSum()
     var emitted = FixedPointSum()
     var estimated = FixedPointSum()
     var estimatedGrams = FixedPointSum()
-    /// The most of what nobody could estimate.
-    var unestimated = FixedPointSum()
-    var unestimatedGrams = FixedPointSum()
     var boundLow = FixedPointSum()
     var boundHigh = FixedPointSum()
     var gramsBoundLow = FixedPointSum()
@@ -133,18 +149,25 @@ public struct UncertainSum: Sendable {
         emitted += total.grams
         estimated += total.estimated
         estimatedGrams += total.estimated * total.gramsPerMicrojoule
-        unestimated += total.unestimatedHigh
-        unestimatedGrams += total.unestimatedHigh * total.gramsPerMicrojoule
+        if total.unestimatedHigh > 0 {
+            // Of many hours: one cause for all is the wider.
+            addRange(
+                .gap(host: total.host, hour: Hour(number: 0), component: total.component),
+                total.unestimatedHigh,
+                total.unestimatedHigh * total.gramsPerMicrojoule
+            )
+        }
         boundLow += total.boundLow
         boundHigh += total.boundHigh
         gramsBoundLow += total.gramsBoundLow
         gramsBoundHigh += total.gramsBoundHigh
-        for (key, energy, grams) in [
-            (ErrorKey.meter(host: total.host, component: total.component), total.meterError, total.meterErrorGrams),
-            (.floor(host: total.host, component: total.component), total.floorError, total.floorErrorGrams),
-        ] where energy != 0 || grams != 0 {
-            effects[key, default: Effect()].add(energy: (-z * energy, z * energy), grams: (-z * grams, z * grams))
-        }
+        factors[.meter(host: total.host, component: total.component), default: Factor()]
+            .add(total.energy + total.estimated, total.meterError, total.meterErrorGrams)
+        effects[.floor(host: total.host, component: total.component), default: Effect()]
+            .add(
+                energy: (-z * total.floorError, z * total.floorError),
+                grams: (-z * total.floorErrorGrams, z * total.floorErrorGrams)
+            )
         for factor in total.factors {
             effects[factor.key, default: Effect()].add(energy: (0, 0), grams: (factor.low - total.grams, factor.high - total.grams))
         }
@@ -193,9 +216,12 @@ public struct UncertainSum: Sendable {
         emitted += f * slice.energy * g
         estimated += f * missed
         estimatedGrams += f * missed * g
-        if slice.estimated == nil {
-            unestimated += f * slice.unmeteredHigh
-            unestimatedGrams += f * slice.unmeteredHigh * g
+        if slice.estimated == nil, slice.unmeteredHigh > 0 {
+            addRange(
+                .gap(host: host, hour: slice.hour, component: component),
+                f * slice.unmeteredHigh,
+                f * slice.unmeteredHigh * g
+            )
         }
         boundLow += f * slice.boundLow
         boundHigh += f * slice.boundHigh
@@ -209,22 +235,23 @@ public struct UncertainSum: Sendable {
             effects[key, default: Effect()].add(energy: (-z * sigma, z * sigma), grams: (-z * sigma * g, z * sigma * g))
         }
         let energy = slice.energy + missed
-        even(.meter(host: host, component: component), energy * slice.whole.meterErrorRatio)
+        let meter = f * energy * slice.whole.meterErrorRatio
+        factors[.meter(host: host, component: component), default: Factor()].add(f * energy, meter, meter * g)
         even(.floor(host: host, component: component), (slice.idleMoved - slice.errors.floor) * slice.whole.floorErrorRatio)
         even(.edge(host: host, component: component, instant: slice.interval.start), -slice.errors.start)
         even(.edge(host: host, component: component, instant: slice.interval.end), slice.errors.end)
         if let intensity = slice.intensity {
-            func factor(_ key: ErrorKey, _ best: Double, _ low: Double, _ high: Double) {
+            func scale(_ key: ErrorKey, _ best: Double, _ low: Double, _ high: Double) {
                 guard best > 0, low < high else { return }
                 let grams = f * energy * g
                 effects[key, default: Effect()].add(energy: (0, 0), grams: (grams * (low / best - 1), grams * (high / best - 1)))
             }
-            factor(slice.pue.key, slice.pue.best, slice.pue.low, slice.pue.high)
-            factor(intensity.key, intensity.best, intensity.low, intensity.high)
+            scale(slice.pue.key, slice.pue.best, slice.pue.low, slice.pue.high)
+            scale(intensity.key, intensity.best, intensity.low, intensity.high)
         }
         if missed > 0 {
             let error = slice.errors.gap > 0 ? slice.errors.gap : missed * GapAccuracy.logErrorRatio
-            gaps[.gap(host: host, hour: slice.hour, component: component), default: Gap()].add(f * missed, f * missed * g, f * error)
+            factors[.gap(host: host, hour: slice.hour, component: component), default: Factor()].add(f * missed, f * error, f * error * g)
         }
         let key = ErrorKey.share(host: host, hour: slice.hour, component: component)
         let digest = Self.digest(slice.member, slice.interval)
@@ -232,17 +259,24 @@ public struct UncertainSum: Sendable {
         if parts[key]?.isNothing == true { parts[key] = nil }
     }
 
+    private mutating func addRange(_ key: ErrorKey, _ most: Double, _ grams: Double) {
+        var range = ranges[key] ?? Range()
+        range.most += most
+        range.mostGrams += grams
+        ranges[key] = range
+    }
+
     /// Adds all of another sum, or takes it out.
     private mutating func merge(_ b: UncertainSum, _ sign: Bool) {
         func add(_ x: inout FixedPointSum, _ y: FixedPointSum) { if sign { x += y } else { x -= y } }
         for (key, effect) in b.effects { effects[key, default: Effect()].add(effect, sign) }
         for (key, effect) in b.embodied { embodied[key, default: Effect()].add(effect, sign) }
-        for (key, gap) in b.gaps {
-            var sum = gaps[key] ?? Gap()
-            add(&sum.energy, gap.energy)
-            add(&sum.grams, gap.grams)
-            add(&sum.error, gap.error)
-            gaps[key] = sum
+        for (key, factor) in b.factors { factors[key, default: Factor()].add(factor, sign) }
+        for (key, range) in b.ranges {
+            var sum = ranges[key] ?? Range()
+            add(&sum.most, range.most)
+            add(&sum.mostGrams, range.mostGrams)
+            ranges[key] = sum
         }
         for (key, part) in b.parts {
             var sum = parts[key] ?? Part(whole: part.whole)
@@ -260,8 +294,6 @@ public struct UncertainSum: Sendable {
         add(&emitted, b.emitted)
         add(&estimated, b.estimated)
         add(&estimatedGrams, b.estimatedGrams)
-        add(&unestimated, b.unestimated)
-        add(&unestimatedGrams, b.unestimatedGrams)
         add(&boundLow, b.boundLow)
         add(&boundHigh, b.boundHigh)
         add(&gramsBoundLow, b.gramsBoundLow)
