@@ -1,40 +1,63 @@
 import Energy
 
-/// A component's unclamped figures: what each span had in each piece, in order of spans, then of time.
-struct Cells {
-    struct One {
-        /// Index into the timeline's spans.
-        var span: Int
-        var piece: Int
-        /// Rows of the timeline.
-        var from: Int
-        var to: Int
-        var figure: SpanFigure
-    }
+/// A span's part of a piece of the window: what a slice is made for.
+struct Cell {
+    /// Index into the timeline's spans.
+    var span: Int32
+    var piece: Int32
+    /// Rows of the timeline.
+    var from: Int32
+    var to: Int32
 
-    private(set) var all: [One] = []
-
-    init(_ sums: ComponentSums, _ timeline: Timeline) {
-        all.reserveCapacity(timeline.spans.count)
+    /// In order of spans, then of time.
+    static func all(of timeline: Timeline) -> [Cell] {
         let pieceRows = timeline.pieceRows
+        var cells: [Cell] = []
+        cells.reserveCapacity(timeline.spans.count)
         for index in timeline.spans.indices {
-            let span = timeline.spans[index]
+            let (start, end) = (timeline.spans[index].startRow, timeline.spans[index].endRow)
             var piece = 0
             if pieceRows.count > 2 {
                 var high = pieceRows.count - 1
                 while high - piece > 1 {
                     let middle = (piece + high) / 2
-                    if pieceRows[middle] <= span.startRow { piece = middle } else { high = middle }
+                    if pieceRows[middle] <= start { piece = middle } else { high = middle }
                 }
             }
-            var from = span.startRow
-            while from < span.endRow, piece + 1 < pieceRows.count {
-                let to = min(span.endRow, pieceRows[piece + 1])
-                all.append(One(span: index, piece: piece, from: from, to: to, figure: sums.figure(of: index, from: from, to: to, timeline)))
+            var from = start
+            while from < end, piece + 1 < pieceRows.count {
+                let to = min(end, pieceRows[piece + 1])
+                cells.append(
+                    Cell(
+                        span: Int32(truncatingIfNeeded: index),
+                        piece: Int32(truncatingIfNeeded: piece),
+                        from: Int32(truncatingIfNeeded: from),
+                        to: Int32(truncatingIfNeeded: to)
+                    )
+                )
                 from = to
                 piece += 1
             }
         }
+        return cells
+    }
+}
+
+extension ComponentSums {
+    func figure(of cell: Cell, _ timeline: Timeline) -> SpanFigure {
+        figure(of: Int(cell.span), from: Int(cell.from), to: Int(cell.to), timeline)
+    }
+
+    /// A cell's dynamic energy alone.
+    func dynamic(of cell: Cell, _ timeline: Timeline) -> Double {
+        let span = timeline.spans[Int(cell.span)]
+        guard span.tracked < 0, channels.isEmpty else { return figure(of: cell, timeline).dynamic }
+        let (first, last) = (Int(cell.from), Int(cell.to))
+        let weighed = (rows[last][Lane.drawn] - rows[first][Lane.drawn]) - (rows[last][Lane.floor] - rows[first][Lane.floor])
+        guard span.equalWeight > 0 else { return span.weight * weighed }
+        let equal =
+            (rows[last][Lane.drawnEqual] - rows[first][Lane.drawnEqual]) - (rows[last][Lane.floorEqual] - rows[first][Lane.floorEqual])
+        return span.weight * weighed + span.equalWeight * equal
     }
 }
 

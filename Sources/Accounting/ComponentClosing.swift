@@ -31,10 +31,10 @@ struct ComponentClosing {
         if sums.isFloorHigh { accounts.flags.insert(.idleFloorHigh) }
         if meters.contains(where: { $0.idle == nil }) { accounts.flags.insert(.idleFloorUnknown) }
 
-        var cells = Cells(sums, timeline).all
+        let cells = Cell.all(of: timeline)
         let count = timeline.pieces.count
         var clamping = Clamping(pieces: count)
-        var dynamics = cells.map(\.figure.dynamic)
+        var dynamics = cells.map { sums.dynamic(of: $0, timeline) }
         clampSpans(&dynamics, cells, &clamping)
         var agent = sums.pieces.map(\.agent)[...]
         var system = sums.pieces.map(\.system)[...]
@@ -50,9 +50,9 @@ struct ComponentClosing {
         rounded.reserveCapacity(cells.count)
         accounts.pieces = timeline.pieces.map { AccountPiece(interval: $0) }
         for i in cells.indices {
-            let value = rounding[cells[i].piece].next(dynamics[i])
+            let value = rounding[Int(cells[i].piece)].next(dynamics[i])
             rounded.append(value)
-            accounts.pieces[cells[i].piece].jobDynamic += value
+            accounts.pieces[Int(cells[i].piece)].jobDynamic += value
         }
         for p in 0..<count {
             accounts.pieces[p].agent = rounding[p].next(agent[p])
@@ -65,7 +65,7 @@ struct ComponentClosing {
             accounts.unknown += accounts.pieces[p].unknown
             accounts.idle += accounts.pieces[p].idle
         }
-        close(&accounts, &cells, rounded, clamping)
+        close(&accounts, cells, rounded, clamping)
 
         let meterQuality = sums.quality ?? .unknown
         accounts.unmetered = sums.unmetered
@@ -76,19 +76,19 @@ struct ComponentClosing {
     }
 
     /// A span's cells lie beside one another.
-    private func clampSpans(_ dynamics: inout [Double], _ cells: [Cells.One], _ clamping: inout Clamping) {
+    private func clampSpans(_ dynamics: inout [Double], _ cells: [Cell], _ clamping: inout Clamping) {
         guard dynamics.contains(where: { $0 < 0 }) else { return }
         var i = 0
         while i < cells.count {
             var j = i + 1
             while j < cells.count, cells[j].span == cells[i].span { j += 1 }
-            clamping.clamp(&dynamics[i..<j], fromPiece: cells[i].piece)
+            clamping.clamp(&dynamics[i..<j], fromPiece: Int(cells[i].piece))
             i = j
         }
     }
 
     /// The slices, and what each policy moves.
-    private func close(_ accounts: inout ComponentAccounts, _ cells: inout [Cells.One], _ dynamics: [Int64], _ clamping: Clamping) {
+    private func close(_ accounts: inout ComponentAccounts, _ cells: [Cell], _ dynamics: [Int64], _ clamping: Clamping) {
         let count = timeline.pieces.count
         let floor = sums.pieces.reduce(0) { $0 + $1.floor }
         let scale = floor > 0 ? max(0, floor - clamping.deficit) / floor : 0
@@ -102,21 +102,21 @@ struct ComponentClosing {
         let meterQuality = sums.quality ?? .unknown
         accounts.slices.reserveCapacity(cells.count)
         for i in cells.indices {
-            let cell = cells[i]
+            let piece = Int(cells[i].piece)
+            let figure = sums.figure(of: cells[i], timeline)
             let idle = IdleMoved(
-                reserved: reserved[cell.piece].next(cell.figure.reserved * scales[cell.piece]),
-                busy: busy[cell.piece].next(cell.figure.busy * scales[cell.piece]),
-                equal: equal[cell.piece].next(cell.figure.equal * scales[cell.piece])
+                reserved: reserved[piece].next(figure.reserved * scales[piece]),
+                busy: busy[piece].next(figure.busy * scales[piece]),
+                equal: equal[piece].next(figure.equal * scales[piece])
             )
             accounts.idleMoved += idle
-            accounts.slices.append(slice(cell, dynamic: dynamics[i], idle: idle, meterQuality))
+            accounts.slices.append(slice(cells[i], figure, dynamic: dynamics[i], idle: idle, meterQuality))
         }
     }
 
-    private func slice(_ cell: Cells.One, dynamic: Int64, idle: IdleMoved, _ meterQuality: Quality) -> Slice {
-        let span = timeline.spans[cell.span]
-        let figure = cell.figure
-        let (first, last) = (timeline.rows[cell.from], timeline.rows[cell.to])
+    private func slice(_ cell: Cell, _ figure: SpanFigure, dynamic: Int64, idle: IdleMoved, _ meterQuality: Quality) -> Slice {
+        let span = timeline.spans[Int(cell.span)]
+        let (first, last) = (timeline.rows[Int(cell.from)], timeline.rows[Int(cell.to)])
         let length = last.time - first.time
         let metered = min(length, Int64(figure.metered))
         let origin = timeline.window.start.microseconds
@@ -136,35 +136,34 @@ struct ComponentClosing {
             shareMethod: isMostlyShared ? .equal : host.spans[span.input].shareMethod,
             quality: isPartial ? max(.partial, worst ?? .unknown) : worst ?? meterQuality
         )
-        bound(&slice, cell, span)
+        bound(&slice, cell, figure, span)
         slice.errors.floor = max(0, figure.floor)
         slice.estimate(length: length)
         return slice
     }
 
     /// Hard limits, and the errors at real edges.
-    private func bound(_ slice: inout Slice, _ cell: Cells.One, _ span: ActiveSpan) {
-        let figure = cell.figure
+    private func bound(_ slice: inout Slice, _ cell: Cell, _ figure: SpanFigure, _ span: ActiveSpan) {
         // One for rounding to whole µJ on either side.
         var lower = 1.0
         var upper = 1.0
         let share = figure.energy > 0 ? min(1, max(0, figure.drawn / figure.energy)) : 0
         let whole = host.spans[span.input].interval
-        if cell.from == span.startRow, slice.interval.start == whole.start {
-            let edge = edge(cell.from, slice.interval.start, isEnd: false, span, cell)
+        if Int(cell.from) == span.startRow, slice.interval.start == whole.start {
+            let edge = edge(Int(cell.from), slice.interval.start, isEnd: false, span, cell)
             lower += edge.lower
             upper += edge.upper
             slice.errors.start = share * edge.deviation
         }
-        if cell.to == span.endRow, slice.interval.end == whole.end {
-            let edge = edge(cell.to, slice.interval.end, isEnd: true, span, cell)
+        if Int(cell.to) == span.endRow, slice.interval.end == whole.end {
+            let edge = edge(Int(cell.to), slice.interval.end, isEnd: true, span, cell)
             lower += edge.lower
             upper += edge.upper
             slice.errors.end = share * edge.deviation
         }
         var (low, high) = (figure.low, figure.high)
         if let other {
-            let alternative = other.figure(of: cell.span, from: cell.from, to: cell.to, timeline)
+            let alternative = other.figure(of: cell, timeline)
             // Idle moved would be another with another course; the widest of the policies counts for all.
             let moved = [
                 0, alternative.reserved - figure.reserved, alternative.busy - figure.busy, alternative.equal - figure.equal,
@@ -189,7 +188,7 @@ struct ComponentClosing {
         _ time: Timestamp,
         isEnd: Bool,
         _ active: ActiveSpan,
-        _ cell: Cells.One
+        _ cell: Cell
     ) -> (lower: Double, upper: Double, deviation: Double) {
         let errors = sums.edges[row]
         var lower = errors.limit
@@ -197,7 +196,7 @@ struct ComponentClosing {
         var variance = errors.variance
         if active.tracked >= 0, let workload = host.spans[active.input].workload {
             if workload.curve.knot(at: time) == nil {
-                let dearest = sums.prices(timeline.rows[cell.from].stretch..<timeline.rows[cell.to].stretch)
+                let dearest = sums.prices(timeline.rows[Int(cell.from)].stretch..<timeline.rows[Int(cell.to)].stretch)
                 let error = Double(workload.epsilonMicroseconds) * dearest / Double(host.cpus)
                 lower += error
                 upper += error

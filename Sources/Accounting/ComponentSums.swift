@@ -108,9 +108,8 @@ struct ComponentSums {
         }
     }
 
-    init(component: Component, meters: [MeterInput], timeline: Timeline, spans: [SpanInput]) {
+    init(component: Component, meters: [MeterInput], timeline: Timeline) {
         self.component = component
-        let window = timeline.window
         var metered: Int64 = 0
         var meteredPieces: [Int64] = []
         var limits = (low: 0.0, high: 0.0)
@@ -145,10 +144,11 @@ struct ComponentSums {
             isFloorHigh = floor - energy > 1 + energy * 1e-9
         }
         pieces = timeline.pieces.map { _ in PieceSums() }
-        sum(meters, window, timeline, spans)
+        sum(meters, timeline)
     }
 
-    private mutating func sum(_ meters: [MeterInput], _ window: Interval, _ timeline: Timeline, _ spans: [SpanInput]) {
+    private mutating func sum(_ meters: [MeterInput], _ timeline: Timeline) {
+        let window = timeline.window
         let origin = window.start.microseconds
         var cursors = meters.map { CurveCursor($0.curve, from: window.start) }
         var flows = meters.map { _ in Flow() }
@@ -156,10 +156,9 @@ struct ComponentSums {
         let hasMeasured = !timeline.tracked.isEmpty && timeline.tracked.all.contains { $0.hasCgroup }
         let goesByMemory = component == .dram && timeline.hasMemory
         let goesByGPU = component == .gpu
-        let gpuOfMeter = meters.indices.map { $0 }
         if goesByMemory { channels = [Channel(rate: .memory)] }
         if goesByGPU {
-            for g in gpuOfMeter { channels += [Channel(rate: .gpuTime(g)), Channel(rate: .owners(g)), Channel(rate: .slots)] }
+            for g in meters.indices { channels += [Channel(rate: .gpuTime(g)), Channel(rate: .owners(g)), Channel(rate: .slots)] }
         }
         let allEdges = Self.edgeErrors(of: meters) { _ in false }
         var prices = hasMeasured ? [Double](repeating: 0, count: timeline.stretches.count) : []

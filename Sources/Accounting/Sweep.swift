@@ -32,8 +32,12 @@ public enum Sweep {
             return UnclampedAccounts(
                 component: component,
                 pieces: sums.pieces,
-                cells: Cells(sums, timeline).all.map {
-                    UnclampedAccounts.Cell(spanID: host.spans[timeline.spans[$0.span].input].id, piece: $0.piece, figure: $0.figure)
+                cells: Cell.all(of: timeline).map {
+                    UnclampedAccounts.Cell(
+                        spanID: host.spans[timeline.spans[Int($0.span)].input].id,
+                        piece: Int($0.piece),
+                        figure: sums.figure(of: $0, timeline)
+                    )
                 }
             )
         }
@@ -81,9 +85,9 @@ public enum Sweep {
             let own = meters.filter { $0.component == component }
             return (
                 own,
-                ComponentSums(component: component, meters: own, timeline: timeline, spans: host.spans),
+                ComponentSums(component: component, meters: own, timeline: timeline),
                 component == .rest && !others.isEmpty
-                    ? ComponentSums(component: component, meters: others, timeline: timeline, spans: host.spans) : nil
+                    ? ComponentSums(component: component, meters: others, timeline: timeline) : nil
             )
         }
     }

@@ -2,31 +2,35 @@ import Energy
 
 /// What one unit of each kind of claim gets while nothing changes; the same for every component that goes by the CPU.
 struct ShareFactors {
-    /// Of dynamic energy: per unit of weight, and per part of an equal weight.
+    /// Of dynamic energy, per unit of weight.
     var perWeight = 0.0
-    var perEqualWeight = 0.0
-    /// Per unit of measured CPU.
+    /// What a span that declared nothing has: `1 / max(slots, spans running)`.
+    var equalPart = 0.0
+    /// Of dynamic energy, per unit of measured CPU.
     var perMeasured = 0.0
     /// All that nobody was measured to use.
     var remainder = 0.0
-    /// What all running spans have of it together; and its inverse, 0 of none.
+    /// What all running spans have of it together.
     var spans = 0.0
-    var perSpans = 0.0
-    /// Of idle energy: per unit of claim, per part of an equal claim, per running span.
+    /// Of idle energy: per unit of claim, per running span.
     var perClaim = 0.0
-    var perEqualClaim = 0.0
     var perSlot = 0.0
-    /// Of dynamic energy to the other accounts.
+    /// Of dynamic energy to the agent, and to nobody that is known.
     var agent = 0.0
-    var system = 0.0
-    var unknown = 0.0
-    var idle = 0.0
+    var leftover = 0.0
     /// Busy fraction of the host.
     var busy = 0.0
     var isBusyKnown = false
     /// Every running span's CPU is measured: what they have together is known.
     var isMeasured = false
-    var hasSpans = false
+
+    var perEqualWeight: Double { perWeight * equalPart }
+    var perEqualClaim: Double { perClaim * equalPart }
+    var perSpans: Double { spans > 0 ? 1 / spans : 0 }
+    var system: Double { isBusyKnown ? leftover : 0 }
+    var unknown: Double { isBusyKnown ? 0 : leftover }
+    /// Nothing ran.
+    var idle: Double { busy > 0 ? 0 : 1 }
 }
 
 /// A stretch of time in which every curve is a line.
@@ -355,23 +359,18 @@ struct Timeline {
         let formula = ShareFormula(busy: busy, measured: measured, agent: agent, weights: weights)
         var factors = ShareFactors()
         factors.perWeight = formula.declared(1)
-        factors.perEqualWeight = factors.perWeight * part
+        factors.equalPart = part
         factors.perMeasured = formula.measured(1)
         factors.remainder = formula.mostUndeclared
         factors.spans = factors.perWeight * weights + formula.measured(measured)
-        factors.perSpans = factors.spans > 0 ? 1 / factors.spans : 0
         let claims = running.claim.value + part * running.equalClaim.value
         factors.perClaim = 1 / max(1, claims)
-        factors.perEqualClaim = factors.perClaim * part
         factors.perSlot = count > 0 ? 1 / count : 0
         factors.agent = formula.agent
-        factors.system = formula.system
-        factors.unknown = formula.unknown
-        factors.idle = formula.idle
+        factors.leftover = formula.system + formula.unknown
         factors.busy = formula.busy
         factors.isBusyKnown = busy != nil
         factors.isMeasured = running.unmeasured == 0
-        factors.hasSpans = running.count > 0
         return factors
     }
 }
