@@ -95,13 +95,9 @@ enum CurveTable {
             if isNews { changed.insert(head.curveID) }
         }
         try await WorkloadOwnership.markSpans(of: changed.sorted(), hostID: host.id, now: now, connection)
-        try await WorkQueue.mark(
-            hostID: host.id,
-            hours: touchedHours(record, heads: heads, writtenKnots: writtenKnots),
-            now: now,
-            reason: "readings",
-            connection
-        )
+        let hours = touchedHours(record, heads: heads, writtenKnots: writtenKnots)
+        try await WorkQueue.mark(hostID: host.id, hours: hours, now: now, reason: "readings", connection)
+        try await NestedHosts.markParent(of: host, hours: hours, now: now, connection)
     }
 
     /// The knots that follow the head, with the curve's base added.

@@ -32,6 +32,7 @@ extension HourInputs {
         for meter in input.meters.sorted(by: { $0.name < $1.name }) { form.add(meter, hour: hour, window: input.window) }
         form.add(input.wholes.count)
         for whole in input.wholes.sorted(by: { $0.name < $1.name }) { form.add(whole, hour: hour) }
+        form.add(input.restIdle)
         form.add(input.busy, hour: hour)
         form.add(input.agent, hour: hour)
         form.add(input.spans.count)
@@ -65,6 +66,9 @@ private struct CanonicalForm {
     }
     mutating func add(_ number: Int64?) { add(number) { $0.add($1) } }
     mutating func add(_ number: Double?) { add(number) { $0.add($1) } }
+    mutating func add(_ floor: UtilisationModel.Point?) {
+        add(floor) { form, floor in for power in [floor.low, floor.best, floor.high] { form.add(power) } }
+    }
     mutating func add(_ interval: Interval?) { add(interval) { $0.add($1) } }
 
     private mutating func add<Value>(_ value: Value?, _ body: (inout CanonicalForm, Value) -> Void) {
@@ -91,7 +95,7 @@ private struct CanonicalForm {
         add(meter.epsilonMicrojoules)
         add(meter.samplePeriod)
         add(meter.maximumPower)
-        add(meter.idle) { form, idle in for power in [idle.low, idle.best, idle.high] { form.add(power) } }
+        add(meter.idle)
         add(meter.boundRatios.low)
         add(meter.boundRatios.high)
         // That it ended later on changes nothing here.

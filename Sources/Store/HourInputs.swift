@@ -24,8 +24,6 @@ public struct HostStretch: Sendable {
     /// A span with what only the accounts ask of it.
     struct Member: Sendable {
         var row: SpanRow
-        var parentSpanID: Int64?
-        var gpus: [String]
         /// The span's edges as they are accounted.
         var interval: Interval
         /// Of the span's own cgroups, in order.
@@ -51,6 +49,12 @@ public struct HostStretch: Sendable {
     /// Of each hour, the positions of those that run in it.
     let membersByHour: [Hour: [Int]]
     let intensities: [String: IntensitySeries]
+    let slots: HostSlots
+    let floors: IdleFloors
+    /// Hosts that run on this one.
+    let nested: NestedHosts
+    /// For a host that runs on another one: its part of that one's energy.
+    let derived: DerivedMeters?
 
     /// Reads a host over some of its hours, of which the last may be the running one: it goes as far as `now`.
     ///
@@ -58,11 +62,13 @@ public struct HostStretch: Sendable {
     ///   - host: as it is now, or as it was in the only hour.
     ///   - hours: not empty; what lies between the first and the last is read too.
     ///   - limit: `CurveReading.TooMany` is thrown beyond so many knots.
+    ///   - keeping: what is learned on the way is kept: the accounts are.
     public static func read(
         host: HostRow,
         hours: [Hour],
         now: Timestamp,
         limit: Int = .max,
+        keeping: Bool = false,
         _ connection: PostgresConnection
     ) async throws -> HostStretch {
         let hours = Set(hours).sorted()
@@ -108,7 +114,11 @@ public struct HostStretch: Sendable {
             loaded: loaded,
             members: members,
             membersByHour: byHour,
-            intensities: intensities
+            intensities: intensities,
+            slots: try await HostSlots.read(host: host, window, connection),
+            floors: try await IdleFloors.read(hostID: host.id, window, keeping: keeping, connection),
+            nested: try await NestedHosts.read(on: host.id, window, limit: limit, connection),
+            derived: try await DerivedMeters.read(of: host, hours: hours, now: now, connection)
         )
     }
 
@@ -157,7 +167,8 @@ public struct HostStretch: Sendable {
             "copy_spans_out",
             """
             COPY (SELECT host_id, span_id, job_id, started_at, finished_at, queued_at, time_resolution_us, cpu_share, cpus, weight,
-                    cpu_time_us, workload, workload_key, source, service, repository, runner, job_ids, parent_span_id, gpus
+                    cpu_time_us, workload, workload_key, source, service, repository, runner, job_ids,
+                    parent_job_id, run_id, gpus
                 FROM span
                 WHERE host_id = \(hostID) AND started_at < timestamptz '\(end)' + interval '6 minutes'
                     AND started_at - (\(reach)) < timestamptz '\(end)'
@@ -168,7 +179,7 @@ public struct HostStretch: Sendable {
         var fields = CopyFields(statement.name)
         var members: [Member] = []
         try await connection.copyOut(statement, chunkSize: 1 << 18) { chunk in
-            try fields.read(chunk, columns: 20) { fields throws(PostgresError) in
+            try fields.read(chunk, columns: 21) { fields throws(PostgresError) in
                 let row = SpanRow(
                     hostID: try fields.int4(),
                     spanID: try fields.int8(),
@@ -187,18 +198,12 @@ public struct HostStretch: Sendable {
                     service: try fields.textIfPresent(),
                     repository: try fields.textIfPresent(),
                     runner: try fields.textIfPresent(),
-                    jobIDs: try fields.textArray()
+                    jobIDs: try fields.textArray(),
+                    parentJobID: try fields.textIfPresent(),
+                    runID: try fields.textIfPresent(),
+                    gpus: try fields.textArray()
                 )
-                members.append(
-                    Member(
-                        row: row,
-                        parentSpanID: try fields.int8IfPresent(),
-                        gpus: try fields.textArray(),
-                        interval: row.interval,
-                        cgroups: [],
-                        memoryCurveIDs: []
-                    )
-                )
+                members.append(Member(row: row, interval: row.interval, cgroups: [], memoryCurveIDs: []))
             }
         }
         return members
@@ -270,8 +275,10 @@ public struct HourInputs: Sendable {
             $1
         }
     }
-    /// The ids of the input's jobs, by their numbers in it.
-    var jobIDs: [String] { members.map { stretch.members[$0].row.jobID } }
+    /// The ids of the input's jobs, by their numbers in it; the names of the hosts among them.
+    var jobIDs: [String] { members.map { stretch.members[$0].row.jobID } + stretch.nested.children.map { "host \($0.name)" } }
+    /// The energy is a part of another host's.
+    public var isDerived: Bool { stretch.derived != nil }
 
     /// Reads a host-hour. In the running hour the window ends at `now`.
     ///
@@ -290,7 +297,7 @@ extension HostStretch {
         let series = host.gridZone.flatMap { intensities[$0] }
         func part(_ id: Int32) -> CurveReading.Loaded? { loaded[id]?.part(window) }
 
-        let meters = curves.compactMap { row -> MeterInput? in
+        let own = curves.compactMap { row -> MeterInput? in
             guard row.kind == "meter", row.isInCover, let zone = row.zone, let loaded = part(row.id) else { return nil }
             return MeterInput(
                 name: row.name,
@@ -306,14 +313,15 @@ extension HostStretch {
                 errorRatio: MeterAccuracy.errorRatio(sensor: row.sensor, zone: zone, quality: row.quality, boundRatios: row.boundRatios)
             )
         }
+        let meters = derived.map { $0.meters(in: window) } ?? floored(own, in: hour)
         func curve(_ kind: String) -> Curve? { curves.first { $0.kind == kind }.flatMap { part($0.id)?.curve } }
         let owners = members.enumerated().map { (number: Int64($0), cgroups: self.members[$1].cgroups) }.filter { !$0.cgroups.isEmpty }
         let sharing = Dictionary(grouping: owners.flatMap { owner in owner.cgroups.map { ($0.curveID, owner.number) } }, by: \.0)
             .mapValues { $0.map(\.1) }
         let children = Self.children(of: owners)
-        let numbers =
-            members.contains { self.members[$0].parentSpanID != nil }
-            ? Dictionary(members.enumerated().map { (self.members[$1].row.spanID, Int64($0)) }) { $1 } : [:]
+        let parents = SpanNesting.parents(of: members.map { (self.members[$0].row, self.members[$0].interval) })
+        let numbers = parents.isEmpty ? [:] : Dictionary(members.enumerated().map { (self.members[$1].row.spanID, Int64($0)) }) { $1 }
+        let slots = slots.slots(in: window, recorded: host.slots, spans: members.map { self.members[$0].row })
         let spans = members.enumerated().map { position, index in
             let member = self.members[index]
             let span = member.row
@@ -323,12 +331,17 @@ extension HostStretch {
                 interval: member.interval,
                 edgeResolution: span.timeResolution,
                 postedCPUTime: span.finishedAt == nil ? nil : span.cpuTime,
-                cpuShare: span.cpuShare,
+                // A service that has the host to itself reserves all of it, though it declares no part.
+                cpuShare: slots?.origin == .service ? nil : span.cpuShare,
                 cpus: span.cpus,
                 weight: span.weight
             )
-            input.parentID = member.parentSpanID.flatMap { numbers[$0] }
-            input.ownedGPUs = Set(member.gpus)
+            input.ownedGPUs = Set(span.gpus)
+            if let parent = parents[span.spanID].flatMap({ numbers[$0] }) {
+                // Of two cgroups within each other the outer one's curve has the inner one's time: `childSpanIDs` tells that.
+                let isNestedCgroup = children[parent]?.contains(number) ?? false
+                input.parentID = isNestedCgroup ? nil : parent
+            }
             guard !member.cgroups.isEmpty else { return input }
             let parts = member.cgroups.map { part($0.curveID) }
             let known = parts.compactMap { $0 }
@@ -351,26 +364,45 @@ extension HostStretch {
             }
             return input
         }
-        let input = HostInput(
+        var input = HostInput(
             window: window,
             cuts: series?.edges(within: window) ?? [],
             cpus: host.cpus,
-            slots: host.slots,
+            slots: slots?.slots,
             meters: meters,
-            wholes: wholes(window),
+            wholes: derived == nil ? wholes(window) : [],
             busy: curve("host_busy"),
             agent: curve("agent_cpu"),
-            spans: spans
+            spans: spans + nested.spans(in: window, from: Int64(spans.count))
         )
+        if !input.wholes.isEmpty { input.restIdle = floors.floor(of: .rest, in: hour) }
         return HourInputs(
             host: host,
             hour: hour,
             input: input,
-            spanIDs: members.map { self.members[$0].row.spanID },
+            spanIDs: members.map { self.members[$0].row.spanID } + nested.children.map { NestedHosts.spanID(of: $0.id) },
             intensities: series,
             stretch: self,
             members: members
         )
+    }
+
+    /// Sensors with the floor that was learned of their component, in equal parts; it comes before what was configured or a table says.
+    private func floored(_ meters: [MeterInput], in hour: Hour) -> [MeterInput] {
+        meters.map { meter in
+            let among = meters.filter { $0.component == meter.component }
+            guard let floor = floors.floor(of: meter.component, in: hour), !among.contains(where: { $0.quality > .sampled }) else {
+                return meter
+            }
+            var meter = meter
+            let part = 1 / Double(among.count)
+            meter.idle = UtilisationModel.Point(
+                low: Power(watts: floor.low.watts * part),
+                best: Power(watts: floor.best.watts * part),
+                high: Power(watts: floor.high.watts * part)
+            )
+            return meter
+        }
     }
 
     /// The outermost meters around meters of the cover. Several of one sensor that are around the same ones (the inlets of a machine, its

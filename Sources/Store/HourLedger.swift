@@ -301,6 +301,20 @@ public enum HourLedger {
         return Dictionary(grouping: try rows.map(sliceRow), by: \.slice.spanID)
     }
 
+    /// The stored slices of one span of a host within an interval of whole hours.
+    static func slices(hostID: Int32, spanID: Int64, _ interval: Interval, _ connection: PostgresConnection) async throws -> [SliceRow] {
+        try await connection.query(
+            Statement(
+                "read_slices_of_span",
+                "\(selectSlices) AND s.span_id = $4 AND s.hour >= $2 AND s.hour < $3 ORDER BY s.hour, s.component, s.from_t"
+            ),
+            [
+                .int4(hostID), .timestamptz(microseconds: interval.start.microseconds),
+                .timestamptz(microseconds: interval.end.microseconds), .int8(spanID),
+            ]
+        ).map(sliceRow)
+    }
+
     /// All stored slices of a host within an interval.
     public static func slices(hostID: Int32, _ interval: Interval, _ connection: PostgresConnection) async throws -> [SliceRow] {
         try await connection.query(

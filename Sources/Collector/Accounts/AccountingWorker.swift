@@ -1,3 +1,4 @@
+import Accounting
 import Energy
 import Logging
 import Postgres
@@ -182,9 +183,11 @@ struct AccountingWorker: Service {
                 now: now,
                 // A single hour is read however large it is.
                 limit: marks.count == 1 ? .max : knotsAtOnce,
+                keeping: true,
                 tx
             )
-            let hours = stretch.hours.map { HourAccounts(stretch.inputs(of: $0)).accounted }
+            let accounts = stretch.hours.map { HourAccounts(stretch.inputs(of: $0)) }
+            let hours = accounts.map(\.accounted)
             try await HourLedger.replace(hostID: host.id, hours: hours, software: SoftwareVersion.current, tx)
             try await WorkloadOwnership.record(
                 stretch.workloads,
@@ -194,6 +197,9 @@ struct AccountingWorker: Service {
                 now: now,
                 tx
             )
+            let quiet = Dictionary(accounts.map { ($0.inputs.hour, IdleMinutes.means(of: $0.inputs.input)) }) { $1 }
+            try await IdleFloors.note(quiet, hostID: host.id, now: now, tx)
+            try await NestedHosts.markChildren(of: host.id, hours: stretch.hours, now: now, tx)
         }
         try await WorkQueue.finish(ids: marks.values.flatMap(\.self), tx)
         return marks.count

@@ -18,6 +18,7 @@ struct HourAccounts: Sendable {
         self.inputs = inputs
         rows = Sweep.accounts(of: inputs.input).map { accounts in
             var accounts = accounts
+            if inputs.isDerived { accounts.flags.insert(.derived) }
             for place in accounts.slices.indices { accounts.slices[place].spanID = inputs.spanIDs[Int(accounts.slices[place].spanID)] }
             return LedgerRow(
                 hostID: inputs.host.id,

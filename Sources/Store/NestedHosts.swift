@@ -1,0 +1,239 @@
+import Accounting
+public import Energy
+public import Postgres
+
+/// Hosts that run on a host (virtual machines, pods): on it each is a span of its own, and what that span gets is the child's energy.
+///
+/// On the host a child's share is measured where its CPU time is known: by the cgroup that holds it there, else by the busy time that the
+/// child's own agent counts. Else it is what its CPUs are of the host's.
+public struct NestedHosts: Sendable {
+    struct Child: Sendable {
+        let id: Int32
+        let name: String
+        let cpus: Int
+        /// Its CPU time; nil where nobody measures it.
+        var cpuTime: CurveReading.Loaded?
+        var epsilonMicroseconds: Int64 = 0
+    }
+
+    /// In the order of their names.
+    let children: [Child]
+
+    static let none = NestedHosts(children: [])
+
+    /// The id under which a child stands among its host's slices: below 0, which no span's is.
+    public static func spanID(of childID: Int32) -> Int64 { -Int64(childID) }
+
+    // MARK: On the host that others run on
+
+    static func read(on hostID: Int32, _ window: Interval, limit: Int, _ connection: PostgresConnection) async throws -> NestedHosts {
+        var children = try await connection.query(
+            Statement(
+                "nested_hosts",
+                """
+                SELECT c.host_id, c.name, coalesce((r.record ->> 'threads')::int, c.cpus) AS cpus
+                FROM host c CROSS JOIN LATERAL (
+                    SELECT record FROM host_record r WHERE r.host_id = c.host_id AND r.valid_from < $3
+                    ORDER BY r.valid_from DESC LIMIT 1
+                ) r
+                WHERE c.parent_host_id = $1 AND coalesce(c.retired_at, 'infinity') > $2 AND r.record ? 'parent' ORDER BY c.name
+                """
+            ),
+            [
+                .int4(hostID), .timestamptz(microseconds: window.start.microseconds),
+                .timestamptz(microseconds: window.end.microseconds),
+            ]
+        ).map { Child(id: try $0.int32("host_id"), name: try $0.string("name"), cpus: Int(try $0.int32("cpus"))) }
+        guard !children.isEmpty else { return .none }
+        let cgroups = try await connection.query(
+            Statement(
+                "cgroups_of_nested_hosts",
+                """
+                SELECT w.curve_id, w.cgroup, c.epsilon FROM workload w JOIN curve c USING (host_id, curve_id)
+                WHERE w.host_id = $1 AND w.born_at < $3 AND coalesce(w.died_at, 'infinity') > $2
+                    AND EXISTS (SELECT FROM unnest($4::text[]) AS n WHERE strpos(w.cgroup, n) > 0)
+                ORDER BY length(w.cgroup), w.cgroup, w.born_at
+                """
+            ),
+            [
+                .int4(hostID), .timestamptz(microseconds: window.start.microseconds),
+                .timestamptz(microseconds: window.end.microseconds), .textArray(children.map { Self.escaped($0.name) }),
+            ]
+        ).map { (curveID: try $0.int32("curve_id"), path: try $0.string("cgroup"), epsilon: try $0.int64("epsilon")) }
+        for place in children.indices {
+            let child = children[place]
+            let cgroup = cgroups.first { Self.isCgroup($0.path, of: child.name) }
+            let curve: (hostID: Int32, curveID: Int32, epsilon: Int64)?
+            if let cgroup {
+                curve = (hostID, cgroup.curveID, cgroup.epsilon)
+            } else {
+                curve = try await busyCurve(of: child.id, connection)
+            }
+            guard let curve else { continue }
+            children[place].cpuTime = try await CurveReading.read(
+                hostID: curve.hostID,
+                curveIDs: [curve.curveID],
+                around: window,
+                limit: limit,
+                connection
+            )[curve.curveID]
+            children[place].epsilonMicroseconds = curve.epsilon
+        }
+        return NestedHosts(children: children)
+    }
+
+    private static func busyCurve(
+        of hostID: Int32,
+        _ connection: PostgresConnection
+    ) async throws -> (hostID: Int32, curveID: Int32, epsilon: Int64)? {
+        try await connection.query(
+            Statement(
+                "busy_curve",
+                "SELECT curve_id, epsilon FROM curve WHERE host_id = $1 AND kind = 'host_busy' ORDER BY curve_id LIMIT 1"
+            ),
+            [.int4(hostID)]
+        ).first.map { (hostID, try $0.int32("curve_id"), try $0.int64("epsilon")) }
+    }
+
+    /// Whether a cgroup on the host is the machine of that name, as libvirt, systemd-nspawn and LXC call theirs.
+    static func isCgroup(_ path: String, of name: String) -> Bool {
+        guard let leaf = path.split(separator: "/").last else { return false }
+        let name = escaped(name)
+        if leaf == "machine-\(name).scope" || leaf == "lxc.payload.\(name)" || leaf == "lxc.payload.\(name).scope" { return true }
+        // machine-qemu\x2d17\x2dNAME.scope; libvirt cuts long names off.
+        guard leaf.hasPrefix("machine-qemu\\x2d"), leaf.hasSuffix(".scope") else { return false }
+        let rest = leaf.dropFirst("machine-qemu\\x2d".count).dropLast(".scope".count)
+        let number = rest.prefix { $0.isASCII && $0.isNumber }
+        return !number.isEmpty && rest.dropFirst(number.count) == "\\x2d\(name)"
+    }
+
+    /// As systemd writes a name within a unit's.
+    private static func escaped(_ name: String) -> String { name.replacing("-", with: "\\x2d") }
+
+    /// The children as spans of an hour, which they are in all the time.
+    ///
+    /// - Parameter number: of the first one among the hour's spans.
+    func spans(in window: Interval, from number: Int64) -> [SpanInput] {
+        children.enumerated().map { place, child in
+            var span = SpanInput(id: number + Int64(place), interval: window, cpus: Double(child.cpus))
+            if let part = child.cpuTime?.part(window), !part.curve.knots.isEmpty {
+                span.workload = SpanInput.Workload(
+                    curve: part.curve,
+                    isClosed: part.completeUntil == .max,
+                    epsilonMicroseconds: child.epsilonMicroseconds
+                )
+            }
+            return span
+        }
+    }
+
+    // MARK: Marks
+
+    /// Marks the hours of those that run on a host, whose own have changed.
+    public static func markChildren(of hostID: Int32, hours: [Hour], now: Timestamp, _ connection: PostgresConnection) async throws {
+        let children = try await connection.query(
+            Statement("children_of_host", "SELECT host_id FROM host WHERE parent_host_id = $1 ORDER BY host_id"),
+            [.int4(hostID)]
+        ).map { try $0.int32("host_id") }
+        for child in children { try await WorkQueue.mark(hostID: child, hours: hours, now: now, reason: "parent", connection) }
+    }
+
+    /// Marks the hours of the host that one runs on: its busy time tells its part there.
+    static func markParent(of host: HostRow, hours: some Sequence<Hour>, now: Timestamp, _ connection: PostgresConnection) async throws {
+        guard let parentID = host.parentID else { return }
+        try await WorkQueue.mark(hostID: parentID, hours: hours, now: now, reason: "child", connection)
+    }
+}
+
+/// The energy of a host that runs on another one: that one's slices of it.
+struct DerivedMeters: Sendable {
+    private let parentName: String
+    private let slices: [Slice]
+
+    init(parentName: String, slices: [Slice]) {
+        self.parentName = parentName
+        self.slices = slices
+    }
+
+    /// Nil for a host that runs on no other one.
+    ///
+    /// Settled hours of the host around it are in the ledger; others are accounted now from the same inputs.
+    static func read(of host: HostRow, hours: [Hour], now: Timestamp, _ connection: PostgresConnection) async throws -> DerivedMeters? {
+        guard let parentID = host.parentID, let parent = try await HostTable.find(id: parentID, connection) else { return nil }
+        let own = NestedHosts.spanID(of: host.id)
+        let settled = try await HourLedger.settled(hostID: parentID, hours: hours, now: now, connection)
+        var slices: [Slice] = []
+        if let first = settled.min(), let last = settled.max() {
+            let stored = try await HourLedger.slices(
+                hostID: parentID,
+                spanID: own,
+                Interval(first.start, last.end),
+                connection
+            )
+            slices = stored.filter { settled.contains($0.hour) }.map(\.slice)
+        }
+        let open = hours.filter { !settled.contains($0) && $0.start < now }
+        if !open.isEmpty {
+            let stretch = try await HostStretch.read(host: parent, hours: open, now: now, connection)
+            for hour in open {
+                let inputs = stretch.inputs(of: hour)
+                guard let number = inputs.spanIDs.firstIndex(of: own) else { continue }
+                slices += Sweep.accounts(of: inputs.input).flatMap(\.slices).filter { $0.spanID == Int64(number) }
+            }
+        }
+        return DerivedMeters(parentName: parent.name, slices: slices)
+    }
+
+    /// A meter for each component that its host has for an hour: straight between the slices' ends, its floor the idle energy that the
+    /// child had reserved.
+    func meters(in window: Interval) -> [MeterInput] {
+        let own = Dictionary(grouping: slices.filter { $0.interval.intersection(window) != nil }, by: \.component)
+        return own.keys.sorted().map { component in
+            meter(component, (own[component] ?? []).sorted { $0.interval.start < $1.interval.start })
+        }
+    }
+
+    private func meter(_ component: Component, _ slices: [Slice]) -> MeterInput {
+        var knots: [Knot] = []
+        var gaps: [Gap] = []
+        var total: Int64 = 0
+        var idle: Int64 = 0
+        var length = Microseconds.zero
+        var limits = (low: 0.0, high: 0.0)
+        var floorRatios = (low: 1.0, high: 1.0)
+        var quality = Quality.measured
+        var error = 0.0
+        for slice in slices {
+            let energy = slice.dynamic + slice.idle.reserved
+            if let last = knots.last, last.time < slice.interval.start {
+                gaps.append(Gap(interval: Interval(last.time, slice.interval.start), low: 0, high: 0, cause: .absence))
+            }
+            knots.append(Knot(time: slice.interval.start, value: total))
+            total += energy
+            knots.append(Knot(time: slice.interval.end, value: total))
+            idle += slice.idle.reserved
+            length += slice.interval.duration
+            let bounds = slice.bounds.limits(idleMoved: slice.idle.reserved)
+            limits.low += min(bounds.low, Double(energy))
+            limits.high += max(bounds.high, Double(energy))
+            floorRatios = (min(floorRatios.low, slice.bounds.floorRatioLow), max(floorRatios.high, slice.bounds.floorRatioHigh))
+            quality = max(quality, slice.quality)
+            error = max(error, slice.shareMethod.errorRatio)
+        }
+        let floor = length > .zero ? Double(idle) / Double(length.count) : 0
+        return MeterInput(
+            name: "on \(parentName)/\(component.rawValue)",
+            component: component,
+            quality: quality,
+            curve: Curve(knots: knots, gaps: gaps),
+            maximumPower: length > .zero ? Power(watts: limits.high / Double(length.count)) : .zero,
+            idle: UtilisationModel.Point(
+                low: Power(watts: floor * floorRatios.low),
+                best: Power(watts: floor),
+                high: Power(watts: floor * floorRatios.high)
+            ),
+            boundRatios: total > 0 ? (limits.low / Double(total), limits.high / Double(total)) : (1, 1),
+            errorRatio: error
+        )
+    }
+}
