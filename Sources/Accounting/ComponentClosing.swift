@@ -190,7 +190,7 @@ struct ComponentClosing {
         _ active: ActiveSpan,
         _ cell: Cell
     ) -> (lower: Double, upper: Double, deviation: Double) {
-        let errors = sums.edges[row]
+        let errors = sums.edge(at: row)
         var lower = errors.limit
         var upper = errors.limit
         var variance = errors.variance
@@ -215,7 +215,7 @@ struct ComponentClosing {
 
     /// What the host drew just outside an edge that may be off by `resolution`, µJ.
     private func around(_ row: Int, _ edge: Timestamp, _ resolution: Microseconds, isEnd: Bool) -> Double {
-        let errors = sums.edges[row]
+        let errors = sums.edge(at: row)
         let time = timeline.rows[row].time
         if isEnd {
             if time.addingReportingOverflow(resolution.count).partialValue <= errors.until, resolution.count < timeline.length {

@@ -21,7 +21,9 @@ struct ComponentSums {
     /// Per unit of measured CPU; empty where no span has a cgroup.
     private(set) var measuredRows: [SIMD8<Double>] = []
     private(set) var channels: [Channel] = []
-    private(set) var edges: [EdgeRow] = []
+    /// One for each time between two changes of a meter, and one for each change; `edgeOfRow` says which a row has.
+    private var edges: [EdgeRow] = []
+    private var edgeOfRow: [Int32] = []
     /// From when on the meters that are known have which quality at worst.
     private(set) var qualities: [(time: Int64, quality: Quality?)] = []
     /// µJ that one CPU-µs costs at most, per stretch; empty where nobody asks.
@@ -164,7 +166,7 @@ struct ComponentSums {
         var prices = hasMeasured ? [Double](repeating: 0, count: timeline.stretches.count) : []
 
         rows.reserveCapacity(timeline.rows.count)
-        edges.reserveCapacity(timeline.rows.count)
+        edgeOfRow.reserveCapacity(timeline.rows.count)
         if hasMeasured { measuredRows.reserveCapacity(timeline.rows.count) }
         var sums = SIMD16<Double>.zero
         var measuredSums = SIMD8<Double>.zero
@@ -175,7 +177,9 @@ struct ComponentSums {
         var next = Timestamp(microseconds: .min)
         var since: Int64 = 0
         var before = 0.0
-        var knotTimeIsFresh = false
+        /// A meter changes at the row that is kept; the edge of those between this change and the next is there.
+        var isChange = false
+        var hasEdge = false
         var piece = -1
         var part = PieceSums()
         var nextPieceRow = 0
@@ -184,19 +188,21 @@ struct ComponentSums {
             rows.append(sums)
             if hasMeasured { measuredRows.append(measuredSums) }
             for c in channels.indices { channels[c].rows.append(channels[c].sums) }
-            let errors =
-                knotTimeIsFresh
-                ? Self.edgeErrors(of: meters) { cursors[$0].lastKnot.microseconds == origin + time } : allEdges
-            edges.append(
-                EdgeRow(
-                    limit: errors.limit,
-                    variance: errors.variance,
-                    before: before,
-                    after: flow.high,
-                    since: since,
-                    until: next.microseconds == .max ? .max : next.microseconds - origin
+            if isChange || !hasEdge {
+                let errors = isChange ? Self.edgeErrors(of: meters) { cursors[$0].lastKnot.microseconds == origin + time } : allEdges
+                edges.append(
+                    EdgeRow(
+                        limit: errors.limit,
+                        variance: errors.variance,
+                        before: before,
+                        after: flow.high,
+                        since: since,
+                        until: next.microseconds == .max ? .max : next.microseconds - origin
+                    )
                 )
-            )
+                hasEdge = !isChange
+            }
+            edgeOfRow.append(Int32(truncatingIfNeeded: edges.count - 1))
             if nextPieceRow < timeline.pieceRows.count, Int(row) == timeline.pieceRows[nextPieceRow] {
                 nextPieceRow += 1
                 if piece >= 0 { pieces[piece] = part }
@@ -244,12 +250,13 @@ struct ComponentSums {
         for i in stretches.indices {
             let stretch = stretches[i]
             let t = Timestamp(microseconds: origin + stretch.time)
-            knotTimeIsFresh = false
+            isChange = false
             if t >= next {
                 before = flow.high
                 let old = stretch.time
                 refresh(t)
-                knotTimeIsFresh = true
+                isChange = true
+                hasEdge = false
                 if stretch.row >= 0 { keep(stretch.row, stretch.time) }
                 since = old
                 if qualities.last.map({ $0.quality != worst }) ?? true { qualities.append((stretch.time, worst)) }
@@ -369,15 +376,17 @@ struct ComponentSums {
             before = flow.high
             let kept = flow
             refresh(end)
-            knotTimeIsFresh = true
+            isChange = true
             keep(Int32(truncatingIfNeeded: timeline.rows.count - 1), length)
             flow = kept
         } else {
-            knotTimeIsFresh = false
+            isChange = false
             keep(Int32(truncatingIfNeeded: timeline.rows.count - 1), length)
         }
         self.prices = RangeMaximum(prices)
     }
+
+    func edge(at row: Int) -> EdgeRow { edges[Int(edgeOfRow[row])] }
 
     /// How far the curves may be off at an instant, µJ: nothing where a meter was read at it, else ε at the nearest samples and at most
     /// `P_max * dt / 4` between them, each of them evenly within its limits.

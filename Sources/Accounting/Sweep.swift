@@ -21,7 +21,7 @@ public enum Sweep {
 
     /// The meters that the accounts are made with: each with a floor, where one is known or can be fitted, and what a meter around others
     /// counted beyond them as a meter of its own.
-    public static func meters(of host: HostInput) -> [MeterInput] { Prepared(host)?.meters ?? [] }
+    public static func meters(of host: HostInput) -> [MeterInput] { MeterPreparation(host).meters }
 
     /// What the spans and the other accounts have before anything is clamped or rounded: the laws hold of these exactly.
     static func unclamped(of host: HostInput) -> [UnclampedAccounts] {
@@ -43,37 +43,25 @@ public enum Sweep {
         }
     }
 
-    /// The host with a floor for each meter and a meter for the rest, and its timeline.
+    /// What the accounts are made with, and the host's timeline.
     private struct Prepared {
         let host: HostInput
-        private(set) var meters: [MeterInput]
-        /// In place of the meters of `rest`, with the other course.
-        private(set) var others: [MeterInput] = []
-        private(set) var fitted: Set<Component> = []
-        private(set) var isBelowInner = false
+        let meters: [MeterInput]
+        let others: [MeterInput]
+        let fitted: Set<Component>
+        let isBelowInner: Bool
         let timeline: Timeline
 
         init?(_ host: HostInput) {
             let (start, end) = (host.window.start.microseconds, host.window.end.microseconds)
             guard start < end, !end.subtractingReportingOverflow(start).overflow else { return nil }
-            var meters = host.meters
-            if meters.contains(where: { $0.idle == nil }) {
-                let quiet = IdleFit.quietMinutes(of: host)
-                for m in meters.indices where meters[m].idle == nil {
-                    meters[m].idle = IdleFit.floor(of: meters[m], quiet: quiet)
-                    if meters[m].idle != nil { fitted.insert(meters[m].component) }
-                }
-            }
-            let rests = host.wholes.map { RestMeter($0, host) }
-            if !rests.isEmpty {
-                others = meters.filter { $0.component == .rest } + rests.map(\.proportional)
-                meters += rests.map(\.even)
-                isBelowInner = rests.contains { $0.isBelowInner }
-                if host.restIdle == nil { fitted.insert(.rest) }
-            }
-            guard !meters.isEmpty else { return nil }
+            let prepared = MeterPreparation(host)
+            guard !prepared.meters.isEmpty else { return nil }
             self.host = host
-            self.meters = meters
+            meters = prepared.meters
+            others = prepared.others
+            fitted = prepared.fitted
+            isBelowInner = prepared.isBelowInner
             timeline = Timeline(host, meters: meters, alternatives: others)
         }
 
@@ -90,6 +78,32 @@ public enum Sweep {
                     ? ComponentSums(component: component, meters: others, timeline: timeline) : nil
             )
         }
+    }
+}
+
+/// The host's meters with a floor for each, where one is known or can be fitted, and a meter for the rest.
+private struct MeterPreparation {
+    var meters: [MeterInput]
+    /// In place of the meters of `rest`, with the other course.
+    var others: [MeterInput] = []
+    var fitted: Set<Component> = []
+    var isBelowInner = false
+
+    init(_ host: HostInput) {
+        meters = host.meters
+        if meters.contains(where: { $0.idle == nil }) {
+            let quiet = IdleFit.quietMinutes(of: host)
+            for m in meters.indices where meters[m].idle == nil {
+                meters[m].idle = IdleFit.floor(of: meters[m], quiet: quiet)
+                if meters[m].idle != nil { fitted.insert(meters[m].component) }
+            }
+        }
+        let rests = host.wholes.map { RestMeter($0, host) }
+        guard !rests.isEmpty else { return }
+        others = meters.filter { $0.component == .rest } + rests.map(\.proportional)
+        meters += rests.map(\.even)
+        isBelowInner = rests.contains { $0.isBelowInner }
+        if host.restIdle == nil { fitted.insert(.rest) }
     }
 }
 
