@@ -280,8 +280,8 @@ extension Slice {
     /// `sigma = ln 2 / 1.96`, and a standard deviation of `sqrt(exp(sigma^2) - 1)` times its mean.
     public static let gapDeviation = 0.3649
 
-    /// The slice's mean power over the part of its time that was not metered, under the default policy. Where a meter of several was missing
-    /// what the others counted is in the mean too.
+    /// The slice's mean power over the part of its time that was not metered, under the default policy. Where one meter of several
+    /// was missing, what the others counted is in the mean too.
     mutating func estimate(length: Int64) {
         let gap = length - metered.count
         guard gap > 0 else {

@@ -92,8 +92,8 @@ import Testing
         #expect(accounts.jobDynamic == 300_000_003)
     }
 
-    /// Clocks go back an hour in autumn on walls only: instants are UTC. Over a leap second a clock may stand still or be smeared; spans then
-    /// overlap or leave a second out, and each joule still has one owner.
+    /// Clocks go back an hour in autumn on walls only: instants are UTC. Over a leap second a clock may stand still or be smeared; spans
+    /// then overlap or leave a second out, and each joule still has one owner.
     @Test func wallClocksAndLeapSecondsTouchNothing() {
         let leap = Timestamp(microseconds: 1_483_228_800_000_000)  // 2017-01-01T00:00:00Z, after the last leap second
         let window = Interval(leap - .seconds(5), leap + .seconds(5))
