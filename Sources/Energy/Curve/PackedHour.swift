@@ -1,7 +1,7 @@
 /// A curve in one UTC hour, with the nearest knot on either side and its gaps: it stands alone, and always has the same bytes.
 ///
-/// The bytes are variable-length numbers: the format's number, the hour, how many knots there are, each knot as its distance from the one
-/// before it, the gaps. `docs/decisions/0016-packed-hours.md` has the reasons and the sizes.
+/// The bytes: the format's number, the hour and how many knots there are; each knot as its distance from the one before it; the flags of
+/// those that have any; the gaps. `docs/decisions/0016-an-hour-of-a-curve-is-packed-into-bytes-that-name-it.md` has the reasons and the sizes.
 public struct PackedHour: Hashable, Sendable {
     /// Bytes that no `PackedHour` wrote.
     public struct Malformed: Error, Hashable, CustomStringConvertible {
@@ -54,13 +54,18 @@ extension PackedHour {
         var value: Int64 = 0
         var isFirst = true
         for knot in allKnots {
-            let step = knot.time.microseconds &- time
+            let (step, rise) = (knot.time.microseconds &- time, knot.value &- value)
             // Only the first may lie before what it is counted from.
-            let distance = isFirst ? Self.zigzag(step) : UInt64(bitPattern: step)
-            out.append(variable: distance << 1 | (knot.flags.isEmpty ? 0 : 1))
-            if isFirst { out.append(signed: knot.value) } else { out.append(variable: UInt64(bitPattern: knot.value &- value)) }
-            if !knot.flags.isEmpty { out.append(variable: UInt64(knot.flags.rawValue)) }
+            out.append(
+                pair: isFirst ? (Self.zigzag(step), Self.zigzag(rise)) : (UInt64(bitPattern: step), UInt64(bitPattern: rise))
+            )
             (time, value, isFirst) = (knot.time.microseconds, knot.value, false)
+        }
+        let flagged = allKnots.enumerated().filter { !$0.element.flags.isEmpty }
+        out.append(variable: UInt64(flagged.count))
+        for (place, knot) in flagged {
+            out.append(variable: UInt64(place))
+            out.append(variable: UInt64(knot.flags.rawValue))
         }
         out.append(variable: UInt64(gaps.count))
         for gap in gaps {
@@ -93,23 +98,27 @@ extension PackedHour {
         var time = hour.start.microseconds
         var value: Int64 = 0
         for number in 0..<count.partialValue {
-            let distance = try reader.variable()
-            let step = number == 0 ? Self.unzigzag(distance >> 1) : Int64(bitPattern: distance >> 1)
-            let rise = number == 0 ? try reader.signed() : Int64(bitPattern: try reader.variable())
+            let pair = try reader.pair()
+            let step = number == 0 ? Self.unzigzag(pair.0) : Int64(bitPattern: pair.0)
+            let rise = number == 0 ? Self.unzigzag(pair.1) : Int64(bitPattern: pair.1)
             guard number == 0 || (step > 0 && rise >= 0) else {
                 throw Malformed(description: "expected knots in order of time that never fall, found otherwise at knot \(number)")
             }
             time = try Self.sum(time, step)
             value = try Self.sum(value, rise)
-            var flags: KnotFlags = []
-            if distance & 1 == 1 { flags = KnotFlags(rawValue: UInt16(truncatingIfNeeded: try reader.variable())) }
-            all.append(Knot(time: Timestamp(microseconds: time), value: value, flags: flags))
+            all.append(Knot(time: Timestamp(microseconds: time), value: value))
+        }
+        for _ in 0..<(try reader.count()) {
+            guard let place = Int(exactly: try reader.variable()), all.indices.contains(place),
+                let flags = UInt16(exactly: try reader.variable())
+            else { throw Malformed(description: "expected the flags of a knot, found none of ours") }
+            all[place].flags = KnotFlags(rawValue: flags)
         }
         before = head & 2 == 0 ? nil : all.removeFirst()
         after = head & 1 == 0 ? nil : all.popLast()
         knots = all
         gaps = []
-        for _ in 0..<(try reader.variable()) {
+        for _ in 0..<(try reader.count()) {
             let start = Timestamp(microseconds: try Self.sum(hour.start.microseconds, try reader.signed()))
             let end = Timestamp(microseconds: try Self.sum(start.microseconds, Int64(bitPattern: try reader.variable())))
             let low = try reader.signed()
@@ -121,6 +130,8 @@ extension PackedHour {
             gaps.append(Gap(interval: Interval(start, end), low: low, high: high, cause: Self.causes[Int(cause)]))
         }
         guard reader.isAtEnd else { throw Malformed(description: "expected the end of the packed hour, found more") }
+        // The bytes name the hour: there is one form of it only.
+        guard self.bytes == bytes else { throw Malformed(description: "expected the one form of the hour's knots, found another") }
     }
 
     private static func sum(_ a: Int64, _ b: Int64) throws(Malformed) -> Int64 {
@@ -153,6 +164,28 @@ extension PackedHour {
             throw Malformed(description: "expected a number at byte \(position) of \(bytes.count), found the end")
         }
 
+        /// How many of something follow, each of which takes a byte at least.
+        mutating func count() throws(Malformed) -> Int {
+            let count = try variable()
+            guard count <= UInt64(bytes.count - position) else { throw Malformed(description: "expected \(count) more, found the end") }
+            return Int(count)
+        }
+
+        mutating func pair() throws(Malformed) -> (UInt64, UInt64) {
+            guard position < bytes.count else { throw Malformed(description: "expected a knot at byte \(position), found the end") }
+            let lengths = bytes[position]
+            let (first, second) = (Int(lengths >> 4) + 1, Int(lengths & 0xF) + 1)
+            let size = (first + second + 1) / 2
+            guard bytes.count - position > size else { throw Malformed(description: "expected a knot at byte \(position), found the end") }
+            var numbers: (UInt64, UInt64) = (0, 0)
+            for place in 0..<first + second {
+                let nibble = UInt64(bytes[position + 1 + place / 2] >> UInt8(place % 2 * 4) & 0xF)
+                if place < first { numbers.0 |= nibble << UInt64(4 * place) } else { numbers.1 |= nibble << UInt64(4 * (place - first)) }
+            }
+            position += 1 + size
+            return numbers
+        }
+
         mutating func signed() throws(Malformed) -> Int64 { PackedHour.unzigzag(try variable()) }
     }
 }
@@ -166,6 +199,20 @@ extension [UInt8] {
             rest >>= 7
         }
         append(UInt8(rest))
+    }
+
+    /// How many nibbles each number has, in one byte, and the nibbles, the lowest first.
+    fileprivate mutating func append(pair numbers: (UInt64, UInt64)) {
+        func nibbles(_ number: UInt64) -> Int { Swift.max(1, (64 - number.leadingZeroBitCount + 3) / 4) }
+        let (first, second) = (nibbles(numbers.0), nibbles(numbers.1))
+        append(UInt8((first - 1) << 4 | (second - 1)))
+        var byte: UInt8 = 0
+        for place in 0..<first + second {
+            let nibble =
+                UInt8(truncatingIfNeeded: place < first ? numbers.0 >> UInt64(4 * place) : numbers.1 >> UInt64(4 * (place - first))) & 0xF
+            if place % 2 == 0 { byte = nibble } else { append(byte | nibble << 4) }
+        }
+        if (first + second) % 2 == 1 { append(byte) }
     }
 
     fileprivate mutating func append(signed number: Int64) { append(variable: PackedHour.zigzag(number)) }
