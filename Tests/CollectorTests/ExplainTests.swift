@@ -121,6 +121,7 @@ import Wire
 
     @Test func theSlicesAddUpToTheFootprintDigitByDigit() async throws {
         try await Farm.with { farm in
+            farm.clock.now = at(11_000)
             let token = try await farm.token("a", host: "bremusa")
             var reporter = Reporter(host: "bremusa")
             let batch = reporter.batch(
@@ -137,7 +138,6 @@ import Wire
             try await farm.post(
                 #"{"id": "2", "host": "bremusa", "started_at": "2026-09-01T09:20:00Z", "finished_at": "2026-09-01T10:00:00Z", "cpu_share": 0.7}"#
             )
-            farm.clock.now = at(11_000)
             try await farm.account()
             for policy in Policy.allCases {
                 let explanation = try await Self.explain(farm, job, policy)
@@ -214,6 +214,7 @@ import Wire
             var reporter = Reporter(host: "bremusa")
             let hours = JobExplanation.mostHours + 3
             let end = Double(hours) * 3_600
+            farm.clock.now = at(end + 3_700)
             _ = try await farm.commit(
                 reporter.batch(energy: [knot(0, 0), knot(end, end * 100)], busy: [knot(0, 0), knot(end, end * 2)]),
                 token: token
@@ -221,7 +222,6 @@ import Wire
             let job = try await farm.post(
                 #"{"id": "1", "host": "bremusa", "started_at": "\#(RFC3339.format(at(0)))", "finished_at": "\#(RFC3339.format(at(end)))", "cpu_share": 0.25}"#
             ).jobID
-            farm.clock.now = at(end + 3_700)
             try await farm.account()
             let explanation = try await Self.explain(farm, job)
             #expect(

@@ -24,7 +24,7 @@ public struct ExplanationText {
         let largest = explanation.slices.compactMap { $0.host?.energy_j }.max() ?? 0
         let total = explanation.totals.map { Double($0.uj.count) / 1e6 } ?? 0
         decimals = max(largest, total) < 1e5 ? 6 : 3
-        gramDecimals = (explanation.totals?.co2e_g ?? 0) < 1 ? 9 : 6
+        gramDecimals = decimals == 6 && (explanation.totals?.co2e_g ?? 0) < 1 ? 9 : 6
     }
 
     // MARK: Numbers
@@ -320,7 +320,7 @@ public struct ExplanationText {
             joules(totals.uj),
             "dynamic and idle; \(totals.uj.count) µJ"
         )
-        equation("energy", "\(joules(totals.uj)) / 3600000", "\(number(kilowattHours, 12)) kWh")
+        equation("energy", "\(joules(totals.uj)) / 3600000", "\(number(kilowattHours, decimals + 6)) kWh")
         func range(_ low: Double?, _ high: Double?, _ unit: String) -> String? {
             guard let low, let high else { return nil }
             return "\(number(low, 12)) to \(number(high, 12)) \(unit)"
