@@ -252,3 +252,14 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER pool_said AFTER INSERT OR UPDATE ON pool_record FOR EACH ROW EXECUTE FUNCTION mark_hours_of_pool();
+
+-- Hosts within hosts: the outermost one has the meters.
+CREATE INDEX host_parent ON host (parent_host_id) WHERE parent_host_id IS NOT NULL;
+CREATE FUNCTION metering_host(host int) RETURNS int LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE around (host_id, parent_host_id, depth) AS (
+        SELECT host_id, parent_host_id, 0 FROM host h WHERE h.host_id = metering_host.host
+        UNION ALL
+        SELECT p.host_id, p.parent_host_id, depth + 1 FROM around a JOIN host p ON p.host_id = a.parent_host_id WHERE depth < 16
+    )
+    SELECT coalesce((SELECT host_id FROM around ORDER BY depth DESC LIMIT 1), metering_host.host)
+$$;

@@ -133,6 +133,11 @@ public enum HostTable {
         return try host(row).described(by: JSONValue(parsing: Array(text.utf8)))
     }
 
+    /// The machine whose meters measure a host: the outermost one that it runs on, or itself.
+    public static func meteringHost(of id: Int32, _ connection: PostgresConnection) async throws -> Int32 {
+        try await connection.query(Statement("metering_host", "SELECT metering_host($1) AS host_id"), [.int4(id)]).only().int32("host_id")
+    }
+
     public static func all(_ connection: PostgresConnection) async throws -> [HostRow] {
         try await connection.query(Statement("list_hosts", "SELECT \(columns) FROM host ORDER BY name")).map(host)
     }

@@ -124,7 +124,8 @@ public struct SettledSpan: Sendable {
                 = extract(epoch FROM one.last_hour - one.first_hour)::int8 / 3600 + 1
             AND NOT EXISTS (SELECT FROM dirty d WHERE d.host_id = one.host_id AND d.hour BETWEEN one.first_hour AND one.last_hour)
             AND (SELECT min(t.complete_until) FROM curve c JOIN curve_tail t USING (host_id, curve_id)
-                WHERE c.host_id = one.host_id AND c.kind = 'meter' AND c.in_cover) >= one.settled_at
+                WHERE c.host_id = CASE WHEN h.parent_host_id IS NULL THEN one.host_id ELSE metering_host(one.host_id) END
+                    AND c.kind = 'meter' AND c.in_cover) >= one.settled_at
             AND NOT EXISTS (SELECT FROM curve_tail t
                 WHERE t.host_id = one.host_id AND t.curve_id = ANY(one.curve_ids) AND t.complete_until < one.settled_at)
         ORDER BY ah.hour, sl.component, sl.from_t

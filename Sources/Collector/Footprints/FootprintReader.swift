@@ -179,7 +179,9 @@ final class FootprintReader {
     /// Until when a host's meters are complete; nil for a host without any.
     func completeUntil(_ hostID: Int32) async throws -> Timestamp? {
         if let known = coverComplete[hostID] { return known }
-        let complete = try await CurveReading.coverCompleteUntil(hostIDs: [hostID], connection)[hostID]
+        // A host that runs on another one is metered there.
+        let metering = try await HostTable.meteringHost(of: hostID, connection)
+        let complete = try await CurveReading.coverCompleteUntil(hostIDs: [metering], connection)[metering]
         coverComplete[hostID] = .some(complete)
         return complete
     }
