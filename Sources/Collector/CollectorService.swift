@@ -61,6 +61,9 @@ public struct CollectorServices: Sendable {
         if takesHooks { door.hooks(site).add(to: router) }
         door.traces(site).add(to: router)
         JobRoutes(site: site).add(to: router)
+        RollUpRoutes(site: site).add(to: router)
+        CoverageRoutes(site: site).add(to: router)
+        UnitsRoutes(site: site, rates: door.rates, pace: door.pace).add(to: router)
         OperationsRoutes(site: site).add(to: router)
         try PageRoutes(site: site).add(to: router)
         try OpenAPIRoutes(document: document).add(to: router)

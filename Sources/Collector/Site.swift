@@ -53,7 +53,7 @@ struct Site: Sendable {
         case late
     }
 
-    private static let tooLarge = Problem.unprocessable(
+    static let tooLarge = Problem.unprocessable(
         "question-too-large",
         "The question touches too much",
         "expected an answer within 10 s, and within 5 s of each statement, found more; ask for a shorter time (from, to) or for less "

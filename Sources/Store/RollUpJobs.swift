@@ -30,7 +30,7 @@ public struct RollUpJobs: Sendable {
 extension RollUpTable {
     /// The jobs that began in the question's time.
     public static func jobs(_ question: RollUpQuestion, now: Timestamp, _ connection: PostgresConnection) async throws -> [RollUpJobs] {
-        let values = question.values + [.timestamptz(microseconds: now.microseconds)]
+        let values = question.values(by: question.bucket?.rawValue) + [.timestamptz(microseconds: now.microseconds)]
         return try await connection.query(question.statement("jobs", jobsSQL(question)), values).map { row in
             var jobs = RollUpJobs(group: try group(row), bucket: try bucket(row))
             jobs.jobs = try row.int64("jobs")

@@ -95,8 +95,10 @@ public struct RollUpQuestion: Sendable {
 /// The SQL that all statements of a roll-up share. One text for each combination of keys: what is not asked for is a null parameter, and
 /// the server plans with the parameters' values.
 extension RollUpQuestion {
-    /// The first parameters of each statement, up to `$18`.
-    var values: [PostgresValue?] {
+    /// The first parameters of each statement.
+    ///
+    /// - Parameter unit: what times are cut to, as `date_trunc` has it.
+    func values(by unit: String?) -> [PostgresValue?] {
         var patterns: [String]?
         var source: String?
         var endedBefore: Timestamp?
@@ -112,7 +114,7 @@ extension RollUpQuestion {
         ]
         return [
             .timestamptz(microseconds: interval.start.microseconds), .timestamptz(microseconds: interval.end.microseconds),
-            bucket.map { .text($0.rawValue) },
+            unit.map { .text($0) },
         ] + texts.map { $0.map { .text($0) } } + [
             filter.hostID.map { .int4($0) }, filter.source.map { .text($0) },
             patterns.map { .textArray($0.map(JobDirectory.likePattern)) }, source.map { .text($0) },

@@ -2,23 +2,39 @@ import Accounting
 public import Energy
 public import Postgres
 
-/// What one group's jobs got of one component of one host in one bucket, as sums that later ones can be added to. Energies in µJ, CO2e in µg.
+/// What one group's jobs got of one component of one host in one stretch of time, as sums that later ones can be added to. Energies in µJ.
 public struct RollUpPart: Sendable {
+    /// Where intensities come from: they err together. And their means, weighted by the energy that they count for.
+    public struct Intensities: Sendable, Hashable {
+        public var zone: String
+        public var provider: String
+        public var kind: String
+        /// gCO2e/kWh.
+        public var best: Double
+        public var low: Double
+        public var high: Double
+        /// Facility energy over that of the machines, weighted alike.
+        public var pue: Double
+        /// CO2e in g of the energy's hard limits.
+        public var boundLowGrams: Double
+        public var boundHighGrams: Double
+    }
+
     /// Of each of the question's fields; nil where its jobs say nothing.
     public var group: [String?]
-    /// Nil without buckets.
-    public var bucket: Timestamp?
+    /// The start of the stretch: an hour, or a day or month whose hours' own errors are summed already.
+    public var start: Timestamp
     public var hostID: Int32
     public var component: Component
-    /// Of the intensities: they err together. Nil where one is not known.
-    public var intensityKey: String?
+    /// Nil where no intensity is known.
+    public var intensities: Intensities?
 
     public var dynamic: Int128 = 0
     /// Moved by the policy.
     public var idle: Int128 = 0
-    /// Hard limits of the two together.
-    public var low = 0.0
-    public var high = 0.0
+    /// Hard limits of the two together; never beyond what the host's meters allow.
+    public var boundLow = 0.0
+    public var boundHigh = 0.0
     /// Time of the slices, and of it what was metered.
     public var time = Microseconds.zero
     public var metered = Microseconds.zero
@@ -27,43 +43,56 @@ public struct RollUpPart: Sendable {
     /// The part that a model says and no sensor.
     public var modelled: Int128 = 0
     public var quality = Quality.measured
-    /// The jobs' own mean power over time that was not metered.
+    /// The jobs' own mean power over time that was not metered, with its standard deviation.
     public var estimated: Int128 = 0
-    /// Part of that time is not estimated: too little of a slice's was metered.
-    public var hasUnestimated = false
+    public var gapError = 0.0
+    /// The most that can have flowed where too little was metered to say.
+    public var unestimatedHigh = 0.0
     public var isSimulated = false
 
-    /// Facility energy x intensity; of the part whose intensity is known.
-    public var micrograms = 0.0
-    public var microgramsLow = 0.0
-    public var microgramsHigh = 0.0
-    /// As if the energy were exact: the intensities' own limits.
-    public var intensityLow = 0.0
-    public var intensityHigh = 0.0
-    /// Energy whose intensity is known.
-    public var withIntensity: Int128 = 0
-
-    /// Standard deviations in µJ by key, linear: those of the same host and component add up.
+    /// What all accounts of the host shared out by use in these hours, and what its meters counted and can have counted at most.
+    public var wholeShared = 0.0
+    public var wholeMetered = 0.0
+    public var ceiling = 0.0
+    /// Standard deviation of the meters' own error over all that they counted in these hours, µJ.
+    public var wholeMeterError = 0.0
+    /// The same of the group's energy, and of its idle floor.
     public var meterError = 0.0
     public var floorError = 0.0
-    /// Squares of standard deviations, of errors that are each a host-hour's or an instant's own.
+    /// Each method's error times the energy that was shared out by it.
+    public var shareWeight = 0.0
+    /// Square of the standard deviation of the shares, of stretches of several hours.
     public var shareVariance = 0.0
-    public var gapVariance = 0.0
-    public var edgeVariance = 0.0
-    /// The same in µg.
-    public var meterErrorMicrograms = 0.0
-    public var floorErrorMicrograms = 0.0
-    public var shareVarianceMicrograms = 0.0
-    public var edgeVarianceMicrograms = 0.0
 
-    public init(group: [String?], bucket: Timestamp?, hostID: Int32, component: Component) {
+    public init(group: [String?], start: Timestamp, hostID: Int32, component: Component) {
         self.group = group
-        self.bucket = bucket
+        self.start = start
         self.hostID = hostID
         self.component = component
     }
 
     public var energy: Int128 { dynamic + idle }
+}
+
+/// Errors of the instants at which a group's jobs began and ended on a component of a host: plus at an end, minus at a start.
+public struct RollUpEdge: Sendable {
+    public var group: [String?]
+    public var start: Timestamp
+    public var hostID: Int32
+    public var component: Component
+    /// Nil where those of several instants are summed to one standard deviation.
+    public var instant: Timestamp?
+    public var microjoules: Double
+    public var grams: Double
+}
+
+/// How finely errors are told apart by time.
+public enum RollUpStretch: String, Sendable {
+    /// As they are.
+    case hour
+    /// Errors that each belong to an hour or an instant are summed over a day or a month; those that last longer are kept apart by what
+    /// they belong to all the same.
+    case day, month
 }
 
 /// A host-hour by its number.
@@ -84,32 +113,46 @@ public enum RollUpTable {
         _ = try await connection.execute(Statement("rollup_plans", "SET LOCAL plan_cache_mode = force_custom_plan"))
     }
 
-    /// Standard deviations of a job's share by method, as parts of the energy it was given; in the order of `ShareMethod.allCases`.
-    public typealias ShareErrors = [Double]
-
     /// The sums of settled hours.
     ///
     /// - Parameter leavingOut: hours that somebody else sums.
     public static func parts(
         _ question: RollUpQuestion,
+        by stretch: RollUpStretch,
         leavingOut: Set<HostHour>,
-        shareErrors: ShareErrors,
         _ connection: PostgresConnection
     ) async throws -> [RollUpPart] {
-        let rows = try await connection.query(
-            question.statement("energy", energySQL(question)),
-            values(question, leavingOut) + [.float8Array(shareErrors)]
-        )
-        var parts: [RollUpPart] = []
-        parts.reserveCapacity(rows.count)
-        for row in rows { parts.append(try part(row)) }
-        try await addEdges(question, leavingOut, to: &parts, connection)
-        return parts
+        let methods = ShareMethod.allCases
+        let values =
+            values(question, stretch, leavingOut) + [.textArray(methods.map(\.rawValue)), .float8Array(methods.map(\.errorRatio))]
+        return try await connection.query(question.statement("energy", energySQL(question)), values).map(part)
     }
 
-    private static func values(_ question: RollUpQuestion, _ leavingOut: Set<HostHour>) -> [PostgresValue?] {
+    /// The errors of the edges within the same hours.
+    public static func edges(
+        _ question: RollUpQuestion,
+        by stretch: RollUpStretch,
+        leavingOut: Set<HostHour>,
+        _ connection: PostgresConnection
+    ) async throws -> [RollUpEdge] {
+        let name = stretch == .hour ? "edges" : "edge_sums"
+        let sql = edgesSQL(question, isSummed: stretch != .hour)
+        return try await connection.query(question.statement(name, sql), values(question, stretch, leavingOut)).map { row in
+            RollUpEdge(
+                group: try group(row),
+                start: Timestamp(microseconds: try row.timestampMicroseconds("start")),
+                hostID: try row.int32("host_id"),
+                component: try component(row),
+                instant: try row.timestampMicrosecondsIfPresent("t").map { Timestamp(microseconds: $0) },
+                microjoules: try row.double("error"),
+                grams: try row.double("grams")
+            )
+        }
+    }
+
+    private static func values(_ question: RollUpQuestion, _ stretch: RollUpStretch, _ leavingOut: Set<HostHour>) -> [PostgresValue?] {
         let hours = leavingOut.sorted { ($0.hostID, $0.hour) < ($1.hostID, $1.hour) }
-        return question.values + [
+        return question.values(by: stretch.rawValue) + [
             .text(question.policy.rawValue), .int4Array(hours.map(\.hostID)),
             .timestamptzArray(microseconds: hours.map { $0.hour.start.microseconds }),
         ]
@@ -118,7 +161,9 @@ public enum RollUpTable {
     private static let policy = "$\(RollUpQuestion.parameters + 1)"
     private static let openHosts = "$\(RollUpQuestion.parameters + 2)"
     private static let openHours = "$\(RollUpQuestion.parameters + 3)"
-    private static let shareErrors = "$\(RollUpQuestion.parameters + 4)"
+    private static let stretch = "$3"
+    private static let methods = "$\(RollUpQuestion.parameters + 4)"
+    private static let shareErrors = "$\(RollUpQuestion.parameters + 5)"
     private static let idle = """
         CASE \(policy) WHEN 'reserved' THEN s.idle_reserved_uj WHEN 'busy' THEN s.idle_busy_uj WHEN 'equal' THEN s.idle_equal_uj ELSE 0 END
         """
@@ -171,82 +216,78 @@ public enum RollUpTable {
     }
 
     // A cell is a group in a host-hour's component. Its limits are never beyond what the host's meters allow; its error of sharing is that
-    // of the union of its jobs, which vanishes where they are all of the host.
+    // of the union of its jobs, sigma x s x (1 - s) x D, which vanishes where they are all of the host.
     private static func energySQL(_ question: RollUpQuestion) -> String {
-        let methods = ShareMethod.allCases
-        let own = methods.enumerated().map {
-            "coalesce(sum(dynamic_uj + idle) FILTER (WHERE share_method = '\($1.rawValue)'), 0) AS own\($0)"
+        let own = ShareMethod.allCases.enumerated().map {
+            "coalesce(sum(own) FILTER (WHERE share_method = '\($1.rawValue)'), 0) AS own\($0)"
         }
-        let drawn = methods.enumerated().map {
-            "coalesce(sum(dynamic_uj) FILTER (WHERE share_method = '\($1.rawValue)'), 0) AS dynamic\($0)"
-        }
-        let sigma = methods.indices.map { "c.dynamic\($0) * (\(shareErrors)::float8[])[\($0 + 1)]" }.joined(separator: " + ")
         return """
             WITH \(shortCells(question)) part AS (
                 SELECT \(RollUpQuestion.groupExpression(question.keys)) AS cell, s.host_id, s.hour, s.component, s.share_method, s.quality,
-                    s.dynamic_uj, x.idle, s.metered_us, s.estimated_uj, s.gap_error_uj, s.intensity_id, h.is_simulated, s.floor_uj,
-                    (extract(epoch FROM s.to_t - s.from_t) * 1000000)::int8 AS time_us,
-                    s.drawn_low_uj + least((x.idle - s.floor_low_uj) * s.floor_ratio_low, (x.idle - s.floor_low_uj) * s.floor_ratio_high)
-                        AS low,
-                    s.drawn_high_uj + s.unmetered_high_uj
-                        + greatest((x.idle - s.floor_high_uj) * s.floor_ratio_low, (x.idle - s.floor_high_uj) * s.floor_ratio_high) AS high
+                    s.dynamic_uj, x.idle, s.dynamic_uj + x.idle AS own, s.metered_us, s.estimated_uj, s.gap_error_uj, s.floor_uj,
+                    s.unmetered_high_uj, h.is_simulated, s.intensity_id, (extract(epoch FROM s.to_t - s.from_t) * 1000000)::int8 AS time_us,
+                    s.dynamic_uj + CASE \(policy) WHEN 'busy' THEN x.idle ELSE 0 END AS shared,
+                    least(s.dynamic_uj + x.idle, greatest(0, s.drawn_low_uj
+                        + least((x.idle - s.floor_low_uj) * s.floor_ratio_low, (x.idle - s.floor_low_uj) * s.floor_ratio_high))) AS low,
+                    greatest(s.dynamic_uj + x.idle, s.drawn_high_uj + s.unmetered_high_uj
+                        + greatest((x.idle - s.floor_high_uj) * s.floor_ratio_low, (x.idle - s.floor_high_uj) * s.floor_ratio_high)) AS high
                 \(slices(question))
             ), cell AS (
-                SELECT cell, host_id, hour, component, sum(dynamic_uj) AS dynamic, sum(idle) AS idle,
-                    sum(least(dynamic_uj + idle, greatest(0, low))) AS low, sum(greatest(dynamic_uj + idle, 0, high)) AS high,
-                    sum(time_us) AS time_us, sum(metered_us) AS metered_us, \((own + drawn).joined(separator: ", ")),
-                    coalesce(sum(dynamic_uj + idle) FILTER (WHERE p.quality = 'modelled'), 0) AS modelled,
+                SELECT cell, host_id, hour, component, i.zone, i.provider, i.kind, sum(dynamic_uj) AS dynamic, sum(idle) AS idle,
+                    sum(shared) AS shared, sum(low) AS low, sum(high) AS high, sum(time_us) AS time_us, sum(metered_us) AS metered_us,
+                    \(own.joined(separator: ", ")), coalesce(sum(own) FILTER (WHERE p.quality = 'modelled'), 0) AS modelled,
                     max(array_position(ARRAY['measured', 'sampled', 'modelled', 'partial', 'unknown'], p.quality)) AS quality,
-                    coalesce(sum(estimated_uj), 0) AS estimated,
-                    bool_or(estimated_uj IS NULL AND metered_us < time_us) AS has_unestimated, bool_or(is_simulated) AS is_simulated,
-                    sum(idle - floor_uj) AS floor, sum(gap_error_uj * gap_error_uj) AS gap_variance,
-                    max(i.zone || ' ' || i.provider || ' ' || i.kind) AS intensity_key,
-                    coalesce(sum(dynamic_uj + idle) FILTER (WHERE i.intensity_id IS NOT NULL), 0) AS with_intensity,
-                    coalesce(sum((dynamic_uj + idle) * i.g_per_kwh), 0) AS grams,
-                    coalesce(sum((dynamic_uj + idle) * i.low_g_per_kwh), 0) AS intensity_low,
-                    coalesce(sum((dynamic_uj + idle) * i.high_g_per_kwh), 0) AS intensity_high,
-                    coalesce(sum(least(dynamic_uj + idle, greatest(0, low)) * i.low_g_per_kwh), 0) AS grams_low,
-                    coalesce(sum(greatest(dynamic_uj + idle, 0, high) * i.high_g_per_kwh), 0) AS grams_high,
-                    coalesce(sum((idle - floor_uj) * i.g_per_kwh), 0) AS grams_floor
-                FROM part p LEFT JOIN intensity i USING (intensity_id) GROUP BY cell, host_id, hour, component
+                    coalesce(sum(estimated_uj), 0) AS estimated, sum(gap_error_uj) AS gap_error,
+                    coalesce(sum(unmetered_high_uj) FILTER (WHERE estimated_uj IS NULL), 0) AS unestimated,
+                    bool_or(is_simulated) AS is_simulated, sum(idle - floor_uj) AS floor,
+                    sum(shared * (\(shareErrors)::float8[])[array_position(\(methods)::text[], share_method)]) AS share_weight,
+                    sum(own * i.g_per_kwh) AS g, sum(own * i.low_g_per_kwh) AS g_low, sum(own * i.high_g_per_kwh) AS g_high,
+                    sum(low * i.low_g_per_kwh) AS bound_low_g, sum(high * i.high_g_per_kwh) AS bound_high_g
+                FROM part p LEFT JOIN intensity i USING (intensity_id) GROUP BY cell, host_id, hour, component, i.zone, i.provider, i.kind
             ), keyed AS (
-                SELECT c.*, least(c.high, l.metered_high_uj + l.unmetered_max_uj) AS capped_high, l.meter_error_ratio, l.floor_error_ratio,
-                    l.pue / 3.6e6 AS ug,
-                    -- sigma x s x (1 - s) x D, where the cell's dynamic energy is s x D.
-                    (\(sigma)) * greatest(0, 1 - c.dynamic / nullif(l.metered_uj - l.idle_uj, 0)) AS share_error,
-                    CASE WHEN c.dynamic + c.idle > 0 THEN c.grams / (c.dynamic + c.idle) ELSE 0 END AS mean_g
+                SELECT c.*, least(c.high, l.metered_high_uj + l.unmetered_max_uj) AS capped, l.pue, l.metered_uj,
+                    l.metered_uj - l.idle_uj + CASE \(policy) WHEN 'busy' THEN l.idle_busy_uj ELSE 0 END AS whole_shared,
+                    l.metered_high_uj + l.unmetered_max_uj AS ceiling,
+                    coalesce(nullif(l.meter_error_ratio, 0), \(MeterAccuracy.unknown)) AS meter_ratio,
+                    coalesce(nullif(l.floor_error_ratio, 0), \(MeterAccuracy.unknownFloor)) AS floor_ratio
                 FROM cell c JOIN host_hour l USING (host_id, hour, component)
             )
-            SELECT cell, date_trunc($3::text, hour, 'UTC') AS bucket, host_id, component, intensity_key,
-                sum(dynamic) AS dynamic, sum(idle) AS idle, sum(low) AS low, sum(capped_high) AS high,
-                sum(time_us) AS time_us, sum(metered_us) AS metered_us, \(methods.indices.map { "sum(own\($0)) AS own\($0)" }.joined(separator: ", ")),
-                sum(modelled) AS modelled, max(quality) AS quality, sum(estimated) AS estimated, bool_or(has_unestimated) AS has_unestimated,
-                bool_or(is_simulated) AS is_simulated,
-                sum(grams * ug)::float8 AS micrograms, sum(grams_low * ug)::float8 AS micrograms_low,
-                sum(least(grams_high, capped_high * grams_high / nullif(high, 0)) * ug)::float8 AS micrograms_high,
-                sum(intensity_low * ug)::float8 AS intensity_low, sum(intensity_high * ug)::float8 AS intensity_high,
-                sum(with_intensity) AS with_intensity, sum((dynamic + idle) * meter_error_ratio)::float8 AS meter_error,
-                sum(floor * floor_error_ratio)::float8 AS floor_error, coalesce(sum(share_error ^ 2), 0)::float8 AS share_variance,
-                sum(gap_variance)::float8 AS gap_variance, sum(grams * ug * meter_error_ratio)::float8 AS meter_error_ug,
-                sum(grams_floor * ug * floor_error_ratio)::float8 AS floor_error_ug,
-                coalesce(sum((share_error * mean_g * ug) ^ 2), 0)::float8 AS share_variance_ug
-            FROM keyed GROUP BY cell, bucket, host_id, component, intensity_key
+            SELECT cell, date_trunc(\(stretch)::text, hour, 'UTC') AS start, host_id, component, zone, provider, kind,
+                sum(dynamic) AS dynamic, sum(idle) AS idle, sum(low) AS low, sum(capped) AS high,
+                sum(time_us) AS time_us, sum(metered_us) AS metered_us,
+                \(own.indices.map { "sum(own\($0)) AS own\($0)" }.joined(separator: ", ")),
+                sum(modelled) AS modelled, max(quality) AS quality, sum(estimated) AS estimated,
+                sqrt(sum(gap_error ^ 2)) AS gap_error, sum(unestimated) AS unestimated, bool_or(is_simulated) AS is_simulated,
+                sum(whole_shared)::float8 AS whole_shared, sum(metered_uj)::float8 AS whole_metered, sum(ceiling)::float8 AS ceiling,
+                sum(metered_uj * meter_ratio)::float8 AS whole_meter_error,
+                sum((dynamic + idle + estimated) * meter_ratio)::float8 AS meter_error, sum(floor * floor_ratio)::float8 AS floor_error,
+                sum(share_weight) AS share_weight,
+                coalesce(sum((share_weight * greatest(0, 1 - shared / nullif(whole_shared, 0))) ^ 2), 0)::float8 AS share_variance,
+                sum(g)::float8 AS g, sum(g_low)::float8 AS g_low, sum(g_high)::float8 AS g_high, sum(g * pue)::float8 AS g_pue,
+                max(pue) AS pue, sum(bound_low_g * pue)::float8 / 3.6e12 AS bound_low_g,
+                sum(bound_high_g * pue * coalesce(capped / nullif(high, 0), 1))::float8 / 3.6e12 AS bound_high_g
+            FROM keyed GROUP BY cell, start, host_id, component, zone, provider, kind
             """
     }
 
     // An error of an instant counts plus at an end and minus at a start: where one job of a group begins as another ends it cancels.
-    private static func edgesSQL(_ question: RollUpQuestion) -> String {
-        """
-        WITH \(shortCells(question)) part AS (
-            SELECT \(RollUpQuestion.groupExpression(question.keys)) AS cell, date_trunc($3::text, s.hour, 'UTC') AS bucket, s.host_id,
-                s.component, e.t, e.error, e.error * coalesce(i.g_per_kwh, 0) * l.pue / 3.6e6 AS ug
-            \(slices(question, joins: edgeJoins, only: "e.error <> 0"))
-        ), instant AS (
-            SELECT cell, bucket, host_id, component, t, sum(error) AS error, sum(ug) AS ug FROM part GROUP BY cell, bucket, host_id, component, t
-        )
-        SELECT cell, bucket, host_id, component, sum(error * error) AS variance, sum(ug * ug) AS variance_ug
-        FROM instant GROUP BY cell, bucket, host_id, component
-        """
+    private static func edgesSQL(_ question: RollUpQuestion, isSummed: Bool) -> String {
+        let instants = """
+            WITH \(shortCells(question)) part AS (
+                SELECT \(RollUpQuestion.groupExpression(question.keys)) AS cell, date_trunc(\(stretch)::text, s.hour, 'UTC') AS start,
+                    s.host_id, s.component, e.t, e.error, e.error * coalesce(i.g_per_kwh, 0) * l.pue / 3.6e12 AS grams
+                \(slices(question, joins: edgeJoins, only: "e.error <> 0"))
+            ), instant AS (
+                SELECT cell, start, host_id, component, t, sum(error) AS error, sum(grams) AS grams FROM part
+                GROUP BY cell, start, host_id, component, t HAVING abs(sum(error)) > 1e-6 * max(abs(error))
+            )
+            """
+        return isSummed
+            ? """
+            \(instants) SELECT cell, start, host_id, component, NULL::timestamptz AS t, sqrt(sum(error ^ 2)) AS error,
+                sqrt(sum(grams ^ 2)) AS grams FROM instant GROUP BY cell, start, host_id, component
+            """
+            : "\(instants) SELECT * FROM instant"
     }
 
     private static let edgeJoins = """
@@ -255,50 +296,17 @@ public enum RollUpTable {
         JOIN host_hour l ON l.host_id = s.host_id AND l.hour = s.hour AND l.component = s.component
         """
 
-    private struct Place: Hashable {
-        var group: [String?]
-        var bucket: Timestamp?
-        var hostID: Int32
-        var component: Component
-    }
-
-    private static func addEdges(
-        _ question: RollUpQuestion,
-        _ leavingOut: Set<HostHour>,
-        to parts: inout [RollUpPart],
-        _ connection: PostgresConnection
-    ) async throws {
-        // The same place may be there once for each key of intensities; its edges go to the first.
-        let index = Dictionary(
-            parts.enumerated().map {
-                (Place(group: $1.group, bucket: $1.bucket, hostID: $1.hostID, component: $1.component), $0)
-            }
-        ) { first, _ in first }
-        for row in try await connection.query(question.statement("edges", edgesSQL(question)), values(question, leavingOut)) {
-            let place = Place(
-                group: try group(row),
-                bucket: try bucket(row),
-                hostID: try row.int32("host_id"),
-                component: try component(row)
-            )
-            guard let at = index[place] else { continue }
-            parts[at].edgeVariance += try row.double("variance")
-            parts[at].edgeVarianceMicrograms += try row.double("variance_ug")
-        }
-    }
-
     private static func part(_ row: PostgresRow) throws -> RollUpPart {
         var part = RollUpPart(
             group: try group(row),
-            bucket: try bucket(row),
+            start: Timestamp(microseconds: try row.timestampMicroseconds("start")),
             hostID: try row.int32("host_id"),
             component: try component(row)
         )
-        part.intensityKey = try row.stringIfPresent("intensity_key")
         part.dynamic = try whole(row, "dynamic")
         part.idle = try whole(row, "idle")
-        part.low = try row.double("low")
-        part.high = try row.double("high")
+        part.boundLow = try row.double("low")
+        part.boundHigh = try row.double("high")
         part.time = Microseconds(Int64(clamping: try whole(row, "time_us")))
         part.metered = Microseconds(Int64(clamping: try whole(row, "metered_us")))
         part.byMethod = try ShareMethod.allCases.indices.map { try whole(row, "own\($0)") }
@@ -308,21 +316,33 @@ public enum RollUpTable {
         guard order.indices.contains(quality - 1) else { throw StoredValueError(what: "quality", found: "\(quality)") }
         part.quality = order[quality - 1]
         part.estimated = try whole(row, "estimated")
-        part.hasUnestimated = try row.bool("has_unestimated")
+        part.gapError = try row.double("gap_error")
+        part.unestimatedHigh = try row.double("unestimated")
         part.isSimulated = try row.bool("is_simulated")
-        part.micrograms = try row.double("micrograms")
-        part.microgramsLow = try row.double("micrograms_low")
-        part.microgramsHigh = try row.doubleIfPresent("micrograms_high") ?? 0
-        part.intensityLow = try row.double("intensity_low")
-        part.intensityHigh = try row.double("intensity_high")
-        part.withIntensity = try whole(row, "with_intensity")
+        part.wholeShared = try row.double("whole_shared")
+        part.wholeMetered = try row.double("whole_metered")
+        part.ceiling = try row.double("ceiling")
+        part.wholeMeterError = try row.double("whole_meter_error")
         part.meterError = try row.double("meter_error")
         part.floorError = try row.double("floor_error")
+        part.shareWeight = try row.double("share_weight")
         part.shareVariance = try row.double("share_variance")
-        part.gapVariance = try row.double("gap_variance")
-        part.meterErrorMicrograms = try row.double("meter_error_ug")
-        part.floorErrorMicrograms = try row.double("floor_error_ug")
-        part.shareVarianceMicrograms = try row.double("share_variance_ug")
+        if let zone = try row.stringIfPresent("zone") {
+            let energy = Double(part.energy)
+            let g = try row.double("g")
+            let pue = try row.double("pue")
+            part.intensities = RollUpPart.Intensities(
+                zone: zone,
+                provider: try row.string("provider"),
+                kind: try row.string("kind"),
+                best: energy > 0 ? g / energy : 0,
+                low: energy > 0 ? try row.double("g_low") / energy : 0,
+                high: energy > 0 ? try row.double("g_high") / energy : 0,
+                pue: g > 0 ? try row.double("g_pue") / g : pue,
+                boundLowGrams: try row.double("bound_low_g"),
+                boundHighGrams: try row.double("bound_high_g")
+            )
+        }
         return part
     }
 

@@ -1,3 +1,4 @@
+import Accounting
 import Documents
 import Energy
 import Hummingbird
@@ -16,45 +17,56 @@ extension PageRoutes {
             throw Problem.badRequest("bad-parameter", "A parameter cannot be read", "days: expected 1, 7 or 30, found \(days.prefix(60))")
         }
         let from = Timestamp(microseconds: now.microseconds - number * Microseconds.day.count)
-        let found = try await site.bounded { connection in
-            try await ServiceOverview.read(Interval(from, now), limit: Self.mostServices + 1, connection)
-        }
-        let model: [String: Any] = [
+        var question = RollUpQuestion(try RollUpParameters.window(from: from, to: now, names: ("from", "to")))
+        question.keys = [.service, .activity, .team]
+        question.limit = Self.mostServices
+        let asked = question
+        let answer = try await site.bounded { try await RollUpReader($0, now: now).answer(asked) }
+        let page = answer.page
+        var model: [String: Any] = [
             "periods": Self.periods.map {
                 ["days": "\($0)", "name": $0 == 1 ? "last day" : "last \($0) days", "is_here": $0 == number] as [String: Any]
             },
-            "services": found.prefix(Self.mostServices).map { $0.model }, "has_services": !found.isEmpty,
-            "is_cut": found.count > Self.mostServices, "limit": "\(Self.mostServices)",
+            "services": page.rows.map { $0.figures.model(group: $0.place.group, fields: asked.fields) }, "has_services": !page.rows.isEmpty,
+            "is_cut": page.hasMore, "limit": "\(Self.mostServices)",
         ]
+        if let open = answer.openHours, open > 0 {
+            model["open"] =
+                answer.leftOutHours > 0
+                ? "\(Readable.count(Int64(open), "host-hour")) not settled yet, \(answer.leftOutHours) of them left out."
+                : "\(Readable.count(Int64(open), "host-hour")) not settled yet: their figures may still move."
+        }
         return render("services", title: "Services", path: "/services", viewer: try context.viewer(site.access), model)
     }
 }
 
-extension ServiceOverview {
-    private static let methods = ["measured", "measured_client", "declared", "equal"]
-
-    fileprivate var model: [String: Any] {
-        let filters = [("service", service), ("activity", activity), ("team", team)].compactMap { name, value in
-            value.map { "\(name)=\($0.percentEncoded)" }
-        }
+extension RollUpFigures {
+    fileprivate func model(group: [String?], fields: [String]) -> [String: Any] {
+        let named = zip(fields, group).compactMap { field, value in value.map { (field, $0) } }
+        let jobs = jobs ?? RollUpJobs(group: group, bucket: nil)
         var notes: [String] = []
-        if hostless > 0 { notes.append("\(hostless) without a host") }
-        if hosted > 0 { notes.append("\(hosted) hosted") }
-        let unsettled = jobs - accounted - hostless - hosted
-        if unsettled > 0 { notes.append("\(unsettled) without energy yet") }
+        if jobs.withoutHost > 0 { notes.append("\(jobs.withoutHost) without a host") }
+        if jobs.hosted > 0 { notes.append("\(jobs.hosted) hosted") }
+        if jobs.withoutMeter > 0 { notes.append("\(jobs.withoutMeter) without a meter") }
+        let values = Dictionary(named.map { ($0.0, $0.1) }) { $1 }
+        let interval = hasEnergy ? uncertain.energy() : nil
         var model: [String: Any] = [
-            "service": service ?? "no service", "activity": activity ?? "-", "team": team ?? "-", "jobs": "\(jobs)",
-            "jobs_note": notes.joined(separator: ", "), "energy": microjoules.map { Readable.energy(Double($0)) } ?? "unknown",
-            "limits": microjoules == nil
-                ? "no job in a settled hour" : Readable.limits(lowMicrojoules / 3.6e9, highMicrojoules / 3.6e9, "Wh"),
-            "is_modelled": modelledMicrojoules > 0,
+            "service": values["service"] ?? "no service", "activity": values["activity"] ?? "-", "team": values["team"] ?? "-",
+            "jobs": "\(jobs.jobs)", "jobs_note": notes.joined(separator: ", "),
+            "energy": hasEnergy ? Readable.energy(Double(energy)) : "unknown",
+            "limits": interval.map { Readable.limits($0.low / 3.6e9, $0.high / 3.6e9, "Wh") + " (95 %)" } ?? "no job with a meter",
+            "is_modelled": modelled > 0, "coverage": coverage.map { "\(Readable.number($0 * 100)) %" } ?? "-",
+            "is_simulated": isSimulated,
         ]
-        if !filters.isEmpty { model["query"] = filters.joined(separator: "&") }
-        if let total = microjoules, total > 0 {
-            model["modelled"] =
-                modelledMicrojoules >= total ? "modelled" : "\(Readable.percents([modelledMicrojoules], of: total)[0]) % modelled"
-            let amounts = Self.methods.map { byMethod[$0] ?? 0 }
-            let parts = zip(Self.methods, Readable.percents(amounts, of: total)).filter { $0.1 != "0" }
+        model["grams"] = hasEnergy ? uncertain.grams().map { "\(Readable.number($0.best)) g" } ?? "unknown" : "unknown"
+        if !named.isEmpty { model["query"] = named.map { "\($0.0)=\($0.1.percentEncoded)" }.joined(separator: "&") }
+        // Tenths of a percent of what fits 64 bits: 2.5 GWh.
+        let total = Int64(clamping: energy)
+        if total > 0 {
+            let own = Int64(clamping: modelled)
+            model["modelled"] = own >= total ? "modelled" : "\(Readable.percents([own], of: total)[0]) % modelled"
+            let amounts = ShareMethod.allCases.map { Int64(clamping: byMethod[$0] ?? 0) }
+            let parts = zip(ShareMethod.allCases.map(\.rawValue), Readable.percents(amounts, of: total)).filter { $0.1 != "0" }
             model["methods"] = parts.map { ["name": $0.0, "percent": $0.1] }
             model["method_text"] = parts.map { "\(Readable.method($0.0)) \($0.1) %" }.joined(separator: ", ")
         }
