@@ -403,7 +403,7 @@ struct CalibrationHost {
                             let sigma = missed.error / missed.estimated
                             truth += missed.estimated * RealFunctions.exponential(sigma * draws.normal() - sigma * sigma / 2)
                         }
-                        truth += missed.most * draws.unit()
+                        truth += min(missed.most, max(0, (whole.ceiling ?? 0) - whole.metered)) * draws.unit()
                     }
                     truth += own + parts.idle
                 }
@@ -421,12 +421,12 @@ struct CalibrationHost {
             max(1, 1.4 + 0.4 * PUEAccuracy.overheadErrorRatio * draws.normal()) * 200
             * RealFunctions.exponential(RealFunctions.logarithm(200.0 / 150) / 1.96 * draws.normal())
         var energy = sum.energy()
-        if isHost {
-            // The limits of an hour are of what its meters counted; at its ends nobody read them.
-            let ends = meters.reduce(0) { $0 + 4 * (1e6 + $1.maximumPower.watts * Double(period.count) / 4) }
-            energy.boundLow -= ends
-            energy.boundHigh += ends
-        }
+        // At an hour's ends nobody read the meters, which the limits of a whole hour leave out; and where the course of a share bends
+        // within a slice the curve may be off by its thinning, which those of a slice leave out.
+        let thinned = meters.reduce(0) { $0 + Double($1.epsilonMicrojoules) }
+        let ends = isHost ? meters.reduce(4 * thinned) { $0 + $1.maximumPower.watts * Double(period.count) } : thinned
+        energy.boundLow -= ends
+        energy.boundHigh += ends
         return Calibration.Case(
             energy: energy,
             grams: sum.grams(),

@@ -234,6 +234,12 @@ struct UncertaintyTests {
         #expect(Self.sum([unknown]).energy().high >= 1e9 + 0.95 * 9e8)
     }
 
+    @Test func `the grams of a joule have all their digits`() {
+        let slice = Self.slice(1, dynamic: 1e6, whole: Self.whole(1e6), intensity: Self.gb)
+        // 1 J at 200 g/kWh in a building of PUE 1.2.
+        #expect(abs(Self.sum([slice]).grams()!.best / (200 * 1.2 / 3.6e6) - 1) < 1e-6)
+    }
+
     @Test func `without an intensity there are no grams`() {
         let known = Self.slice(1, dynamic: 1e9, whole: Self.whole(1e9), intensity: Self.gb)
         let unknown = Self.slice(2, dynamic: 1e9, whole: Self.whole(1e9))

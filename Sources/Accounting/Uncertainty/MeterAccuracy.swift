@@ -1,8 +1,9 @@
 public import Carbon
 public import Energy
 
-/// How wrong a meter itself may be, as the standard deviation of one factor that all it counts is off by: what the published comparisons
-/// with external meters say, at the careful end. `docs/methodology.md`, "Uncertainty", has the table with the sources.
+/// How wrong a meter itself may be, as the standard deviation of the logarithm of one factor that all it counts is off by. These are our
+/// choices, at the careful end of what published comparisons with external meters found; a farm that has compared its own meters knows
+/// better. `docs/methodology.md`, "Uncertainty", has the table with the sources.
 public enum MeterAccuracy {
     /// A meter of which nothing is known: the largest default.
     public static let unknown = 0.30
@@ -26,13 +27,15 @@ public enum MeterAccuracy {
             // Haswell and later measure the package (Hackenberg et al. 2015; Khan et al. 2018); AMD's is a model that misses what depends
             // on data (Schöne et al. 2021). The two are not told apart here.
             case .package, .module: return 0.05
-            // Memory: within 20 % of a meter in its supply lines, worst at idle (Desrochers et al. 2016).
+            // Memory follows a meter in its supply lines but for an offset that differs by machine, worst at idle; better on servers
+            // (Desrochers et al. 2016).
             case .dram: return 0.10
             // Never compared with a meter of its own.
             case .psys, .io, .core, .uncore: return 0.10
             case .node, .gpu: return unknown
             }
-        // The board's sensor is off by up to 5 % in proportion, and the newer ones see a quarter of the time (Yang et al. 2024).
+        // The board's sensor is off in proportion, differs by board, and on A100 and H100 sees a quarter of the time (Yang et al. 2024,
+        // 70 boards against external meters).
         case "nvml": return quality == .measured ? 0.05 : 0.10
         // Shunts and hot-swap controllers of 1 to 5 %; nobody compared each board.
         case "hwmon": return 0.05
@@ -71,11 +74,11 @@ extension ShareMethod {
     public var errorRatio: Double {
         switch self {
         // Two loads on one processor draw up to a third apart for the same time: by instructions, vector units, and who shares a core.
-        case .measured: 0.20
+        case .measured: 0.21
         // The same, and the client's clock and what it does not count.
         case .measuredClient: 0.25
         // What a job says it takes and what it uses differ by a factor of two, either way, as often as not.
-        case .declared: 0.60
+        case .declared: 0.55
         // Nothing is known: one job of two may have used a fifth or four fifths.
         case .equal: 0.80
         }

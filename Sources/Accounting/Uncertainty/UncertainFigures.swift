@@ -132,7 +132,7 @@ struct WeightedSums {
         }
         // A difference has the errors of both sides.
         for (sum, weight) in terms {
-            let own = isEnergy ? sum.ownVariance.value * 1e6 : sum.ownVarianceGrams.value / 1e12
+            let own = isEnergy ? sum.ownVariance.value * 1e12 : sum.ownVarianceGrams.value / 1e12
             groups.energy.append(ErrorMoments(variance: weight * weight * max(0, own)))
         }
         let energy = Self.sum(groups.energy)

@@ -123,7 +123,7 @@ public struct UncertainSum: Sendable {
     var gramsBoundHigh = FixedPointSum()
     var embodiedBest = FixedPointSum()
     var embodied: [ErrorKey: Effect] = [:]
-    /// Of errors that nobody else has: mJ² and µg².
+    /// Of errors that nobody else has: J² and µg².
     var ownVariance = FixedPointSum()
     var ownVarianceGrams = FixedPointSum()
     /// Of totals: the hosts' limits with the meters' deviations, and how many said none.
@@ -181,7 +181,7 @@ public struct UncertainSum: Sendable {
         } else {
             withoutCeiling += 1
         }
-        ownVariance += total.ownVariance / 1e6
+        ownVariance += total.ownVariance / 1e12
         ownVarianceGrams += total.ownVarianceGrams * 1e12
     }
 
@@ -234,9 +234,13 @@ public struct UncertainSum: Sendable {
             guard sigma != 0 else { return }
             effects[key, default: Effect()].add(energy: (-z * sigma, z * sigma), grams: (-z * sigma * g, z * sigma * g))
         }
-        let energy = slice.energy + missed
-        let meter = f * energy * slice.whole.meterErrorRatio
-        factors[.meter(host: host, component: component), default: Factor()].add(f * energy, meter, meter * g)
+        // What a factor multiplies; of what nobody could estimate the half.
+        let likely =
+            slice.estimated ?? min(slice.unmeteredHigh, slice.whole.ceiling.map { max(0, $0 - slice.whole.metered) } ?? .infinity) / 2
+        let energy = slice.energy + likely
+        let counted = f * (slice.energy + missed)
+        let meter = counted * slice.whole.meterErrorRatio
+        factors[.meter(host: host, component: component), default: Factor()].add(counted, meter, meter * g)
         even(.floor(host: host, component: component), (slice.idleMoved - slice.errors.floor) * slice.whole.floorErrorRatio)
         even(.edge(host: host, component: component, instant: slice.interval.start), -slice.errors.start)
         even(.edge(host: host, component: component, instant: slice.interval.end), slice.errors.end)
