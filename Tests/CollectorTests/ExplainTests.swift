@@ -39,6 +39,12 @@ import Wire
                 let stretch = slice.stretches[0]
                 #expect(stretch.busy == 0.5 && stretch.own == 0.25 && stretch.share == 0.5 && stretch.idlePart(.reserved) == 0.25)
                 #expect(slice.walked.dynamic == 24_000e6 && slice.walked.idle == 3_000e6)
+                // The curve's value at the job's edges lies on the lines between these.
+                let meter = try #require(explanation.curves.first { $0.name == "powercap/intel-rapl:0" })
+                let curve = Curve(knots: meter.knots)
+                #expect(meter.unit == "uj" && meter.count == meter.knots.count)
+                #expect(curve.increase(over: Interval(slice.row.slice.interval.start, slice.row.slice.interval.end)) == 60_000e6)
+                #expect(explanation.curves.map(\.name) == ["powercap/intel-rapl:0", "busy"])
             }
         }
     }

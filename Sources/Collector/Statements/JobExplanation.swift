@@ -16,6 +16,7 @@ struct JobExplanation {
     let interval: Interval?
     let slices: [ExplainedSlice]
     let hours: [AccountedHour]
+    let curves: [ExplainedCurve]
 
     /// So many hours are shown with their steps; those after them with what the ledger keeps.
     static let mostHours = 48
@@ -114,7 +115,7 @@ extension JobExplanation {
             let host = try await HostTable.find(id: hostID, connection),
             let span = try await SpanTable.find(hostID: hostID, spanIDs: [spanID], connection).first
         else {
-            return JobExplanation(job: job, footprint: footprint, host: nil, terms: nil, interval: nil, slices: [], hours: [])
+            return JobExplanation(job: job, footprint: footprint, host: nil, terms: nil, interval: nil, slices: [], hours: [], curves: [])
         }
         let interval = footprint.workload?.decision.ownership?.interval ?? span.interval
         let hours = Hour.touching(interval)
@@ -124,6 +125,7 @@ extension JobExplanation {
             by: \.hour
         )
         var explained: [ExplainedSlice] = []
+        var inputs: [(input: HostInput, member: Int64)] = []
         var stretchesLeft = mostStretchesInAll
         for (place, hour) in hours.enumerated() {
             let isSettled = settled.contains(hour)
@@ -132,6 +134,7 @@ extension JobExplanation {
                 continue
             }
             let made = try await reader.accounts(host: host, hour: hour)
+            inputs.append((made.inputs.input, made.member(of: spanID)))
             for row in (isSettled ? stored[hour] ?? [] : made.slices(of: spanID)).ordered {
                 let slice = ExplainedSlice(
                     row,
@@ -152,7 +155,8 @@ extension JobExplanation {
             terms: span.terms,
             interval: interval,
             slices: explained,
-            hours: try await AccountedHours.read(hostID: hostID, hours: settled.sorted(), connection)
+            hours: try await AccountedHours.read(hostID: hostID, hours: settled.sorted(), connection),
+            curves: ExplainedCurve.all(of: inputs, around: interval)
         )
     }
 }

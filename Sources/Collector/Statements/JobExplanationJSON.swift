@@ -13,7 +13,7 @@ extension JobExplanation {
             "started_at": time(footprint.startedAt), "finished_at": time(footprint.finishedAt),
             "statement": footprint.statement.map { .object(["sha256": .string($0.digest), "document": $0.document]) } ?? .null,
             "footprint": footprint.json(baseURL: baseURL), "span": spanJSON, "host": hostJSON, "meters": metersJSON,
-            "slices": .array(slices.map(sliceJSON)), "totals": totalsJSON,
+            "curves": .array(curves.map(\.json)), "slices": .array(slices.map(sliceJSON)), "totals": totalsJSON,
             "errors": .array(
                 errors.map {
                     .object(["key": .string($0.key.name), "of": .string(place(of: $0.key)), "sigma_j": .number($0.microjoules / 1e6)])
