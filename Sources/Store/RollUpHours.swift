@@ -9,7 +9,7 @@ public struct OpenHostHour: Sendable, Hashable {
     public let isStored: Bool
 }
 
-/// A root hosts' accounts in a bucket, µJ: every joule in exactly one of them.
+/// Hosts' accounts in a bucket, µJ: every joule in exactly one of them.
 public struct RollUpLedger: Sendable, Hashable {
     /// Nil without buckets.
     public var bucket: Timestamp?
@@ -20,6 +20,8 @@ public struct RollUpLedger: Sendable, Hashable {
     public var idleLeft: Int128 = 0
     public var system: Int128 = 0
     public var agent: Int128 = 0
+    /// What hosts on these hosts drew: their own accounts divide it further.
+    public var nested: Int128 = 0
     public var unknown: Int128 = 0
     public var unmetered = Microseconds.zero
 
@@ -34,6 +36,7 @@ public struct RollUpLedger: Sendable, Hashable {
         a.idleLeft += b.idleLeft
         a.system += b.system
         a.agent += b.agent
+        a.nested += b.nested
         a.unknown += b.unknown
         a.unmetered += b.unmetered
     }
@@ -67,7 +70,7 @@ extension RollUpTable {
                     ) c CROSS JOIN LATERAL generate_series(
                         greatest(date_trunc('hour', $1, 'UTC'), date_trunc('hour', $3, 'UTC') - interval '\(unaccounted)'),
                         least($2 - interval '1 microsecond', $3, c.t), interval '1 hour') AS g
-                    WHERE NOT EXISTS (SELECT FROM accounted_hour a WHERE a.host_id = c.host_id AND a.hour = g)
+                    WHERE NOT EXISTS (SELECT FROM accounted_hour a WHERE a.host_id = c.host_id AND a.hour = g) AND host_is_metered(c.host_id, g)
                 ) o JOIN host h USING (host_id) WHERE hour <= $3 ORDER BY host_id, hour
                 """
             ),
@@ -92,12 +95,18 @@ extension RollUpTable {
             Statement(
                 "rollup_ledger",
                 """
-                SELECT date_trunc($3::text, l.hour, 'UTC') AS bucket, sum(metered_uj) AS metered, sum(job_dynamic_uj) AS job_dynamic,
-                    sum(moved) AS moved, sum(idle_uj - moved) AS idle_left, sum(system_uj) AS system, sum(agent_uj) AS agent,
+                SELECT date_trunc($3::text, l.hour, 'UTC') AS bucket, sum(metered_uj) AS metered,
+                    sum(job_dynamic_uj - nested_dynamic) AS job_dynamic, sum(moved - nested_idle) AS moved,
+                    sum(nested_dynamic + nested_idle) AS nested, sum(idle_uj - moved) AS idle_left, sum(system_uj) AS system, sum(agent_uj) AS agent,
                     sum(unknown_uj) AS unknown, sum(unmetered_us) AS unmetered
                 FROM host h JOIN host_hour l ON l.host_id = h.host_id AND l.hour >= $1 AND l.hour < $2
                 CROSS JOIN LATERAL (SELECT CASE $4 WHEN 'reserved' THEN idle_reserved_uj WHEN 'busy' THEN idle_busy_uj
                     WHEN 'equal' THEN idle_equal_uj ELSE 0 END AS moved) m
+                CROSS JOIN LATERAL (SELECT coalesce(sum(s.dynamic_uj), 0) AS nested_dynamic,
+                    coalesce(sum(CASE $4 WHEN 'reserved' THEN s.idle_reserved_uj WHEN 'busy' THEN s.idle_busy_uj
+                        WHEN 'equal' THEN s.idle_equal_uj ELSE 0 END), 0) AS nested_idle FROM slice s
+                    WHERE s.host_id = l.host_id AND s.hour = l.hour AND s.component = l.component AND s.span_id < 0
+                        AND h.host_id IN (SELECT parent_host_id FROM host WHERE parent_host_id IS NOT NULL)) n
                 WHERE CASE WHEN $5::int4 IS NULL THEN h.parent_host_id IS NULL ELSE h.host_id = $5 END
                     AND NOT EXISTS (SELECT FROM unnest($6::int4[], $7::timestamptz[]) AS o (host_id, hour)
                         WHERE o.host_id = l.host_id AND o.hour = l.hour)
@@ -118,6 +127,7 @@ extension RollUpTable {
             ledger.idleLeft = try whole(row, "idle_left")
             ledger.system = try whole(row, "system")
             ledger.agent = try whole(row, "agent")
+            ledger.nested = try whole(row, "nested")
             ledger.unknown = try whole(row, "unknown")
             ledger.unmetered = Microseconds(Int64(clamping: try whole(row, "unmetered")))
             return ledger
@@ -136,7 +146,7 @@ extension RollUpTable {
             FROM unnest($\(RollUpQuestion.parameters + 2)::int8[]) AS o (span_id) JOIN host h ON h.host_id = $\(RollUpQuestion.parameters + 1)
             LEFT JOIN span p ON p.host_id = h.host_id AND p.span_id = o.span_id LEFT JOIN span_key k ON k.job_id = p.job_id
             \(RollUpQuestion.releaseJoin(question.keys))
-            WHERE $1::timestamptz < $2::timestamptz AND coalesce($3::text, '') IS NOT NULL
+            WHERE o.span_id > 0 AND $1::timestamptz < $2::timestamptz AND coalesce($3::text, '') IS NOT NULL
                 AND \(question.condition(isByRelease: question.keys.contains(.release)))
             """
         let values = question.values(by: nil) + [.int4(hostID), .int8Array(spanIDs)]

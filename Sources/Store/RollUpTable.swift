@@ -168,10 +168,10 @@ public enum RollUpTable {
         CASE \(policy) WHEN 'reserved' THEN s.idle_reserved_uj WHEN 'busy' THEN s.idle_busy_uj WHEN 'equal' THEN s.idle_equal_uj ELSE 0 END
         """
 
-    /// The slices that count, each with its job `k`, its host `h` and `x.idle`, the idle that the policy moves to it.
+    /// The slices that count (below 0 are hosts on the host, whose jobs have slices of their own), each with its job `k`, its host `h` and `x.idle`, the idle that the policy moves to it.
     private static func slices(_ question: RollUpQuestion, joins: String = "", only: String = "true") -> String {
         """
-        FROM host h JOIN slice s ON s.host_id = h.host_id AND s.hour >= $1 AND s.hour < $2
+        FROM host h JOIN slice s ON s.host_id = h.host_id AND s.hour >= $1 AND s.hour < $2 AND s.span_id > 0
             LEFT JOIN span p ON p.host_id = s.host_id AND p.span_id = s.span_id
             LEFT JOIN span_key k ON k.job_id = p.job_id
             \(RollUpQuestion.releaseJoin(question.keys))
@@ -204,7 +204,7 @@ public enum RollUpTable {
                 SELECT cell, hour FROM (
                     SELECT DISTINCT \(RollUpQuestion.groupExpression(cells)) AS cell, s.hour, k.job_id,
                         least(k.finished_at, s.hour + interval '1 hour') - greatest(k.started_at, s.hour) AS time
-                    FROM host h JOIN slice s ON s.host_id = h.host_id AND s.hour >= $1 AND s.hour < $2
+                    FROM host h JOIN slice s ON s.host_id = h.host_id AND s.hour >= $1 AND s.hour < $2 AND s.span_id > 0
                         JOIN span p ON p.host_id = s.host_id AND p.span_id = s.span_id JOIN span_key k ON k.job_id = p.job_id
                         \(RollUpQuestion.releaseJoin(question.keys))
                     WHERE \(RollUpQuestion.isShort) AND \(question.condition(isByRelease: question.keys.contains(.release)))

@@ -114,7 +114,7 @@ struct RollUpJSON {
         var object: [String: JSONValue] = [
             "metered_uj": amount(ledger.metered), "jobs_uj": amount(ledger.jobs), "job_dynamic_uj": amount(ledger.jobDynamic),
             "idle_moved_uj": amount(ledger.idleMoved), "idle_uj": amount(ledger.idleLeft), "system_uj": amount(ledger.system),
-            "agent_uj": amount(ledger.agent), "unknown_uj": amount(ledger.unknown),
+            "agent_uj": amount(ledger.agent), "nested_uj": amount(ledger.nested), "unknown_uj": amount(ledger.unknown),
             "unmetered_s": .number(ledger.unmetered.seconds),
         ]
         if let bucket, let start = ledger.bucket {

@@ -170,9 +170,14 @@ struct RollUpReader {
             for accounts in hour.accounts.rows.map(\.accounts) {
                 let moved = accounts.idleMoved[question.policy]
                 var ledger = RollUpLedger(bucket: bucket)
+                // Hosts on the host stand among its slices with numbers below 0.
+                let nested = accounts.slices.filter { $0.spanID < 0 }
+                let nestedDynamic = nested.reduce(Int128(0)) { $0 + Int128($1.dynamic) }
+                let nestedIdle = nested.reduce(Int128(0)) { $0 + Int128($1.idle[question.policy]) }
                 ledger.metered = Int128(accounts.metered)
-                ledger.jobDynamic = Int128(accounts.jobDynamic)
-                ledger.idleMoved = Int128(moved)
+                ledger.jobDynamic = Int128(accounts.jobDynamic) - nestedDynamic
+                ledger.idleMoved = Int128(moved) - nestedIdle
+                ledger.nested = nestedDynamic + nestedIdle
                 ledger.idleLeft = Int128(accounts.idle - moved)
                 ledger.system = Int128(accounts.system)
                 ledger.agent = Int128(accounts.agent)

@@ -97,7 +97,7 @@ public struct CollectorClient: Sendable {
         return all
     }
 
-    private func send(
+    func send(
         _ method: String,
         _ path: String,
         body: [UInt8] = [],
@@ -144,7 +144,7 @@ public struct CollectorClient: Sendable {
         }
     }
 
-    private func decode<Answer: Decodable>(_ type: Answer.Type, _ body: [UInt8], of path: String) throws(CollectorError) -> Answer {
+    func decode<Answer: Decodable>(_ type: Answer.Type, _ body: [UInt8], of path: String) throws(CollectorError) -> Answer {
         do {
             return try JSONDecoder().decode(type, from: Data(body))
         } catch {
