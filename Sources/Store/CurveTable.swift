@@ -29,8 +29,9 @@ enum CurveTable {
         for announcement in record.announcements {
             try await announce(announcement, record: record, host: host, streamID: streamID, connection)
         }
+        var ended: [Timestamp] = []
         if record.sequence == 1, record.announcements.contains(where: { $0.kind == .meter }) {
-            try await endMeters(notIn: record.announcements.filter { $0.kind == .meter }.map(\.name), hostID: host.id, connection)
+            ended = try await endMeters(notIn: record.announcements.filter { $0.kind == .meter }.map(\.name), hostID: host.id, connection)
         }
         let refs = Set(
             record.columns.map(\.ref) + record.tails.map(\.ref) + record.gaps.map(\.ref) + record.workloads.map(\.ref)
@@ -95,7 +96,7 @@ enum CurveTable {
             if isNews { changed.insert(head.curveID) }
         }
         try await WorkloadOwnership.markSpans(of: changed.sorted(), hostID: host.id, now: now, connection)
-        let hours = touchedHours(record, heads: heads, writtenKnots: writtenKnots)
+        let hours = touchedHours(record, heads: heads, writtenKnots: writtenKnots, ended: ended, now: now)
         try await WorkQueue.mark(hostID: host.id, hours: hours, now: now, reason: "readings", connection)
         try await NestedHosts.markParent(of: host, hours: hours, now: now, connection)
     }
@@ -249,17 +250,21 @@ enum CurveTable {
     }
 
     /// A stream starts with all meters of its host: one that is not among them has ended, and no span waits for it any more.
-    private static func endMeters(notIn names: [String], hostID: Int32, _ connection: PostgresConnection) async throws {
-        _ = try await connection.execute(
+    ///
+    /// - Returns: the last sample of each that had not ended before: what follows it is missing no more.
+    private static func endMeters(notIn names: [String], hostID: Int32, _ connection: PostgresConnection) async throws -> [Timestamp] {
+        try await connection.query(
             Statement(
                 "end_meters",
                 """
                 UPDATE curve_tail t SET complete_until = 'infinity' FROM curve c
                 WHERE c.host_id = $1 AND c.kind = 'meter' AND NOT c.name = ANY($2) AND t.host_id = c.host_id AND t.curve_id = c.curve_id
+                    AND t.complete_until < 'infinity'
+                RETURNING t.t
                 """
             ),
             [.int4(hostID), .textArray(names)]
-        )
+        ).map { Timestamp(microseconds: try $0.timestampMicroseconds("t")) }
     }
 
     private static func readHeads(refs: [Int32], streamID: Int32, _ connection: PostgresConnection) async throws -> [Int32: Head] {
@@ -410,7 +415,15 @@ enum CurveTable {
     }
 
     /// The hours whose accounts the batch can change: for each curve since its previous knot, because a new one moves the line there.
-    private static func touchedHours(_ record: ReadingsRecord, heads: [Int32: Head], writtenKnots: [Int32: [Knot]]) -> Set<Hour> {
+    ///
+    /// - Parameter ended: the last samples of meters that have ended: what follows them is not missing any more.
+    private static func touchedHours(
+        _ record: ReadingsRecord,
+        heads: [Int32: Head],
+        writtenKnots: [Int32: [Knot]],
+        ended: [Timestamp],
+        now: Timestamp
+    ) -> Set<Hour> {
         var hours: Set<Hour> = []
         func touch(_ from: Timestamp, _ to: Timestamp) {
             guard from <= to else { return }
@@ -419,15 +432,17 @@ enum CurveTable {
             for number in first...to.hour.number { hours.insert(Hour(number: number)) }
         }
         for (ref, head) in heads {
-            // Memory moves no account.
-            if head.kind == ReadingsRecord.Announcement.Kind.workloadMemory.rawValue { continue }
             let knots = writtenKnots[ref] ?? []
             let tail = record.tails.first { $0.ref == ref }
             guard let last = [knots.last?.time, tail?.knot.time].compactMap({ $0 }).max() else { continue }
             let first = head.lastKnot?.time ?? knots.first?.time ?? last
             // A tail alone moves nothing before the tail it replaces.
             touch(knots.isEmpty ? head.tail?.time ?? first : first, last)
+            // What follows the end of a curve is not missing any more; what follows one that goes on again is.
+            let isClosed = tail?.isClosed ?? false
+            if isClosed != (head.completeUntil == .max) { touch(isClosed ? last : first, now) }
         }
+        for time in ended { touch(time, now) }
         for (_, gap) in record.gaps { touch(gap.interval.start, gap.interval.end) }
         return hours
     }

@@ -9,11 +9,11 @@ public struct PackedHour: Hashable, Sendable {
     }
 
     public var hour: Hour
-    /// The last knot before the hour; nil where there is one at its very start, or none.
+    /// The last knot before the hour; nil where there is one at its very start, or none after it.
     public var before: Knot?
     /// Those from the hour's start to before its end.
     public var knots: [Knot]
-    /// The first knot at or after the hour's end.
+    /// The first knot at or after the hour's end; nil where there is none before it.
     public var after: Knot?
     /// Those that reach into the hour, whole.
     public var gaps: [Gap]
@@ -25,9 +25,10 @@ public struct PackedHour: Hashable, Sendable {
         let first = all.firstIndexSorted { $0.time >= hour.start }
         let end = all.firstIndexSorted { $0.time >= hour.end }
         let startsWithKnot = first < all.count && all[first].time == hour.start
-        before = first > 0 && !startsWithKnot ? all[first - 1] : nil
+        // A curve that ends before the hour or begins after it says nothing of it, wherever it ends or begins.
+        before = first > 0 && first < all.count && !startsWithKnot ? all[first - 1] : nil
         knots = Array(all[first..<end])
-        after = end < all.count ? all[end] : nil
+        after = end > 0 && end < all.count ? all[end] : nil
         gaps = curve.gaps.filter { $0.interval.intersection(hour.interval) != nil }
     }
 
