@@ -8,13 +8,14 @@ struct ExactSum {
     /// Larger ones count as this: 2^30 whole machines.
     private static let largest = 0x1p30
 
-    /// A fraction in units of 2^-80; what is not a number above 0 is 0.
+    /// A fraction of either sign in units of 2^-80; what is not a number is 0.
     @inline(__always)
     private static func units(_ fraction: Double) -> Int128 {
-        guard fraction > 0 else { return 0 }
-        let scaled = min(fraction, largest) * 0x1p32
+        guard fraction < 0 || fraction > 0 else { return 0 }
+        let scaled = min(fraction.magnitude, largest) * 0x1p32
         let high = scaled.rounded(.down)
-        return (Int128(Int64(high)) &<< 48) &+ Int128(Int64((scaled - high) * 0x1p48))
+        let units = (Int128(Int64(high)) &<< 48) &+ Int128(Int64((scaled - high) * 0x1p48))
+        return fraction < 0 ? -units : units
     }
 
     @inline(__always)

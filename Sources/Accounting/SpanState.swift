@@ -2,7 +2,7 @@ import Energy
 
 /// How a span takes part while nothing changes: what the host's prefix sums are multiplied with.
 struct SpanState: Equatable {
-    /// Its weight where it is not measured: a fixed part of the host's CPU...
+    /// Its weight where it is not measured: a fixed part of the host's CPU, below 0 where steps within it take that from an equal part...
     var weight = 0.0
     /// ...and parts of what each span that declared nothing has, `1 / max(slots, spans running)`.
     var equalWeight = 0.0

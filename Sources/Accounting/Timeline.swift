@@ -308,6 +308,13 @@ struct Timeline {
                     running.add(new)
                 }
             }
+            if isStale, !tracked.isEmpty, tracked.setEqualPart(1 / max(slots, running.slots.value)) {
+                isRow = true
+                tracked.settle(at: now, row: row) { old, new in
+                    running.remove(old)
+                    running.add(new)
+                }
+            }
             if isRow {
                 rows.append(TimelineRow(time: time, stretch: stretches.count, perWeight: perWeight, perEqualWeight: perEqualWeight))
             }

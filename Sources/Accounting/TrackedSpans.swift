@@ -45,6 +45,10 @@ struct TrackedSpans {
         var isMeasured = false
         /// The last settlement of its tree.
         var stamp = 0
+        /// Of the outermost of a tree: between which equal parts its settlement holds.
+        var leastPart = 0.0
+        var mostPart = Double.infinity
+        var isConditional = false
         var log: [SpanSegment] = []
 
         var counts: Bool { isRunning && all != nil }
@@ -59,6 +63,13 @@ struct TrackedSpans {
     private(set) var wasShared = false
     private(set) var wasPartial = false
 
+    /// What a span that declared nothing has: `1 / max(slots, spans running)`; and between which of these all trees hold.
+    private var part: Double
+    private var leastPart = 0.0
+    private var mostPart = Double.infinity
+    /// The outermost of trees whose division is another with another equal part.
+    private var conditional: [Int] = []
+
     private var stamp = 0
     private var dirty: [Int] = []
     private var isDirty: [Bool] = []
@@ -68,6 +79,7 @@ struct TrackedSpans {
     /// Finds them among the active spans, which are told their index here.
     init(_ spans: inout [ActiveSpan], host: HostInput) {
         cpus = Double(host.cpus)
+        part = 1 / max(1, host.slots ?? 0)
         let inputs = host.spans
         var isTracked = false
         for i in spans.indices {
@@ -212,6 +224,31 @@ struct TrackedSpans {
         dirty.removeAll(keepingCapacity: true)
     }
 
+    /// What a span that declared nothing has from now on. True where trees are to be settled anew: what steps declare or were measured
+    /// to use is more than their job's equal part now, or no longer is.
+    mutating func setEqualPart(_ part: Double) -> Bool {
+        self.part = part
+        guard part <= leastPart || mostPart < part else { return false }
+        leastPart = 0
+        mostPart = .infinity
+        var kept: [Int] = []
+        for top in conditional {
+            guard all[top].isRunning, all[top].leastPart > 0 || all[top].mostPart < .infinity else {
+                all[top].isConditional = false
+                continue
+            }
+            kept.append(top)
+            if part <= all[top].leastPart || all[top].mostPart < part {
+                touch(top)
+            } else {
+                leastPart = max(leastPart, all[top].leastPart)
+                mostPart = min(mostPart, all[top].mostPart)
+            }
+        }
+        conditional = kept
+        return !dirty.isEmpty
+    }
+
     /// Reads the curves of those touched, and carries what changed to those whose own part it changes.
     private mutating func measure(at t: Timestamp) {
         var next = 0
@@ -314,17 +351,40 @@ struct TrackedSpans {
         all[top].stamp = stamp
         all[top].settled = all[top].base
         all[top].isMeasured = all[top].counts
+        all[top].leastPart = 0
+        all[top].mostPart = .infinity
         var open = [top]
         while let node = open.popLast() {
-            divide(node)
+            divide(node, of: top)
             changes.append(node)
             open += all[node].kids
         }
+        guard all[top].leastPart > 0 || all[top].mostPart < .infinity else { return }
+        leastPart = max(leastPart, all[top].leastPart)
+        mostPart = min(mostPart, all[top].mostPart)
+        if !all[top].isConditional {
+            all[top].isConditional = true
+            conditional.append(top)
+        }
+    }
+
+    /// What is left of a fixed and an equal part together once something is taken from them, never below 0.
+    private mutating func left(_ fixed: Double, _ equal: Double, taken: Double, of top: Int) -> (fixed: Double, equal: Double) {
+        guard equal > 0 else { return (max(0, fixed - taken), 0) }
+        guard taken > 0 else { return (fixed, equal) }
+        // It is 0 up to this equal part, and grows with it from there.
+        let limit = (taken - fixed) / equal
+        if part > limit {
+            all[top].leastPart = max(all[top].leastPart, limit)
+            return (fixed - taken, equal)
+        }
+        all[top].mostPart = min(all[top].mostPart, limit)
+        return (0, 0)
     }
 
     /// Gives those that run directly within a span their parts of it: what they declare, and those that declare nothing equal parts of
     /// the rest. While there are such, nothing is left to the span itself.
-    private mutating func divide(_ node: Int) {
+    private mutating func divide(_ node: Int, of top: Int) {
         let kids = all[node].kids
         guard !kids.isEmpty else { return }
         for kid in kids {
@@ -356,23 +416,24 @@ struct TrackedSpans {
             }
         } else {
             let measured = kids.reduce(0) { $0 + (all[$1].counts ? all[$1].base.measured : 0) }
-            let rest = max(0, own.weight - said - measured)
+            let rest = left(own.weight, own.equalWeight, taken: said + measured, of: top)
             for kid in open {
-                all[kid].settled.weight = rest / Double(open.count)
-                all[kid].settled.equalWeight = own.equalWeight / Double(open.count)
+                all[kid].settled.weight = rest.fixed / Double(open.count)
+                all[kid].settled.equalWeight = rest.equal / Double(open.count)
             }
-            own.weight = open.isEmpty ? rest : 0
-            own.equalWeight = 0
+            own.weight = open.isEmpty ? rest.fixed : 0
+            own.equalWeight = open.isEmpty ? rest.equal : 0
         }
 
         let claiming = kids.filter { all[$0].base.equalClaim > 0 }
-        let unclaimed = max(0, own.claim - kids.reduce(0) { $0 + all[$1].base.claim })
+        let claimed = kids.reduce(0) { $0 + all[$1].base.claim }
+        let unclaimed = left(own.claim, own.equalClaim, taken: claimed, of: top)
         for kid in claiming {
-            all[kid].settled.claim = unclaimed / Double(claiming.count)
-            all[kid].settled.equalClaim = own.equalClaim / Double(claiming.count)
+            all[kid].settled.claim = unclaimed.fixed / Double(claiming.count)
+            all[kid].settled.equalClaim = unclaimed.equal / Double(claiming.count)
         }
-        own.claim = claiming.isEmpty ? unclaimed : 0
-        own.equalClaim = 0
+        own.claim = claiming.isEmpty ? unclaimed.fixed : 0
+        own.equalClaim = claiming.isEmpty ? unclaimed.equal : 0
 
         let counted = kids.filter { all[$0].base.slots > 0 }
         if own.slots > 0, !counted.isEmpty {

@@ -81,6 +81,33 @@ import Testing
         #expect(Self.joules(accounts) == [90, 60])
     }
 
+    /// The host is busy throughout: 300 J are shared out.
+    @Test(arguments: [nil, 1.0, 4.0]) func whatAStepSaysOrWasMeasuredIsTakenFromAnUndeclaredJob(slots: Double?) {
+        let alone = Self.joules(Self.accounts([Self.span(1)], busy: 1, slots: slots))[0]
+        #expect(alone == 300 / (slots ?? 1))
+        for step in [Self.measured(2, 0.1, in: 1), Self.span(2, 0.1, in: 1)] {
+            let accounts = Self.accounts([Self.span(1), step], busy: 1, slots: slots)
+            #expect(Self.joules(accounts) == [alone - 30, 30])
+            #expect(accounts.isConserved)
+            // One that declares nothing beside it has what is left.
+            #expect(Self.joules(Self.accounts([Self.span(1), step, Self.span(3, in: 1)], busy: 1, slots: slots)) == [0, 30, alone - 30])
+        }
+        let claims = Self.accounts([Self.span(1), Self.span(2, 0.1, in: 1)], busy: 1, slots: slots).slices.map(\.idle.reserved)
+        #expect(claims == [Int64(200e6 / (slots ?? 1)) - 20_000_000, 20_000_000])
+    }
+
+    @Test func aStepThatHasMoreThanItsJobsEqualPartLeavesItNothingUntilThatGrows() {
+        // Three jobs at first, so a third each; the step has 0.4. From 5 s on the job is alone.
+        let accounts = Self.accounts(
+            [Self.span(1), Self.span(2, 0.4, in: 1), Self.span(3, to: 5), Self.span(4, to: 5)],
+            busy: 1
+        )
+        // 150 J in each half: of weights 0.4, 1/3 and 1/3, then of 0.6 and 0.4.
+        let scale = 150 / (0.4 + 2 / 3.0)
+        let expected = [0.6 * 150, 0.4 * scale + 60, scale / 3, scale / 3]
+        for (joules, expected) in zip(Self.joules(accounts), expected) { #expect(abs(joules - expected) < 0.01) }
+    }
+
     @Test func aChildLongerThanItsParentStandsAloneThen() {
         let accounts = Self.accounts([Self.span(1, 0.5, to: 5), Self.span(2, 0.2, in: 1)])
         #expect(Self.joules(accounts) == [45, 60])
@@ -103,22 +130,34 @@ import Testing
         #expect(accounts.jobDynamic == 150_000_000)
     }
 
-    /// Whatever lies within a job, the job with all of it has what it would have had alone.
+    /// Whatever lies within a job, the job with all of it has what it would have had alone. On a busy host with 8 slots jobs are within
+    /// what there is, so that what is measured of one takes nothing from others.
     @Test(arguments: 0..<LongRun.rounds(short: 100, long: 3_000)) func nestingConservesAtEachLevel(seed: Int) {
         var random = RandomSource(seed: UInt64(seed))
         var roots: [SpanInput] = []
         var all: [SpanInput] = []
         var rootOf: [Int64: Int64] = [:]
         var id: Int64 = 1
+        let isBusy = random.chance(0.5)
         for _ in 0..<Int.random(in: 1...4, using: &random) {
-            var root = SpanInput(id: id, interval: Self.window, cpuShare: random.chance(0.5) ? 0.4 : nil)
+            var root = SpanInput(id: id, interval: Self.window, cpuShare: random.chance(0.5) ? isBusy ? 0.2 : 0.4 : nil)
             if random.chance(0.3) { root = Self.measured(id, 0.2) }
+            let isMeasured = root.workload != nil
             id += 1
             roots.append(root)
             all.append(root)
             rootOf[root.id] = root.id
-            // Undeclared ones within it, and within those: the job's own is divided among them.
+            // Undeclared ones within it, and within those: the job's own is divided among them. Where there is room enough, up to two of
+            // those directly within it declare a part or are measured.
             var within = [root.id]
+            if isBusy {
+                for _ in 0..<Int.random(in: 0...2, using: &random) {
+                    let share = Double.random(in: 0.01...0.06, using: &random)
+                    all.append(isMeasured || random.chance(0.5) ? Self.span(id, share, in: root.id) : Self.measured(id, share, in: root.id))
+                    rootOf[id] = root.id
+                    id += 1
+                }
+            }
             for _ in 0..<Int.random(in: 0...5, using: &random) {
                 let from = Double.random(in: 0...9, using: &random)
                 let parent = within.randomElement(using: &random) ?? root.id
@@ -133,9 +172,9 @@ import Testing
             let host = HostInput(
                 window: Self.window,
                 cpus: 2,
-                slots: random.chance(0.5) ? 3 : nil,
+                slots: isBusy ? 8 : random.chance(0.5) ? 3 : nil,
                 meters: [RuleTests.meter(50, idle: 20)],
-                busy: RuleTests.line(1_600_000),
+                busy: RuleTests.line(isBusy ? 2_000_000 : 1_600_000),
                 spans: spans
             )
             var result: [Int64: SpanFigure] = [:]

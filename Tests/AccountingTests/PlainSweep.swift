@@ -5,8 +5,8 @@ import Energy
 /// The accounts by their definition: over each stretch between two breakpoints, for each running span, its share of what flowed. Takes
 /// time for every span in every stretch, and is what the sweep by prefix sums is compared with.
 ///
-/// Of what `HostInput` holds it knows meters with their floors given, cgroups with their nesting and sharing, memory and GPUs; nothing of
-/// cuts, of meters around others, and of spans within spans.
+/// Of what `HostInput` holds it knows meters with their floors given, cgroups with their nesting and sharing, memory, GPUs, and spans
+/// within spans (without cycles); nothing of cuts, and of meters around others.
 struct PlainSweep {
     struct Figure {
         var dynamic = 0.0
@@ -37,6 +37,20 @@ struct PlainSweep {
         var least: Double
         var most: Double
         var claim: Double
+        var slots: Double
+        /// Whether what nobody was measured to use may be its own.
+        var isOpen: Bool
+    }
+
+    /// What a running span has, as parts of the host: of the CPU what was measured, else its weight.
+    private struct Part {
+        var measured: Double?
+        var least = 0.0
+        var most = 0.0
+        var isOpen = true
+        var weight: Double
+        var claim: Double
+        var slots: Double
     }
 
     let host: HostInput
@@ -90,7 +104,7 @@ struct PlainSweep {
         let running = host.spans.filter { $0.interval.start <= stretch.start && stretch.end <= $0.interval.end }
         let (formula, shares) = shares(running, stretch)
         let duration = Double(stretch.duration.count)
-        let count = Double(running.count { $0.takesSlot })
+        let count = shares.reduce(0) { $0 + $1.slots }
         let claims = shares.reduce(0) { $0 + $1.claim }
         let isAnyKnown = meters.contains { increase($0.curve, stretch) != nil }
         var isWhole = true
@@ -116,7 +130,7 @@ struct PlainSweep {
         accounts.floor += floor
         for share in shares {
             accounts.figures[share.span.id, default: Figure()].reserved += floor * share.claim / max(1, claims)
-            if share.span.takesSlot { accounts.figures[share.span.id, default: Figure()].equal += floor / count }
+            if share.slots > 0 { accounts.figures[share.span.id, default: Figure()].equal += floor * share.slots / count }
             accounts.figures[share.span.id, default: Figure()].missing += missing
             accounts.figures[share.span.id, default: Figure()].metered += isWhole ? duration : 0
             accounts.figures[share.span.id, default: Figure()].use += share.share * formula.busy * duration
@@ -175,9 +189,7 @@ struct PlainSweep {
         let total = memories.reduce(0) { $0 + ($1 ?? 0) }
         guard !memories.contains(nil), total > 0 else { return }
         let sum = shares.reduce(0) { $0 + $1.share }
-        let isMeasured = running.allSatisfy { span in
-            cpuTime(span, stretch) != nil && !(span.workload?.partialSince.map { $0 <= stretch.start } ?? false)
-        }
+        let isMeasured = !shares.contains { $0.isOpen }
         for i in shares.indices {
             let part = (memories[i] ?? 0) / total
             shares[i].share = sum * part
@@ -191,7 +203,7 @@ struct PlainSweep {
         let times = shares.map { share in share.span.gpuTimes[name].flatMap { increase($0, stretch) } ?? 0 }
         let total = times.reduce(0, +)
         let owners = Double(shares.count { $0.span.ownedGPUs.contains(name) })
-        let count = Double(shares.count { $0.span.takesSlot })
+        let count = shares.reduce(0) { $0 + $1.slots }
         guard total > 0 || owners > 0 || count > 0 else { return false }
         for i in shares.indices {
             if total > 0 {
@@ -199,11 +211,11 @@ struct PlainSweep {
                 shares[i].least = shares[i].share
                 shares[i].most = shares[i].share
             } else {
-                let isOne = owners > 0 ? shares[i].span.ownedGPUs.contains(name) : shares[i].span.takesSlot
+                let own = owners > 0 ? shares[i].span.ownedGPUs.contains(name) ? 1.0 : 0 : shares[i].slots
                 let all = owners > 0 ? owners : count
-                shares[i].share = isOne ? 1 / all : 0
-                shares[i].least = isOne && all == 1 ? 1 : 0
-                shares[i].most = isOne ? 1 : 0
+                shares[i].share = own / all
+                shares[i].least = all <= 1 ? own : 0
+                shares[i].most = own
             }
         }
         return true
@@ -211,8 +223,6 @@ struct PlainSweep {
 
     private func shares(_ running: [SpanInput], _ stretch: Interval) -> (ShareFormula, [Share]) {
         let capacity = Double(stretch.duration.count) * Double(host.cpus)
-        let count = Double(running.count { $0.takesSlot })
-        let equal = 1 / max(1, host.slots ?? 0, count)
         let byID = Dictionary(running.map { ($0.id, $0) }) { first, _ in first }
         func owners(_ span: SpanInput) -> Double {
             (span.workload?.sharingSpanIDs ?? []).reduce(1) { $0 + (byID[$1].flatMap { cpuTime($0, stretch) } != nil ? 1 : 0) }
@@ -224,38 +234,114 @@ struct PlainSweep {
             let below = (span.workload?.childSpanIDs ?? []).reduce(0) { $0 + (byID[$1].flatMap(charged) ?? 0) }
             values[span.id] = max(0, all - below) / owners(span) / capacity
         }
-        let weights = running.filter { values[$0.id] == nil }.reduce(0) {
-            $0 + ($1.fixedWeight(cpus: host.cpus, slots: host.slots) ?? equal)
+        func kids(_ id: Int64) -> [SpanInput] { running.filter { $0.parentID == id } }
+        let roots = running.filter { $0.parentID.flatMap { byID[$0] } == nil }
+
+        var slots: [Int64: Double] = [:]
+        func takeSlots(_ span: SpanInput) {
+            let within = kids(span.id).filter(\.takesSlot)
+            for kid in kids(span.id) { slots[kid.id] = kid.takesSlot ? 1 : 0 }
+            if let own = slots[span.id], own > 0, !within.isEmpty {
+                for kid in within { slots[kid.id] = own / Double(within.count) }
+                slots[span.id] = 0
+            }
+            for kid in kids(span.id) { takeSlots(kid) }
         }
-        let busy = host.busy.flatMap { increase($0, stretch) }.map { min(1, $0 / capacity) }
-        let agent = host.agent.flatMap { increase($0, stretch) }.map { $0 / capacity } ?? 0
-        let formula = ShareFormula(busy: busy, measured: values.values.reduce(0, +), agent: agent, weights: weights)
+        for root in roots {
+            slots[root.id] = root.takesSlot ? 1 : 0
+            takeSlots(root)
+        }
+        let equal = 1 / max(1, host.slots ?? 0, slots.values.reduce(0, +))
 
         let partial = Set(running.filter { $0.workload?.partialSince.map { $0 <= stretch.start } ?? false }.map(\.id))
         func around(_ id: Int64) -> [Int64] { running.filter { $0.workload?.childSpanIDs.contains(id) ?? false }.map(\.id) }
         let robbed = Set(partial.flatMap(around))
-        let shares = running.map { span in
-            var share = Share(span: span, share: 0, least: 0, most: formula.mostUndeclared, claim: 0)
-            share.claim = span.fixedClaim(cpus: host.cpus, slots: host.slots) ?? equal
-            guard let value = values[span.id] else {
-                share.share = formula.declared(span.fixedWeight(cpus: host.cpus, slots: host.slots) ?? equal)
-                return share
-            }
-            share.share = formula.measured(value)
-            share.least = owners(span) > 1 || robbed.contains(span.id) ? 0 : share.share
-            share.most = share.share * owners(span)
-            if partial.contains(span.id) {
-                var seen: Set<Int64> = [span.id]
-                var open = around(span.id)
-                share.most += formula.mostUndeclared
-                while let id = open.popLast() {
-                    guard seen.insert(id).inserted else { continue }
-                    share.most += formula.measured(values[id] ?? 0)
-                    if partial.contains(id) { open += around(id) }
+        func fixedWeight(_ span: SpanInput) -> Double? { span.fixedWeight(cpus: host.cpus, slots: host.slots) }
+        func fixedClaim(_ span: SpanInput) -> Double? { span.fixedClaim(cpus: host.cpus, slots: host.slots) }
+        var parts: [Int64: Part] = [:]
+        for span in running {
+            var part = Part(weight: fixedWeight(span) ?? equal, claim: fixedClaim(span) ?? equal, slots: slots[span.id] ?? 0)
+            if let value = values[span.id] {
+                part.measured = value
+                part.weight = 0
+                part.least = owners(span) > 1 || robbed.contains(span.id) ? 0 : value
+                part.most = value * owners(span)
+                part.isOpen = partial.contains(span.id)
+                if part.isOpen {
+                    var seen: Set<Int64> = [span.id]
+                    var open = around(span.id)
+                    while let id = open.popLast() {
+                        guard seen.insert(id).inserted else { continue }
+                        part.most += values[id] ?? 0
+                        if partial.contains(id) { open += around(id) }
+                    }
                 }
             }
-            return share
+            parts[span.id] = part
+        }
+        for root in roots { divide(root.id, &parts, kids: kids, fixedWeight, fixedClaim) }
+
+        let busy = host.busy.flatMap { increase($0, stretch) }.map { min(1, $0 / capacity) }
+        let agent = host.agent.flatMap { increase($0, stretch) }.map { $0 / capacity } ?? 0
+        let formula = ShareFormula(
+            busy: busy,
+            measured: parts.values.reduce(0) { $0 + ($1.measured ?? 0) },
+            agent: agent,
+            weights: parts.values.reduce(0) { $0 + $1.weight }
+        )
+        let shares = running.compactMap { span in
+            parts[span.id].map { part in
+                Share(
+                    span: span,
+                    share: formula.measured(part.measured ?? 0) + formula.declared(part.weight),
+                    least: formula.measured(part.least),
+                    most: formula.measured(part.most) + (part.isOpen ? formula.mostUndeclared : 0),
+                    claim: part.claim,
+                    slots: part.slots,
+                    isOpen: part.isOpen
+                )
+            }
         }
         return (formula, shares)
+    }
+
+    /// A job with all that runs within it has what it would have had alone: its steps take what they declare or were measured to use, and
+    /// those that declare nothing equal parts of what is left.
+    private func divide(
+        _ id: Int64,
+        _ parts: inout [Int64: Part],
+        kids: (Int64) -> [SpanInput],
+        _ fixedWeight: (SpanInput) -> Double?,
+        _ fixedClaim: (SpanInput) -> Double?
+    ) {
+        let within = kids(id)
+        guard !within.isEmpty, var own = parts[id] else { return }
+        let unmeasured = within.filter { parts[$0.id]?.measured == nil }
+        let open = unmeasured.filter { fixedWeight($0) == nil }
+        let said = unmeasured.reduce(0) { $0 + (fixedWeight($1) ?? 0) }
+        if let pot = own.measured {
+            let rest = max(0, pot - said)
+            for kid in unmeasured {
+                var part = parts[kid.id] ?? Part(weight: 0, claim: 0, slots: 0)
+                part.measured = fixedWeight(kid).map { said > pot ? $0 * pot / said : $0 } ?? rest / Double(open.count)
+                (part.weight, part.least, part.most, part.isOpen) = (0, 0, own.most, own.isOpen)
+                parts[kid.id] = part
+            }
+            if !unmeasured.isEmpty {
+                own.measured = open.isEmpty ? rest : 0
+                own.least = 0
+            }
+        } else {
+            let measured = within.reduce(0) { $0 + (parts[$1.id]?.measured ?? 0) }
+            let rest = max(0, own.weight - said - measured)
+            for kid in open { parts[kid.id]?.weight = rest / Double(open.count) }
+            own.weight = open.isEmpty ? rest : 0
+        }
+        let claiming = within.filter { fixedClaim($0) == nil }
+        let rest = max(0, own.claim - within.reduce(0) { $0 + (fixedClaim($1) ?? 0) })
+        for kid in claiming { parts[kid.id]?.claim = rest / Double(claiming.count) }
+        own.claim = claiming.isEmpty ? rest : 0
+        parts[id] = own
+        for kid in within { divide(kid.id, &parts, kids: kids, fixedWeight, fixedClaim) }
     }
 }

@@ -102,6 +102,21 @@ import Testing
     @Test(arguments: 0..<LongRun.rounds(short: 100, long: 3_000)) func soItIsWithCgroupsMemoryAndGPUs(seed: Int) {
         Self.compare(RandomHost(seed: UInt64(seed)).enriched(UInt64(seed)).input, "seed \(seed)")
     }
+
+    @Test(arguments: 0..<LongRun.rounds(short: 150, long: 4_000)) func soItIsWithSpansWithinSpans(seed: Int) {
+        var host = RandomHost(seed: UInt64(seed)).enriched(seed % 3 == 0 ? UInt64(seed) : nil).input
+        var random = RandomSource(seed: UInt64(seed) ^ 0x5EED)
+        for i in host.spans.indices {
+            if random.chance(0.4) {
+                host.spans[i].cpuShare = random.chance(0.5) ? Double.random(in: 0...0.3, using: &random) : nil
+                host.spans[i].cpus = nil
+                host.spans[i].weight = nil
+            }
+            // Within one before it: no cycles.
+            if i > 0, random.chance(0.6) { host.spans[i].parentID = Int64.random(in: 0..<Int64(i), using: &random) }
+        }
+        Self.compare(host, "seed \(seed)")
+    }
 }
 
 extension SpanFigure {
