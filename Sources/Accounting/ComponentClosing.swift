@@ -144,10 +144,12 @@ struct ComponentClosing {
 
     /// Hard limits, and the errors at real edges.
     private func bound(_ slice: inout Slice, _ cell: Cell, _ figure: SpanFigure, _ span: ActiveSpan) {
-        // One for rounding to whole µJ on either side.
-        var lower = 1.0
+        // One for rounding to whole µJ on either side; and what may not be the span's, because it lies inside an edge that is not known well.
+        var lower = 1 + max(lost(cell, span, sums), other.map { lost(cell, span, $0) } ?? 0)
         var upper = 1.0
-        let share = figure.energy > 0 ? min(1, max(0, figure.drawn / figure.energy)) : 0
+        // Of all that flowed, with the idle of the default policy: an edge that is off moves that too.
+        let part = figure.drawn - figure.floor + figure.reserved
+        let share = figure.energy > 0 ? min(1, max(0, part / figure.energy)) : 0
         let whole = host.spans[span.input].interval
         if Int(cell.from) == span.startRow, slice.interval.start == whole.start {
             let edge = edge(Int(cell.from), slice.interval.start, isEnd: false, span, cell)
@@ -173,13 +175,26 @@ struct ComponentClosing {
             low = min(low, alternative.low - alternative.lowFloor + figure.lowFloor + least)
             high = max(high, alternative.high - alternative.highFloor + figure.highFloor + most)
         }
-        slice.bounds.drawnLow = max(0, low - lower)
+        slice.bounds.drawnLow = low - lower
         slice.bounds.drawnHigh = high + upper
         slice.bounds.floorLow = figure.lowFloor
         slice.bounds.floorHigh = figure.highFloor
         slice.bounds.floorRatioLow = floorRatios.low
         slice.bounds.floorRatioHigh = floorRatios.high
         slice.bounds.unmeteredHigh = figure.missing
+    }
+
+    /// What the span has of a cell in which it may not have run yet, or no longer, with the idle that a policy moves for it at most, µJ.
+    private func lost(_ cell: Cell, _ span: ActiveSpan, _ sums: ComponentSums) -> Double {
+        func part(_ from: Int, _ to: Int) -> Double {
+            guard from < to else { return 0 }
+            let figure = sums.figure(of: Int(cell.span), from: from, to: to, timeline)
+            return max(0, figure.low) + max(figure.reserved, figure.busy, figure.equal) * floorRatios.high
+        }
+        let (from, to) = (Int(cell.from), Int(cell.to))
+        let late = min(to, max(from, span.lateRow))
+        let early = span.earlyRow < 0 ? to : max(from, min(to, span.earlyRow))
+        return part(from, late) + part(max(late, early), to)
     }
 
     /// What an edge of a span may be off by, µJ: hard limits of the slice, and a standard deviation of the host's energy.
@@ -194,21 +209,19 @@ struct ComponentClosing {
         var lower = errors.limit
         var upper = errors.limit
         var variance = errors.variance
-        if active.tracked >= 0, let workload = host.spans[active.input].workload {
-            if workload.curve.knot(at: time) == nil {
-                let dearest = sums.prices(timeline.rows[Int(cell.from)].stretch..<timeline.rows[Int(cell.to)].stretch)
-                let error = Double(workload.epsilonMicroseconds) * dearest / Double(host.cpus)
-                lower += error
-                upper += error
-            }
-        } else {
-            let resolution = host.spans[active.input].edgeResolution
-            if resolution > .zero {
-                upper += around(row, time, resolution, isEnd: isEnd)
-                // Evenly within its limits, at the mean of the power on either side.
-                let error = Double(resolution.count) * (errors.before + errors.after) / 2
-                variance += error * error / 3
-            }
+        let input = host.spans[active.input]
+        if active.tracked >= 0, let workload = input.workload, workload.curve.knot(at: time) == nil {
+            let dearest = sums.prices(timeline.rows[Int(cell.from)].stretch..<timeline.rows[Int(cell.to)].stretch)
+            let error = Double(workload.epsilonMicroseconds) * dearest / Double(host.cpus)
+            lower += error
+            upper += error
+        }
+        let resolution = isEnd ? input.endError : input.startError
+        if resolution > .zero {
+            upper += around(row, time, resolution, isEnd: isEnd)
+            // Evenly within its limits, at the mean of the power on either side.
+            let error = Double(resolution.count) * (errors.before + errors.after) / 2
+            variance += error * error / 3
         }
         return (lower, upper, variance > 0 ? variance.squareRoot() : 0)
     }

@@ -74,7 +74,8 @@ public struct IdleMoved: Hashable, Sendable {
 /// A slice's energy under a policy is `drawn - floor + idle moved`: its part of all energy, less its part of the idle floor, plus
 /// the idle that the policy gives it. The floor and the moved idle scale together within the limits of the floor itself.
 public struct SliceBounds: Hashable, Sendable {
-    /// The least and the most of the host's energy that the span can have drawn, idle floor included, µJ.
+    /// The least and the most of the host's energy that the span can have drawn, idle floor included, µJ. The least also lacks the idle
+    /// that was moved for time in which the span may not have run, so it may be below 0.
     public var drawnLow: Double = 0
     public var drawnHigh: Double = 0
     /// The idle floor within each of the two, µJ.

@@ -39,6 +39,11 @@ struct ActiveSpan {
     /// Rows of the timeline at which it starts and ends.
     var startRow = 0
     var endRow = 0
+    /// When it may have started at the latest and ended at the earliest, and the rows of those; nil and -1 where its edges are known.
+    let late: Int64?
+    let early: Int64?
+    var lateRow = -1
+    var earlyRow = -1
     var weight: Double
     var equalWeight: Double
     var claim: Double
@@ -51,6 +56,8 @@ struct ActiveSpan {
         self.input = input
         start = clipped.start.microseconds - host.window.start.microseconds
         end = clipped.end.microseconds - host.window.start.microseconds
+        late = Self.within(clipped, span.interval.start, plus: span.startError, host.window)
+        early = Self.within(clipped, span.interval.end, minus: span.endError, host.window)
         let weight = span.fixedWeight(cpus: host.cpus, slots: host.slots)
         self.weight = Self.fraction(weight ?? 0)
         equalWeight = weight == nil ? 1 : 0
@@ -58,6 +65,21 @@ struct ActiveSpan {
         self.claim = Self.fraction(claim ?? 0)
         equalClaim = claim == nil ? 1 : 0
         slots = span.takesSlot ? 1 : 0
+    }
+
+    /// µs since the window's start; nil where the clipped span does not reach so far back.
+    private static func within(_ clipped: Interval, _ start: Timestamp, plus error: Microseconds, _ window: Interval) -> Int64? {
+        guard error > .zero else { return nil }
+        let (time, overflow) = start.microseconds.addingReportingOverflow(error.count)
+        let last = overflow ? clipped.end.microseconds : min(time, clipped.end.microseconds)
+        return last > clipped.start.microseconds ? last - window.start.microseconds : nil
+    }
+
+    private static func within(_ clipped: Interval, _ end: Timestamp, minus error: Microseconds, _ window: Interval) -> Int64? {
+        guard error > .zero else { return nil }
+        let (time, overflow) = end.microseconds.subtractingReportingOverflow(error.count)
+        let first = overflow ? clipped.start.microseconds : max(time, clipped.start.microseconds)
+        return first < clipped.end.microseconds ? first - window.start.microseconds : nil
     }
 
     /// Bad input weighs nothing; a share over 1 is scaled by the formula.
@@ -77,6 +99,13 @@ struct ActiveSpan {
 }
 
 extension SpanInput {
+    /// How far each edge may be off: nothing where the span's cgroup was born or died at it.
+    var startError: Microseconds { workload?.curve.extent?.start == interval.start ? .zero : edgeResolution }
+    var endError: Microseconds {
+        if let workload, workload.isClosed, workload.curve.extent?.end == interval.end { return .zero }
+        return edgeResolution
+    }
+
     /// How the span's share is found, wherever its workload is known.
     public var shareMethod: ShareMethod {
         if workload != nil { return .measured }

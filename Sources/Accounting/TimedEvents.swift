@@ -1,7 +1,7 @@
 /// What happens at an instant, by what kind of thing and which of them.
 struct TimedEvent {
     enum Kind: UInt64 {
-        case knot, cut, start, end, busy, agent, tracked
+        case knot, cut, start, end, late, early, busy, agent, tracked
     }
 
     /// µs since the window's start.

@@ -148,6 +148,8 @@ struct Timeline {
         for i in spans.indices {
             events.append(TimedEvent(spans[i].start, .start, i))
             events.append(TimedEvent(spans[i].end, .end, i))
+            if let late = spans[i].late { events.append(TimedEvent(late, .late, i)) }
+            if let early = spans[i].early { events.append(TimedEvent(early, .early, i)) }
         }
         for (i, one) in tracked.all.enumerated() {
             let input = host.spans[spans[one.span].input]
@@ -262,6 +264,12 @@ struct Timeline {
                 case .cut:
                     isRow = true
                     pieceRows.append(row)
+                case .late:
+                    isRow = true
+                    spans[index].lateRow = row
+                case .early:
+                    isRow = true
+                    spans[index].earlyRow = row
                 case .start, .end:
                     isRow = true
                     isStale = true

@@ -182,6 +182,102 @@ import Testing
         #expect(abs(cut[0].errors.floor - 20e6) < 1)
     }
 
+    /// 100 W of which `idle` are the floor, busy as said of 2 CPUs with one slot, over a minute; a span from 10 to 12 s, each give or take
+    /// one: it may have run from 0 to 4 s.
+    private static func coarse(idle: Double, busy: Double, cuts: [Double] = [], _ change: (inout SpanInput) -> Void) -> [Slice] {
+        func time(_ seconds: Double) -> Timestamp { Timestamp(microseconds: Int64(seconds * 1e6)) }
+        let window = Interval(time(0), time(60))
+        var span = SpanInput(id: 1, interval: Interval(time(10), time(12)), edgeResolution: .seconds(1))
+        change(&span)
+        var meter = RuleTests.meter(100, idle: idle)
+        meter.curve = RuleTests.line(100_000_000, window)
+        return Sweep.accounts(
+            of: HostInput(
+                window: window,
+                cuts: cuts.map(time),
+                cpus: 2,
+                slots: 1,
+                meters: [meter],
+                busy: RuleTests.line(Int64(busy * 2e6), window),
+                spans: [span]
+            )
+        )[0].slices
+    }
+
+    private static func limits(_ slices: [Slice], _ policy: Policy) -> (low: Double, high: Double) {
+        slices.reduce((0, 0)) { sum, slice in
+            let limits = slice.bounds.limits(idleMoved: slice.idle[policy])
+            return (sum.0 + limits.low / 1e6, sum.1 + limits.high / 1e6)
+        }
+    }
+
+    @Test(arguments: [[], [10.3, 11.2, 11.7]]) func aSpanMayHaveRunShorterThanItsPostedEdges(cuts: [Double]) {
+        let minute = Interval(Timestamp(microseconds: 0), Timestamp(microseconds: 60_000_000))
+        // All of it idle energy: from 11 to 11 s, or from 9 to 13.
+        let idle = Self.limits(Self.coarse(idle: 100, busy: 0, cuts: cuts) { $0.cpuShare = 1 }, .reserved)
+        #expect(idle.low == 0 && idle.high >= 400)
+        // Measured all along, and all of the host: between nothing and 400 J.
+        func measured(_ error: Int64) -> [Slice] {
+            Self.coarse(idle: 0, busy: 1, cuts: cuts) {
+                $0.workload = .init(curve: RuleTests.line(2_000_000, minute), isClosed: false)
+                $0.edgeResolution = .milliseconds(error)
+            }
+        }
+        let coarse = Self.limits(measured(1_000), .dynamic)
+        #expect(coarse.low == 0 && coarse.high >= 400)
+        let finer = Self.limits(measured(100), .dynamic)
+        #expect(abs(finer.low - 180) < 0.001 && abs(finer.high - 220) < 0.001)
+        let exact = Self.limits(measured(0), .dynamic)
+        #expect(abs(exact.low - 200) < 0.001 && abs(exact.high - 200) < 0.001)
+        // With idle moved to what was measured.
+        let moved = Self.limits(
+            Self.coarse(idle: 50, busy: 1, cuts: cuts) {
+                $0.workload = .init(curve: RuleTests.line(2_000_000, minute), isClosed: false)
+                $0.edgeResolution = .milliseconds(100)
+            },
+            .reserved
+        )
+        #expect(moved.low <= 180 && moved.low >= 165 && moved.high >= 220)
+    }
+
+    @Test func aBirthOrADeathThatTheAgentReadIsNoCoarseEdge() {
+        func span(_ from: Int64, _ to: Int64) -> [Slice] {
+            Self.coarse(idle: 0, busy: 1) {
+                let life = Interval(Timestamp(microseconds: from * 1_000_000), Timestamp(microseconds: to * 1_000_000))
+                $0.workload = .init(curve: RuleTests.line(2_000_000, life), isClosed: true)
+            }
+        }
+        let exact = Self.limits(span(10, 12), .dynamic)
+        #expect(abs(exact.low - 200) < 0.001 && abs(exact.high - 200) < 0.001)
+        #expect(span(10, 12)[0].errors.start == 0 && span(10, 12)[0].errors.end == 0)
+        let late = Self.limits(span(10, 20), .dynamic)
+        #expect(abs(late.low - 100) < 0.001 && abs(late.high - 300) < 0.001)
+        #expect(span(10, 20)[0].errors.start == 0 && span(10, 20)[0].errors.end > 0)
+    }
+
+    @Test func anEdgesErrorIsOfTheIdleThatIsMovedToo() {
+        let slice = Self.coarse(idle: 100, busy: 0) { $0.cpuShare = 1 }[0]
+        #expect(abs(slice.errors.start - 100e6 / 3.0.squareRoot()) < 1)
+        #expect(abs(slice.errors.end - 100e6 / 3.0.squareRoot()) < 1)
+    }
+
+    @Test func anHourInWhichASpanMayNotHaveRunAtAllHasThatInItsLimit() {
+        // It began 0.5 s before this window, give or take a second.
+        let slices = Self.coarse(idle: 0, busy: 1) {
+            $0.interval = Interval(Timestamp(microseconds: -500_000), Timestamp(microseconds: 60_000_000 - 1))
+            $0.workload = .init(
+                curve: Curve(knots: [
+                    Knot(time: Timestamp(microseconds: -9_000_000), value: 0),
+                    Knot(time: Timestamp(microseconds: 61_000_000), value: 140_000_000),
+                ]),
+                isClosed: false
+            )
+        }
+        let limits = Self.limits(slices, .dynamic)
+        // Half a second at the start, one at the end.
+        #expect(abs(limits.low - (6_000 - 150)) < 0.01)
+    }
+
     @Test func theMetersErrorsAddInSquares() {
         var host = Self.host([])
         host.meters[0].errorRatio = 0.03
