@@ -49,7 +49,10 @@ public struct LedgerRow: Sendable {
 
     /// The slices with what turns them into CO2e.
     public var slices: [SliceRow] {
-        accounts.slices.map { SliceRow(hour: hour, slice: $0, pue: pue, intensity: intensity(of: $0)) }
+        var whole = accounts
+        whole.slices = []
+        whole.pieces = []
+        return accounts.slices.map { SliceRow(hour: hour, slice: $0, pue: pue, intensity: intensity(of: $0), whole: whole) }
     }
 
     fileprivate init(hostID: Int32, hour: Hour, accounts: ComponentAccounts, pue: Double, intensityIDs: [Int64], emissions: Emissions?) {
@@ -89,12 +92,15 @@ public struct SliceRow: Sendable {
     public var slice: Slice
     public var pue: Double
     public var intensity: StoredIntensity?
+    /// The component's accounts in the hour, of which the slice is a part; without slices and pieces. Nil where nobody asked.
+    public var whole: ComponentAccounts?
 
-    public init(hour: Hour, slice: Slice, pue: Double, intensity: StoredIntensity?) {
+    public init(hour: Hour, slice: Slice, pue: Double, intensity: StoredIntensity?, whole: ComponentAccounts? = nil) {
         self.hour = hour
         self.slice = slice
         self.pue = pue
         self.intensity = intensity
+        self.whole = whole
     }
 }
 
@@ -327,10 +333,35 @@ public enum HourLedger {
     }
 
     private static let selectSlices = """
-        SELECT s.*, h.pue AS hour_pue, \(IntensityTable.joinedColumns)
+        SELECT s.*, \(wholeColumns("h")), \(IntensityTable.joinedColumns)
         FROM slice s JOIN host_hour h USING (host_id, hour, component) LEFT JOIN intensity i ON i.intensity_id = s.intensity_id
         WHERE s.host_id = $1
         """
+
+    /// What `sliceRow` reads of the host-hour that a slice is a part of.
+    static func wholeColumns(_ table: String) -> String {
+        [
+            "pue", "metered_uj", "metered_low_uj", "metered_high_uj", "job_dynamic_uj", "system_uj", "agent_uj", "idle_uj", "unknown_uj",
+            "idle_busy_uj", "unmetered_max_uj", "meter_error_ratio", "floor_error_ratio",
+        ].map { "\(table).\($0) AS hour_\($0)" }.joined(separator: ", ")
+    }
+
+    private static func whole(_ row: PostgresRow, _ component: Component) throws -> ComponentAccounts {
+        var accounts = ComponentAccounts(component: component)
+        accounts.metered = try row.int64("hour_metered_uj")
+        accounts.meteredLow = try row.int64("hour_metered_low_uj")
+        accounts.meteredHigh = try row.int64("hour_metered_high_uj")
+        accounts.jobDynamic = try row.int64("hour_job_dynamic_uj")
+        accounts.system = try row.int64("hour_system_uj")
+        accounts.agent = try row.int64("hour_agent_uj")
+        accounts.idle = try row.int64("hour_idle_uj")
+        accounts.unknown = try row.int64("hour_unknown_uj")
+        accounts.idleMoved.busy = try row.int64("hour_idle_busy_uj")
+        accounts.unmeteredMaximum = try row.int64("hour_unmetered_max_uj")
+        accounts.meterErrorRatio = try row.double("hour_meter_error_ratio")
+        accounts.floorErrorRatio = try row.double("hour_floor_error_ratio")
+        return accounts
+    }
 
     static func sliceRow(_ row: PostgresRow) throws -> SliceRow {
         let method = try row.string("share_method")
@@ -367,7 +398,13 @@ public enum HourLedger {
         slice.errors.start = try row.double("start_error_uj")
         slice.errors.end = try row.double("end_error_uj")
         slice.errors.gap = try row.double("gap_error_uj")
-        return SliceRow(hour: try hour(row), slice: slice, pue: try row.double("hour_pue"), intensity: try IntensityTable.joined(row))
+        return SliceRow(
+            hour: try hour(row),
+            slice: slice,
+            pue: try row.double("hour_pue"),
+            intensity: try IntensityTable.joined(row),
+            whole: try whole(row, slice.component)
+        )
     }
 
     /// Of the given hours those that are settled: accounted, and no mark left. The running hour never is.

@@ -27,7 +27,8 @@ struct CalibrationTests {
     ) {
         let outcome = outcome(hostClass, .asModelled, target)
         #expect(outcome.hosts > Self.hosts * 9 / 10)
-        #expect(abs(outcome.coverage - 0.95) <= Self.scatter)
+        // An interval is around what was metered: of what was not it can leave out too much on one side only.
+        #expect(0.95 - Self.scatter <= outcome.coverage && outcome.coverage <= (hostClass == .gaps ? 0.975 : 0.95) + Self.scatter)
         #expect(abs(outcome.coverageGrams - 0.95) <= Self.scatter)
         #expect(outcome.withinBounds == outcome.hosts)
     }

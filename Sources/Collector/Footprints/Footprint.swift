@@ -15,7 +15,7 @@ struct Footprint: Sendable {
         case final
     }
 
-    /// A figure in fractional units with its 95 % interval and its hard limits. Until uncertainties are computed both are the limits.
+    /// A figure in fractional units with its 95 % interval.
     struct Figure: Sendable {
         var best: Double
         var low: Double
@@ -24,6 +24,9 @@ struct Footprint: Sendable {
 
     struct EnergyFigures: Sendable {
         var total: Energy
+        /// The 95 % interval, µJ.
+        var interval: (low: Double, high: Double)
+        /// Hard limits of what the meters can have counted and missed, µJ.
         var bounds: (low: Double, high: Double)
         var dynamic: Energy
         var idle: Energy
@@ -71,6 +74,8 @@ struct Footprint: Sendable {
     var pue: Double?
     var energy: EnergyFigures?
     var locationGrams: Figure?
+    /// Hard limits, with those that the intensities' sources state.
+    var locationGramBounds: (low: Double, high: Double)?
     var intensity: Intensity?
     var share: ShareFigures?
     /// Which cgroups the span owns; nil for one whose host is not known.
@@ -112,25 +117,21 @@ struct Footprint: Sendable {
         }
         var dynamic: Int64 = 0
         var idle: Int64 = 0
-        var low = 0.0
-        var high = 0.0
+        var sum = UncertainSum()
         var components: [Component: Energy] = [:]
         var metered: [Component: Int64] = [:]
         var quality = Quality.measured
         var methods: [ShareMethod: Int64] = [:]
         var shareSeconds = 0.0
         var cpuSeconds = 0.0
-        var grams: Figure? = Figure(best: 0, low: 0, high: 0)
         var weighted = (grams: 0.0, energy: 0.0)
         for row in slices {
             let slice = row.slice
             let moved = slice.idle[policy]
             let own = slice.dynamic + moved
-            let limits = slice.bounds.limits(idleMoved: moved)
+            sum.add(figures(of: row))
             dynamic += slice.dynamic
             idle += moved
-            low += min(limits.low, Double(own))
-            high += max(limits.high, Double(own))
             components[slice.component, default: .zero] += Energy(microjoules: own)
             metered[slice.component, default: 0] += slice.metered.count
             quality = max(quality, slice.quality)
@@ -140,17 +141,9 @@ struct Footprint: Sendable {
                 cpuSeconds += slice.meanShare * slice.interval.duration.seconds * Double(cpus(row.hour))
             }
             if let intensity = row.intensity?.value {
-                func micrograms(_ energy: Double, _ g: Double) -> Double {
-                    Intensity.micrograms(microjoules: energy * row.pue, gramsPerKilowattHour: g)
-                }
-                grams?.best += micrograms(Double(own), intensity.gramsPerKilowattHour) / 1e6
-                grams?.low += micrograms(min(limits.low, Double(own)), intensity.low) / 1e6
-                grams?.high += micrograms(max(limits.high, Double(own)), intensity.high) / 1e6
                 weighted.grams += Double(own) * intensity.gramsPerKilowattHour
                 weighted.energy += Double(own)
                 self.intensity = intensity
-            } else {
-                grams = nil
             }
             pue = row.pue
         }
@@ -168,9 +161,11 @@ struct Footprint: Sendable {
         } else {
             missing.append(("energy.estimated_kwh", "coverage_below_half"))
         }
+        let figure = sum.energy()
         energy = EnergyFigures(
             total: total,
-            bounds: (low, high),
+            interval: (figure.low, figure.high),
+            bounds: (figure.boundLow, figure.boundHigh),
             dynamic: Energy(microjoules: dynamic),
             idle: Energy(microjoules: idle),
             components: components,
@@ -181,7 +176,9 @@ struct Footprint: Sendable {
         for component in Component.allCases where components[component] == nil {
             missing.append(("energy.components_kwh.\(component.rawValue)", "no_meter"))
         }
-        locationGrams = grams
+        let grams = sum.grams()
+        locationGrams = grams.map { Figure(best: $0.best, low: $0.low, high: $0.high) }
+        locationGramBounds = grams.map { ($0.boundLow, $0.boundHigh) }
         if grams == nil {
             intensity = nil
             setMissing(["co2e.location_g", "intensity"], reason: zone == nil ? "no_zone" : "no_intensity")
@@ -204,12 +201,27 @@ struct Footprint: Sendable {
         cpuTime = method == .measured ? Microseconds(Int64(saturating: (cpuSeconds * 1e6).rounded())) : used
     }
 
+    /// A slice with everything that its errors need. All are of one host, which needs no name here.
+    private func figures(of row: SliceRow) -> SliceFigures {
+        SliceFigures(
+            row.slice,
+            host: 0,
+            hour: row.hour,
+            policy: policy,
+            whole: row.whole.map { HourFigures($0, policy: policy) }
+                ?? HourFigures(meterErrorRatio: nil, floorErrorRatio: nil, shared: 0, metered: 0),
+            pue: PUEFigure(row.pue, site: nil, host: 0),
+            intensity: row.intensity.map { IntensityFigure($0.value) }
+        )
+    }
+
     /// Models a finished job from the class of its machine.
     mutating func fill(hostClass: HostClass, duration: Microseconds) {
         let posted = fields["cpu_time_us"]?.wholeNumber.map { Microseconds($0) }
         let figures = HostedModel.energy(class: hostClass, duration: duration, cpuTime: posted)
         energy = EnergyFigures(
             total: figures.best,
+            interval: (Double(figures.low.microjoules), Double(figures.high.microjoules)),
             bounds: (Double(figures.low.microjoules), Double(figures.high.microjoules)),
             dynamic: figures.best,
             idle: .zero,

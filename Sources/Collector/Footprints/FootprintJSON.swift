@@ -69,6 +69,8 @@ extension Footprint {
             "location_g": locationGrams.map { figure in
                 .object([
                     "best": number(figure.best, figure), "low": number(figure.low, figure), "high": number(figure.high, figure),
+                    "bound_low": locationGramBounds.map { number($0.low, figure) } ?? .null,
+                    "bound_high": locationGramBounds.map { number($0.high, figure) } ?? .null,
                 ])
             } ?? .null,
             "market_g": .null, "embodied_g": .null,
@@ -153,7 +155,7 @@ extension Footprint {
     }
 
     private func energyJSON(_ energy: EnergyFigures) -> JSONValue {
-        let (low, high) = energy.bounds
+        let (low, high) = energy.interval
         func kwh(_ microjoules: Double) -> JSONValue {
             .number(shown(microjoules / 3.6e12, low: low / 3.6e12, high: high / 3.6e12))
         }
@@ -163,8 +165,9 @@ extension Footprint {
             components[component.rawValue] = energy.components[component].map { kwh(Double($0.microjoules)) } ?? .null
         }
         return .object([
-            "best_kwh": kwh(Double(energy.total.microjoules)), "low_kwh": kwh(low), "high_kwh": kwh(high), "bound_low_kwh": kwh(low),
-            "bound_high_kwh": kwh(high), "uj": exact(energy.total),
+            "best_kwh": kwh(Double(energy.total.microjoules)), "low_kwh": kwh(low), "high_kwh": kwh(high),
+            "bound_low_kwh": kwh(energy.bounds.low),
+            "bound_high_kwh": kwh(energy.bounds.high), "uj": exact(energy.total),
             "dynamic_uj": exact(energy.dynamic),
             "idle_uj": exact(energy.idle), "dynamic_kwh": kwh(Double(energy.dynamic.microjoules)),
             "idle_kwh": kwh(Double(energy.idle.microjoules)), "quality": .string(energy.quality.rawValue),

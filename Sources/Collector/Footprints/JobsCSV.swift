@@ -41,7 +41,7 @@ enum JobsCSV {
         v["time_resolution_ms"] = f.fields["time_resolution_ms"]?.wholeNumber.map(String.init) ?? ""
         v["units"] = f.fields["units"]?.double.map(Digits.plain) ?? ""
         if let energy = f.energy {
-            let (low, high) = energy.bounds
+            let (low, high) = energy.interval
             func kwh(_ microjoules: Double) -> String {
                 Digits.plain(f.shown(microjoules / 3.6e12, low: low / 3.6e12, high: high / 3.6e12))
             }
