@@ -1,6 +1,11 @@
 -- The accounting engine: slices that end at every edge of the intensity feed, where each error comes from, what every host-hour was made
 -- of, packed hours, learned idle floors, units, and which data are simulated.
 
+-- The old checks wait for the end of a transaction, and would look at tables that have changed by then.
+DROP TRIGGER slices_add_up ON slice;
+DROP TRIGGER slices_add_up ON host_hour;
+DROP FUNCTION check_slices_add_up();
+
 -- The inputs of a host-hour's accounts, named by their digest. Each change of it is a version; a statement names its hours by it.
 ALTER TABLE accounted_hour
     ADD COLUMN version int NOT NULL DEFAULT 1,
@@ -25,12 +30,16 @@ ALTER TABLE host_hour
     ADD COLUMN floor_error_ratio double precision NOT NULL DEFAULT 0,
     DROP CONSTRAINT co2e_all_or_none;
 UPDATE host_hour SET intensity_ids = ARRAY[intensity_id] WHERE intensity_id IS NOT NULL;
+ALTER TABLE slice ADD COLUMN intensity_id bigint;
+UPDATE slice s SET intensity_id = h.intensity_id FROM host_hour h
+WHERE h.host_id = s.host_id AND h.hour = s.hour AND h.component = s.component AND h.intensity_id IS NOT NULL;
+-- Digests, learned floors and errors come with the next accounts.
+INSERT INTO dirty (host_id, hour, reason) SELECT host_id, hour, 'upgrade' FROM accounted_hour;
 ALTER TABLE host_hour DROP COLUMN intensity_id,
     ADD CONSTRAINT co2e_all_or_none CHECK (
         num_nulls(co2e_ug, co2e_job_dynamic_ug, co2e_system_ug, co2e_agent_ug, co2e_idle_ug, co2e_unknown_ug) IN (0, 6));
 
 ALTER TABLE slice
-    ADD COLUMN intensity_id bigint REFERENCES intensity,
     -- Its own mean power over its time that was not metered; outside the accounts.
     ADD COLUMN estimated_uj bigint CHECK (estimated_uj >= 0),
     -- Standard deviations, by the keys of docs/methodology.md, "Uncertainty". The idle floor within its part of all energy.
@@ -45,10 +54,7 @@ ALTER TABLE slice
 --   * A host_hour that was written or deleted is compared with its slices at the end of the transaction.
 --   * A statement that changes slices of a host_hour that this transaction has not written is compared at once: where both change, the
 --     host_hour is written first.
-DROP TRIGGER slices_add_up ON slice;
-DROP TRIGGER slices_add_up ON host_hour;
-DROP FUNCTION check_slices_add_up();
-ALTER TABLE slice DROP CONSTRAINT slice_host_id_hour_component_fkey, DROP CONSTRAINT slice_intensity_id_fkey;
+ALTER TABLE slice DROP CONSTRAINT slice_host_id_hour_component_fkey;
 
 CREATE FUNCTION compare_slices(row_host int, row_hour timestamptz, row_component text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -192,6 +198,11 @@ CREATE TABLE units (
 );
 CREATE INDEX units_service ON units (service, from_t);
 
+-- Spans that ended long before a stretch of time are passed over.
+CREATE INDEX span_end ON span (host_id, finished_at);
+-- A service's or a guest's slices go on for years.
+DROP INDEX slice_span;
+CREATE INDEX slice_span ON slice (host_id, span_id, hour);
 ALTER TABLE span
     -- The job that this one says it runs within, and the CI's run that it belongs to.
     ADD COLUMN parent_job_id text,
@@ -228,16 +239,18 @@ CREATE TABLE pool_record (
     slots       double precision NOT NULL CHECK (slots > 0),
     PRIMARY KEY (pool, valid_from)
 );
--- The idle energy that a job reserved depends on them: hours that were accounted without are accounted anew.
+-- Hours that what changes may be in: accounted ones, and those that a worker may just be accounting without it.
+CREATE VIEW markable_hour AS SELECT host_id, hour FROM accounted_hour UNION SELECT host_id, hour FROM dirty;
+-- The idle energy that a job reserved depends on slots: hours that were accounted without are accounted anew.
 CREATE FUNCTION mark_hours_of_runner() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO dirty (host_id, hour, reason)
-    SELECT a.host_id, a.hour, 'runner' FROM accounted_hour a
+    SELECT a.host_id, a.hour, 'runner' FROM markable_hour a
     WHERE TG_OP <> 'INSERT' AND a.host_id = OLD.host_id AND a.hour < OLD.valid_to AND a.hour + interval '1 hour' > OLD.valid_from
         AND (TG_OP = 'DELETE' OR OLD.host_id <> NEW.host_id OR OLD.concurrent IS DISTINCT FROM NEW.concurrent
             OR a.hour < NEW.valid_from OR a.hour + interval '1 hour' > NEW.valid_to)
     UNION
-    SELECT a.host_id, a.hour, 'runner' FROM accounted_hour a
+    SELECT a.host_id, a.hour, 'runner' FROM markable_hour a
     WHERE TG_OP <> 'DELETE' AND a.host_id = NEW.host_id AND a.hour < NEW.valid_to AND a.hour + interval '1 hour' > NEW.valid_from
         AND (TG_OP = 'INSERT' OR OLD.host_id <> NEW.host_id OR OLD.concurrent IS DISTINCT FROM NEW.concurrent
             OR a.hour < OLD.valid_from OR a.hour + interval '1 hour' > OLD.valid_to);
@@ -245,13 +258,31 @@ BEGIN
 END $$;
 CREATE TRIGGER runner_moved AFTER INSERT OR UPDATE OR DELETE ON runner_host FOR EACH ROW EXECUTE FUNCTION mark_hours_of_runner();
 CREATE FUNCTION mark_hours_of_pool() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    said pool_record := coalesce(NEW, OLD);
 BEGIN
     INSERT INTO dirty (host_id, hour, reason)
-    SELECT a.host_id, a.hour, 'pool' FROM host h JOIN accounted_hour a USING (host_id)
-    WHERE h.pool = NEW.pool AND a.hour + interval '1 hour' > NEW.valid_from;
+    SELECT a.host_id, a.hour, 'pool' FROM host h JOIN markable_hour a USING (host_id)
+    WHERE h.pool = said.pool AND a.hour + interval '1 hour' > said.valid_from AND a.hour <= coalesce(
+        (SELECT min(valid_from) FROM pool_record r WHERE r.pool = said.pool AND r.valid_from > said.valid_from), 'infinity');
     RETURN NULL;
 END $$;
-CREATE TRIGGER pool_said AFTER INSERT OR UPDATE ON pool_record FOR EACH ROW EXECUTE FUNCTION mark_hours_of_pool();
+CREATE TRIGGER pool_said AFTER INSERT OR UPDATE OR DELETE ON pool_record FOR EACH ROW EXECUTE FUNCTION mark_hours_of_pool();
+-- Where a host stands says whose energy it is and how much of it there is to share out.
+CREATE FUNCTION mark_hours_of_place() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO dirty (host_id, hour, reason)
+    SELECT a.host_id, a.hour, 'place' FROM markable_hour a
+    WHERE a.host_id IN (NEW.host_id, OLD.parent_host_id, NEW.parent_host_id)
+        -- One that retires is gone from then on.
+        AND (OLD.pool IS DISTINCT FROM NEW.pool OR OLD.parent_host_id IS DISTINCT FROM NEW.parent_host_id
+            OR a.hour + interval '1 hour' > least(OLD.retired_at, NEW.retired_at));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER host_moved AFTER UPDATE OF pool, parent_host_id, retired_at ON host FOR EACH ROW
+    WHEN (OLD.pool IS DISTINCT FROM NEW.pool OR OLD.parent_host_id IS DISTINCT FROM NEW.parent_host_id
+        OR OLD.retired_at IS DISTINCT FROM NEW.retired_at AND NEW.parent_host_id IS NOT NULL)
+    EXECUTE FUNCTION mark_hours_of_place();
 
 -- Hosts within hosts: the outermost one has the meters.
 CREATE INDEX host_parent ON host (parent_host_id) WHERE parent_host_id IS NOT NULL;

@@ -2,7 +2,7 @@ public import Accounting
 public import Energy
 public import Postgres
 
-/// Whose the metered energy of all root hosts was, over settled hours, and on what evidence jobs got their part. Idle as the policy
+/// Whose the metered energy of all hosts was, over settled hours, and on what evidence jobs got their part. Idle as the policy
 /// `reserved` shares it out. A host within a host is its parent's energy and is not counted again.
 public struct EnergyAccounts: Sendable, Hashable {
     /// What jobs got by one method, in µJ.
@@ -26,6 +26,8 @@ public struct EnergyAccounts: Sendable, Hashable {
     /// Idle that no job reserved.
     public var idleMicrojoules: Int64 = 0
     public var unknownMicrojoules: Int64 = 0
+    /// What hosts on these hosts drew, idle energy that they reserved included; jobs on them are in it.
+    public var nestedMicrojoules: Int64 = 0
     /// Most evidence first; methods that no job had are left out.
     public var jobs: [JobEnergy] = []
     public var hosts = 0
@@ -36,6 +38,9 @@ public struct EnergyAccounts: Sendable, Hashable {
     public init() {}
 
     public var jobsMicrojoules: Int64 { jobs.reduce(0) { $0 + $1.microjoules } }
+
+    /// What is made up counts only where there is nothing else.
+    private static let isCounted = "(NOT h.is_simulated OR NOT EXISTS (SELECT FROM host WHERE NOT is_simulated))"
 
     public static func read(_ interval: Interval, _ connection: PostgresConnection) async throws -> EnergyAccounts {
         let values: [PostgresValue?] = [
@@ -54,7 +59,7 @@ public struct EnergyAccounts: Sendable, Hashable {
                     count(DISTINCT (l.host_id, l.hour)) AS hours
                 FROM host h CROSS JOIN LATERAL (
                     SELECT * FROM host_hour x WHERE x.host_id = h.host_id AND x.hour >= $1 AND x.hour < $2
-                ) l WHERE h.parent_host_id IS NULL
+                ) l WHERE \(isCounted) AND l.flags & \(AccountFlags.derived.rawValue) = 0
                 """
             ),
             values
@@ -75,11 +80,12 @@ public struct EnergyAccounts: Sendable, Hashable {
             Statement(
                 "energy_by_share_method",
                 """
-                SELECT s.share_method, sum(s.dynamic_uj)::bigint AS dynamic, sum(s.idle_reserved_uj)::bigint AS idle
+                SELECT CASE WHEN s.span_id < 0 THEN 'nested' ELSE s.share_method END AS share_method, sum(s.dynamic_uj)::bigint AS dynamic,
+                    sum(s.idle_reserved_uj)::bigint AS idle
                 FROM host h CROSS JOIN LATERAL (
-                    SELECT share_method, dynamic_uj, idle_reserved_uj FROM slice x
-                    WHERE x.host_id = h.host_id AND x.hour >= $1 AND x.hour < $2
-                ) s WHERE h.parent_host_id IS NULL GROUP BY 1
+                    SELECT x.span_id, share_method, dynamic_uj, x.idle_reserved_uj FROM slice x JOIN host_hour l USING (host_id, hour, component)
+                    WHERE x.host_id = h.host_id AND x.hour >= $1 AND x.hour < $2 AND l.flags & \(AccountFlags.derived.rawValue) = 0
+                ) s WHERE \(isCounted) GROUP BY 1
                 """
             ),
             values
@@ -90,6 +96,7 @@ public struct EnergyAccounts: Sendable, Hashable {
                 idleMicrojoules: try $0.int64("idle")
             )
         }
+        accounts.nestedMicrojoules = found.first { $0.method == "nested" }?.microjoules ?? 0
         let order = ["measured", "measured_client", "declared", "equal"]
         accounts.jobs = order.compactMap { method in found.first { $0.method == method } }
         return accounts
@@ -107,6 +114,10 @@ public struct EnergyAccounts: Sendable, Hashable {
             idleMicrojoules += component.idle - component.idleMoved.reserved
             unknownMicrojoules += component.unknown
             for slice in component.slices {
+                if slice.spanID < 0 {
+                    nestedMicrojoules += slice.dynamic + slice.idle.reserved
+                    continue
+                }
                 let method = slice.shareMethod.rawValue
                 if let known = jobs.firstIndex(where: { $0.method == method }) {
                     jobs[known].dynamicMicrojoules += slice.dynamic

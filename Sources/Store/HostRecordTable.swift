@@ -74,7 +74,7 @@ public enum HostRecordTable {
                 Statement(
                     "accounted_hours_of_record",
                     """
-                    SELECT hour FROM accounted_hour
+                    SELECT hour FROM markable_hour
                     WHERE host_id = $1 AND hour >= $2
                         AND hour < coalesce(
                             (SELECT min(valid_from) FROM host_record WHERE host_id = $1 AND valid_from > $3), 'infinity'::timestamptz)

@@ -7,7 +7,7 @@ public struct HostSlots: Sendable {
     public enum Origin: String, Sendable {
         /// The operator, in the host's dated record.
         case record
-        /// Distinct runners that were on the host, each with the jobs that it takes at a time.
+        /// The runners that were on the host at a time, each with the jobs that it takes at a time; the most of it in the hour.
         case runners
         /// The operator, of all machines of the pool.
         case pool
@@ -22,6 +22,8 @@ public struct HostSlots: Sendable {
 
     private struct Runner {
         let name: String
+        /// Empty for any CI.
+        let instance: String
         let interval: Interval
         let concurrent: Int
     }
@@ -36,8 +38,8 @@ public struct HostSlots: Sendable {
             Statement(
                 "slots_of_runners",
                 """
-                SELECT runner || ' ' || instance AS name, valid_from, valid_to, coalesce(concurrent, 1) AS concurrent FROM runner_host
-                WHERE host_id = $1 AND valid_from < $3 AND valid_to > $2 ORDER BY 1, 2
+                SELECT runner, instance, valid_from, valid_to, coalesce(concurrent, 1) AS concurrent FROM runner_host
+                WHERE host_id = $1 AND valid_from < $3 AND valid_to > $2 ORDER BY 1, 2, 3
                 """
             ),
             [
@@ -46,7 +48,8 @@ public struct HostSlots: Sendable {
             ]
         ).map { row in
             Runner(
-                name: try row.string("name"),
+                name: try row.string("runner"),
+                instance: try row.string("instance"),
                 interval: Interval(
                     Timestamp(microseconds: try row.timestampMicroseconds("valid_from")),
                     Timestamp(microseconds: try row.timestampMicroseconds("valid_to"))
@@ -75,14 +78,28 @@ public struct HostSlots: Sendable {
     /// - Returns: nil where nobody said anything.
     public func slots(in hour: Interval, recorded: Double?, spans: [SpanRow]) -> Answer? {
         if let recorded { return Answer(slots: recorded, origin: .record) }
-        // A runner that takes another number of jobs since some time in the hour counts with the later one.
-        let there = Dictionary(runners.filter { $0.interval.intersection(hour) != nil }.map { ($0.name, $0.concurrent) }) { $1 }
-        if !there.isEmpty { return Answer(slots: Double(there.values.reduce(0, +)), origin: .runners) }
+        let there = runners.filter { $0.interval.intersection(hour) != nil }
+        // Runners that follow one another, each for one job, are one slot.
+        let most = Set(there.map { max(hour.start, $0.interval.start) }).map { instant in
+            Self.jobs(of: there.filter { $0.interval.contains(instant) })
+        }.max()
+        if let most, most > 0 { return Answer(slots: Double(most), origin: .runners) }
         if let said = pools.last(where: { $0.from <= hour.start }) { return Answer(slots: said.slots, origin: .pool) }
         if let service = spans.first?.service, spans.allSatisfy({ $0.isResident && $0.service == service }) {
             return Answer(slots: 1, origin: .service)
         }
         return nil
+    }
+}
+
+extension HostSlots {
+    /// How many jobs runners take together. One that an operator lists without its CI is the one that the agent found.
+    private static func jobs(of runners: [Runner]) -> Int {
+        Dictionary(grouping: runners, by: \.name).values.reduce(0) { sum, same in
+            let byInstance = Dictionary(grouping: same, by: \.instance).mapValues { $0.map(\.concurrent).max() ?? 1 }
+            let named = byInstance.filter { !$0.key.isEmpty }.values.reduce(0, +)
+            return sum + max(named, byInstance[""] ?? 0)
+        }
     }
 }
 

@@ -122,6 +122,12 @@ public struct HostStretch: Sendable {
         )
     }
 
+    /// Nil in an hour in which the host ran on no other one.
+    func derived(in hour: Hour) -> DerivedMeters? {
+        let record = records.last { $0.from <= hour.start }?.record.object
+        return record?["parent"] == nil ? nil : derived
+    }
+
     /// The host as its operator described it for an hour.
     public func host(in hour: Hour) -> HostRow { host.dated(by: records, at: hour.start) }
 
@@ -172,6 +178,7 @@ public struct HostStretch: Sendable {
                 FROM span
                 WHERE host_id = \(hostID) AND started_at < timestamptz '\(end)' + interval '6 minutes'
                     AND started_at - (\(reach)) < timestamptz '\(end)'
+                    AND (finished_at > timestamptz '\(start)' - interval '361 seconds' OR finished_at IS NULL)
                     AND coalesce(finished_at, started_at + interval '7 days') + (\(reach)) > timestamptz '\(start)')
             TO STDOUT (FORMAT binary)
             """
@@ -276,9 +283,11 @@ public struct HourInputs: Sendable {
         }
     }
     /// The ids of the input's jobs, by their numbers in it; the names of the hosts among them.
-    var jobIDs: [String] { members.map { stretch.members[$0].row.jobID } + stretch.nested.children.map { "host \($0.name)" } }
+    var jobIDs: [String] {
+        members.map { stretch.members[$0].row.jobID } + stretch.nested.present(in: input.window).map { "host \($0.name)" }
+    }
     /// The energy is a part of another host's.
-    public var isDerived: Bool { stretch.derived != nil }
+    public var isDerived: Bool { stretch.derived(in: hour) != nil }
 
     /// Reads a host-hour. In the running hour the window ends at `now`.
     ///
@@ -313,6 +322,7 @@ extension HostStretch {
                 errorRatio: MeterAccuracy.errorRatio(sensor: row.sensor, zone: zone, quality: row.quality, boundRatios: row.boundRatios)
             )
         }
+        let derived = derived(in: hour)
         let meters = derived.map { $0.meters(in: window) } ?? floored(own, in: hour)
         func curve(_ kind: String) -> Curve? { curves.first { $0.kind == kind }.flatMap { part($0.id)?.curve } }
         let owners = members.enumerated().map { (number: Int64($0), cgroups: self.members[$1].cgroups) }.filter { !$0.cgroups.isEmpty }
@@ -329,7 +339,7 @@ extension HostStretch {
             var input = SpanInput(
                 id: number,
                 interval: member.interval,
-                edgeResolution: span.timeResolution,
+                edgeResolution: span.edgeResolution,
                 postedCPUTime: span.finishedAt == nil ? nil : span.cpuTime,
                 // A service that has the host to itself reserves all of it, though it declares no part.
                 cpuShare: slots?.origin == .service ? nil : span.cpuShare,
@@ -380,7 +390,7 @@ extension HostStretch {
             host: host,
             hour: hour,
             input: input,
-            spanIDs: members.map { self.members[$0].row.spanID } + nested.children.map { NestedHosts.spanID(of: $0.id) },
+            spanIDs: members.map { self.members[$0].row.spanID } + nested.present(in: window).map { NestedHosts.spanID(of: $0.id) },
             intensities: series,
             stretch: self,
             members: members

@@ -417,9 +417,21 @@ public enum HourLedger {
                 """
                 SELECT hour FROM accounted_hour a WHERE host_id = $1 AND hour = ANY($2)
                     AND NOT EXISTS (SELECT FROM dirty d WHERE d.host_id = a.host_id AND d.hour = a.hour)
+                    -- What it was accounted with before is not all that is known.
+                    AND NOT EXISTS (SELECT FROM poisoned_hour p WHERE p.host_id = a.host_id AND p.hour = a.hour)
                 """
             ),
             [.int4(hostID), .timestamptzArray(microseconds: ended.map { $0.start.microseconds })]
+        )
+        return Set(try rows.map { try hour($0) })
+    }
+
+    /// Of the given hours those that could not be accounted and were set aside.
+    public static func setAside(hostID: Int32, hours: [Hour], _ connection: PostgresConnection) async throws -> Set<Hour> {
+        guard !hours.isEmpty else { return [] }
+        let rows = try await connection.query(
+            Statement("hours_set_aside", "SELECT hour FROM poisoned_hour WHERE host_id = $1 AND hour = ANY($2)"),
+            [.int4(hostID), .timestamptzArray(microseconds: hours.map { $0.start.microseconds })]
         )
         return Set(try rows.map { try hour($0) })
     }

@@ -189,7 +189,7 @@ public struct IdleFloors: Sendable {
         )
         let affected = days.flatMap { Hour.touching(Interval($0, $0 + .day)) }
         let accounted = try await connection.query(
-            Statement("accounted_among", "SELECT hour FROM accounted_hour WHERE host_id = $1 AND hour = ANY($2)"),
+            Statement("accounted_among", "SELECT hour FROM markable_hour WHERE host_id = $1 AND hour = ANY($2)"),
             [.int4(hostID), .timestamptzArray(microseconds: affected.map(\.start.microseconds).sorted())]
         ).map { Hour(containing: Timestamp(microseconds: try $0.timestampMicroseconds("hour"))) }
         try await WorkQueue.mark(hostID: hostID, hours: accounted, now: now, reason: "idle floor", connection)

@@ -55,8 +55,9 @@ public struct IntensitySeries: Sendable {
     /// Whether the first counts rather than the second.
     private static func precedes(_ a: Candidate, _ b: Candidate) -> Bool {
         let (x, y) = (rank(a.stored), rank(b.stored))
-        // A revision is a later row.
-        return x != y ? x < y : a.stored.id > b.stored.id
+        guard x == y else { return x < y }
+        // A revision is a later edition, whichever came in first.
+        return (a.stored.version, a.stored.value.provider, a.stored.id) > (b.stored.version, b.stored.value.provider, b.stored.id)
     }
 
     private static func rank(_ stored: StoredIntensity?) -> Int {

@@ -10,10 +10,19 @@ public struct NestedHosts: Sendable {
     struct Child: Sendable {
         let id: Int32
         let name: String
-        let cpus: Int
-        /// Its CPU time; nil where nobody measures it.
-        var cpuTime: CurveReading.Loaded?
-        var epsilonMicroseconds: Int64 = 0
+        /// Oldest first: from when on it ran here or somewhere else, and with how many CPUs.
+        let records: [(from: Timestamp, isHere: Bool, cpus: Int)]
+        let retiredAt: Timestamp?
+        /// The cgroups that held it here, one after the other.
+        var cgroups: [(lifetime: Interval, cpuTime: CurveReading.Loaded, epsilonMicroseconds: Int64)] = []
+        /// What its own agent counts; asked for where no cgroup is known.
+        var busy: (cpuTime: CurveReading.Loaded, epsilonMicroseconds: Int64)?
+
+        /// Its CPUs in an hour in which it ran here.
+        func cpus(in window: Interval) -> Int? {
+            guard let record = records.last(where: { $0.from <= window.start }), record.isHere else { return nil }
+            return retiredAt.map { $0 > window.start } ?? true ? record.cpus : nil
+        }
     }
 
     /// In the order of their names.
@@ -27,57 +36,78 @@ public struct NestedHosts: Sendable {
     // MARK: On the host that others run on
 
     static func read(on hostID: Int32, _ window: Interval, limit: Int, _ connection: PostgresConnection) async throws -> NestedHosts {
-        var children = try await connection.query(
+        let rows = try await connection.query(
             Statement(
                 "nested_hosts",
                 """
-                SELECT c.host_id, c.name, coalesce((r.record ->> 'threads')::int, c.cpus) AS cpus
-                FROM host c CROSS JOIN LATERAL (
-                    SELECT record FROM host_record r WHERE r.host_id = c.host_id AND r.valid_from < $3
-                    ORDER BY r.valid_from DESC LIMIT 1
-                ) r
-                WHERE c.parent_host_id = $1 AND coalesce(c.retired_at, 'infinity') > $2 AND r.record ? 'parent' ORDER BY c.name
+                SELECT c.host_id, c.name, c.retired_at, r.valid_from, coalesce((r.record ->> 'threads')::int, c.cpus) AS cpus,
+                    r.record ->> 'parent' IS NOT NULL
+                        AND r.record ->> 'parent' = last_value(r.record ->> 'parent') OVER (
+                            PARTITION BY c.host_id ORDER BY r.valid_from ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS is_here
+                FROM host c JOIN host_record r USING (host_id)
+                WHERE c.parent_host_id = $1 ORDER BY c.name, r.valid_from
                 """
             ),
-            [
-                .int4(hostID), .timestamptz(microseconds: window.start.microseconds),
-                .timestamptz(microseconds: window.end.microseconds),
-            ]
-        ).map { Child(id: try $0.int32("host_id"), name: try $0.string("name"), cpus: Int(try $0.int32("cpus"))) }
+            [.int4(hostID)]
+        )
+        var children: [Child] = []
+        for (id, records) in try Dictionary(grouping: rows, by: { try $0.int32("host_id") }) {
+            guard let first = records.first else { continue }
+            children.append(
+                Child(
+                    id: id,
+                    name: try first.string("name"),
+                    records: try records.map {
+                        (
+                            Timestamp(microseconds: try $0.timestampMicroseconds("valid_from")), try $0.bool("is_here"),
+                            Int(try $0.int32("cpus"))
+                        )
+                    },
+                    retiredAt: try first.timestampMicrosecondsIfPresent("retired_at").map { Timestamp(microseconds: $0) }
+                )
+            )
+        }
+        children.sort { $0.name < $1.name }
         guard !children.isEmpty else { return .none }
         let cgroups = try await connection.query(
             Statement(
                 "cgroups_of_nested_hosts",
                 """
-                SELECT w.curve_id, w.cgroup, c.epsilon FROM workload w JOIN curve c USING (host_id, curve_id)
+                SELECT w.curve_id, w.cgroup, w.born_at, coalesce(w.died_at, 'infinity') AS died_at, c.epsilon
+                FROM workload w JOIN curve c USING (host_id, curve_id)
                 WHERE w.host_id = $1 AND w.born_at < $3 AND coalesce(w.died_at, 'infinity') > $2
                     AND EXISTS (SELECT FROM unnest($4::text[]) AS n WHERE strpos(w.cgroup, n) > 0)
-                ORDER BY length(w.cgroup), w.cgroup, w.born_at
+                ORDER BY w.born_at, length(w.cgroup), w.cgroup
                 """
             ),
             [
                 .int4(hostID), .timestamptz(microseconds: window.start.microseconds),
                 .timestamptz(microseconds: window.end.microseconds), .textArray(children.map { Self.escaped($0.name) }),
             ]
-        ).map { (curveID: try $0.int32("curve_id"), path: try $0.string("cgroup"), epsilon: try $0.int64("epsilon")) }
+        )
+        for row in cgroups {
+            let path = try row.string("cgroup")
+            let curveID = try row.int32("curve_id")
+            let born = Timestamp(microseconds: try row.timestampMicroseconds("born_at"))
+            let died = Timestamp(microseconds: try row.timestampMicroseconds("died_at"))
+            guard let place = children.firstIndex(where: { Self.isCgroup(path, of: $0.name) }), born < died,
+                let loaded = try await CurveReading.read(hostID: hostID, curveIDs: [curveID], around: window, limit: limit, connection)[
+                    curveID
+                ]
+            else { continue }
+            children[place].cgroups.append((Interval(born, died), loaded, try row.int64("epsilon")))
+        }
         for place in children.indices {
-            let child = children[place]
-            let cgroup = cgroups.first { Self.isCgroup($0.path, of: child.name) }
-            let curve: (hostID: Int32, curveID: Int32, epsilon: Int64)?
-            if let cgroup {
-                curve = (hostID, cgroup.curveID, cgroup.epsilon)
-            } else {
-                curve = try await busyCurve(of: child.id, connection)
-            }
-            guard let curve else { continue }
-            children[place].cpuTime = try await CurveReading.read(
-                hostID: curve.hostID,
-                curveIDs: [curve.curveID],
-                around: window,
-                limit: limit,
-                connection
-            )[curve.curveID]
-            children[place].epsilonMicroseconds = curve.epsilon
+            guard let curve = try await busyCurve(of: children[place].id, connection),
+                let loaded = try await CurveReading.read(
+                    hostID: children[place].id,
+                    curveIDs: [curve.curveID],
+                    around: window,
+                    limit: limit,
+                    connection
+                )[curve.curveID]
+            else { continue }
+            children[place].busy = (loaded, curve.epsilon)
         }
         return NestedHosts(children: children)
     }
@@ -85,14 +115,14 @@ public struct NestedHosts: Sendable {
     private static func busyCurve(
         of hostID: Int32,
         _ connection: PostgresConnection
-    ) async throws -> (hostID: Int32, curveID: Int32, epsilon: Int64)? {
+    ) async throws -> (curveID: Int32, epsilon: Int64)? {
         try await connection.query(
             Statement(
                 "busy_curve",
                 "SELECT curve_id, epsilon FROM curve WHERE host_id = $1 AND kind = 'host_busy' ORDER BY curve_id LIMIT 1"
             ),
             [.int4(hostID)]
-        ).first.map { (hostID, try $0.int32("curve_id"), try $0.int64("epsilon")) }
+        ).first.map { (try $0.int32("curve_id"), try $0.int64("epsilon")) }
     }
 
     /// Whether a cgroup on the host is the machine of that name, as libvirt, systemd-nspawn and LXC call theirs.
@@ -110,17 +140,25 @@ public struct NestedHosts: Sendable {
     /// As systemd writes a name within a unit's.
     private static func escaped(_ name: String) -> String { name.replacing("-", with: "\\x2d") }
 
+    /// Those that ran here in an hour.
+    func present(in window: Interval) -> [Child] { children.filter { $0.cpus(in: window) != nil } }
+
     /// The children as spans of an hour, which they are in all the time.
     ///
     /// - Parameter number: of the first one among the hour's spans.
     func spans(in window: Interval, from number: Int64) -> [SpanInput] {
-        children.enumerated().map { place, child in
-            var span = SpanInput(id: number + Int64(place), interval: window, cpus: Double(child.cpus))
-            if let part = child.cpuTime?.part(window), !part.curve.knots.isEmpty {
+        present(in: window).enumerated().map { place, child in
+            var span = SpanInput(id: number + Int64(place), interval: window, cpus: child.cpus(in: window).map(Double.init))
+            let cgroups = child.cgroups.filter { $0.lifetime.intersection(window) != nil }
+            let parts =
+                cgroups.map { (part: $0.cpuTime.part(window), epsilon: $0.epsilonMicroseconds) }
+                + (cgroups.isEmpty ? child.busy.map { [($0.cpuTime.part(window), $0.epsilonMicroseconds)] } ?? [] : [])
+            let known = parts.filter { !$0.part.curve.knots.isEmpty }
+            if !known.isEmpty {
                 span.workload = SpanInput.Workload(
-                    curve: part.curve,
-                    isClosed: part.completeUntil == .max,
-                    epsilonMicroseconds: child.epsilonMicroseconds
+                    curve: Curve.sum(known.map { (curve: $0.part.curve, isClosed: $0.part.completeUntil == .max) }),
+                    isClosed: known.allSatisfy { $0.part.completeUntil == .max },
+                    epsilonMicroseconds: known.reduce(0) { $0 + $1.epsilon }
                 )
             }
             return span
@@ -210,7 +248,14 @@ struct DerivedMeters: Sendable {
             }
             knots.append(Knot(time: slice.interval.start, value: total))
             total += energy
-            knots.append(Knot(time: slice.interval.end, value: total))
+            // Where its machine was not metered, nobody knows when: at the end.
+            let missing = slice.interval.duration - slice.metered
+            let meteredEnd = slice.interval.end - min(max(.zero, missing), slice.interval.duration)
+            if meteredEnd > slice.interval.start { knots.append(Knot(time: meteredEnd, value: total)) }
+            if meteredEnd < slice.interval.end {
+                gaps.append(Gap(interval: Interval(meteredEnd, slice.interval.end), low: 0, high: 0, cause: .absence))
+                knots.append(Knot(time: slice.interval.end, value: total))
+            }
             idle += slice.idle.reserved
             length += slice.interval.duration
             let bounds = slice.bounds.limits(idleMoved: slice.idle.reserved)

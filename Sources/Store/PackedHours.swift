@@ -26,7 +26,8 @@ public enum PackedHours {
                         "pack_is_settled",
                         """
                         SELECT EXISTS (SELECT FROM accounted_hour WHERE host_id = $1 AND hour = $2)
-                            AND NOT EXISTS (SELECT FROM dirty WHERE host_id = $1 AND hour = $2) AS settled
+                            AND NOT EXISTS (SELECT FROM dirty WHERE host_id = $1 AND hour = $2)
+                            AND NOT EXISTS (SELECT FROM poisoned_hour WHERE host_id = $1 AND hour = $2) AS settled
                         """
                     ),
                     at

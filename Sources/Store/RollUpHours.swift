@@ -107,7 +107,7 @@ extension RollUpTable {
                         WHEN 'equal' THEN s.idle_equal_uj ELSE 0 END), 0) AS nested_idle FROM slice s
                     WHERE s.host_id = l.host_id AND s.hour = l.hour AND s.component = l.component AND s.span_id < 0
                         AND h.host_id IN (SELECT parent_host_id FROM host WHERE parent_host_id IS NOT NULL)) n
-                WHERE CASE WHEN $5::int4 IS NULL THEN h.parent_host_id IS NULL ELSE h.host_id = $5 END
+                WHERE CASE WHEN $5::int4 IS NULL THEN l.flags & \(AccountFlags.derived.rawValue) = 0 ELSE h.host_id = $5 END
                     AND NOT EXISTS (SELECT FROM unnest($6::int4[], $7::timestamptz[]) AS o (host_id, hour)
                         WHERE o.host_id = l.host_id AND o.hour = l.hour)
                 GROUP BY bucket ORDER BY bucket

@@ -123,6 +123,7 @@ public struct SettledSpan: Sendable {
             AND (SELECT count(*) FROM accounted_hour a WHERE a.host_id = one.host_id AND a.hour BETWEEN one.first_hour AND one.last_hour)
                 = extract(epoch FROM one.last_hour - one.first_hour)::int8 / 3600 + 1
             AND NOT EXISTS (SELECT FROM dirty d WHERE d.host_id = one.host_id AND d.hour BETWEEN one.first_hour AND one.last_hour)
+            AND NOT EXISTS (SELECT FROM poisoned_hour p WHERE p.host_id = one.host_id AND p.hour BETWEEN one.first_hour AND one.last_hour)
             AND (SELECT min(t.complete_until) FROM curve c JOIN curve_tail t USING (host_id, curve_id)
                 WHERE c.host_id = CASE WHEN h.parent_host_id IS NULL THEN one.host_id ELSE metering_host(one.host_id) END
                     AND c.kind = 'meter' AND c.in_cover) >= one.settled_at

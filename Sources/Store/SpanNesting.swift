@@ -27,18 +27,30 @@ public enum SpanNesting {
             guard let said = span.parentJobID, let outer = byJob[said], outer.span.spanID != span.spanID else { continue }
             parents[span.spanID] = outer.span.spanID
         }
-        return parents.filter { child, _ in !isInCircle(child, parents) }
+        for child in inCircles(parents) { parents[child] = nil }
+        return parents
     }
 
-    /// Two that say they run within each other do not.
-    private static func isInCircle(_ start: Int64, _ parents: [Int64: Int64]) -> Bool {
-        var next = parents[start]
-        for _ in 0..<parents.count {
-            guard let one = next else { return false }
-            if one == start { return true }
-            next = parents[one]
+    /// Those that, one by the other, say they run within themselves.
+    private static func inCircles(_ parents: [Int64: Int64]) -> Set<Int64> {
+        var done: Set<Int64> = []
+        var circles: Set<Int64> = []
+        for start in parents.keys where !done.contains(start) {
+            var path: [Int64] = []
+            var places: [Int64: Int] = [:]
+            var next: Int64? = start
+            while let one = next, !done.contains(one) {
+                if let place = places[one] {
+                    circles.formUnion(path[place...])
+                    break
+                }
+                places[one] = path.count
+                path.append(one)
+                next = parents[one]
+            }
+            done.formUnion(path)
         }
-        return false
+        return circles
     }
 
     private struct Run: Hashable {

@@ -89,8 +89,13 @@ public enum WorkQueue {
     }
 
     /// Takes some hours of a host for this transaction: the ids of their marks, without the hours that another worker has or that are
-    /// done.
+    /// done. One worker at a time has a host, since what is learned of it in one hour counts in others.
     public static func take(_ run: Run, _ connection: PostgresConnection) async throws -> [Hour: [Int64]] {
+        let isFree = try await connection.query(
+            Statement("take_host", "SELECT pg_try_advisory_xact_lock($1, -1) AS taken"),
+            [.int4(run.hostID)]
+        ).only().bool("taken")
+        guard isFree else { return [:] }
         let taken = try await connection.query(
             Statement("take_hours", "SELECT h, pg_try_advisory_xact_lock($1, h) AS taken FROM unnest($2::int4[]) AS h"),
             [.int4(run.hostID), .int4Array(run.hours.map { Int32(truncatingIfNeeded: $0.number) })]

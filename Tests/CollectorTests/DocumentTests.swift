@@ -163,7 +163,7 @@ import TestSupport
     }
 
     @Test func theHeaderOfJobsCSVIsTheContracts() {
-        #expect(JobsCSV.columns.count == 52)
+        #expect(JobsCSV.columns.count == 53)
         #expect(
             JobsCSV.header.hasPrefix(
                 "job_id,key,state,source,service,activity,repository,commit,pipeline,job,attempt,release_purl,relation,host"

@@ -190,11 +190,18 @@ import Wire
             var draft = TokenTable.Draft(name: "other", scope: .read)
             draft.readRepositories = ["github.com/c/*"]
             _ = try await TokenTable.insert(draft, sha256: other.sha256, farm.connection)
+            let own = Token()
+            draft.name = "own"
+            draft.readRepositories = ["github.com/a/*"]
+            _ = try await TokenTable.insert(draft, sha256: own.sha256, farm.connection)
             try await PageTests.Server.with(farm) { server in
                 let path = "/v1/jobs/\(job)/explain"
                 #expect(try await server.get("/v1/jobs/\(job)").status == 200)
                 #expect(try await server.get(path).status == 401)
                 #expect(try await server.get(path, token: other.text).status == 404)
+                // Its own reader sees the job, and not what the machine drew for others.
+                #expect(try await server.get("/v1/jobs/\(job)", token: own.text).status == 200)
+                #expect(try await server.get(path, token: own.text).status == 403)
                 #expect(try await server.page(path).contains("\"stretches\""))
                 #expect(try await server.page("/v1/jobs/01j7xk2m4nq8rv5tw9yz3abcde/explain", 404).contains("no job"))
                 let shown = try await server.get("/jobs/\(job)")

@@ -93,6 +93,32 @@ import Testing
         }
     }
 
+    @Test func runnersThatFollowOneAnotherAreOneSlot() async throws {
+        try await Farm.with { farm in
+            try await Self.apply(
+                """
+                hosts:
+                  - name: a
+                    runners:
+                      - {name: e1, from: '2026-09-01T09:00:00Z', to: '2026-09-01T09:20:00Z'}
+                      - {name: e2, from: '2026-09-01T09:20:00Z', to: '2026-09-01T09:40:00Z'}
+                      - {name: e3, from: '2026-09-01T09:30:00Z', to: '2026-09-01T09:50:00Z'}
+                """,
+                farm
+            )
+            #expect(try await Self.slots(of: "a", farm)?.slots == 2)
+            // The agent finds what the operator listed.
+            let host = try #require(try await HostTable.find(name: "a", farm.connection))
+            try await RunnerMap.report(
+                [HostFacts.Runner(name: "e2", instance: "github.com", concurrent: 1)],
+                hostID: host.id,
+                since: at(1_500),
+                farm.connection
+            )
+            #expect(try await Self.slots(of: "a", farm)?.slots == 2)
+        }
+    }
+
     @Test func aServiceAloneOnAHostReservesAllOfIt() async throws {
         try await Farm.with { farm in
             try await Self.apply("hosts: [{name: a}]", farm)

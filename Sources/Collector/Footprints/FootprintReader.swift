@@ -128,11 +128,17 @@ final class FootprintReader {
         let settled = try await HourLedger.settled(hostID: host.id, hours: hours, now: now, connection)
         let named = try await AccountedHours.read(hostID: host.id, hours: settled.sorted(), connection)
         let stored = try await HourLedger.slices(hostID: host.id, spanIDs: finals.map(\.spanID), connection)
+        // What was known before they were set aside; accounting them now would fail as it did then.
+        let setAside = try await HourLedger.setAside(hostID: host.id, hours: hours, connection)
         for span in finals {
             var slices = (stored[span.spanID] ?? []).filter { settled.contains($0.hour) }
             var isOpen = false
             for hour in Hour.touching(edges(span)) where !settled.contains(hour) {
                 isOpen = true
+                if setAside.contains(hour) {
+                    slices += (stored[span.spanID] ?? []).filter { $0.hour == hour }
+                    continue
+                }
                 slices += try await accounts(host: host, hour: hour).slices(of: span.spanID)
             }
             slices = slices.ordered

@@ -120,7 +120,7 @@ public enum HostImport {
     }
 
     /// What the figures of an hour depend on.
-    private static let accountedFields = ["grid_zone", "pue", "slots", "threads"]
+    private static let accountedFields = ["grid_zone", "pue", "slots", "threads", "parent", "pool"]
 
     private static func record(
         of entry: HostFile.Host,

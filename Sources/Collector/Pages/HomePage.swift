@@ -20,12 +20,14 @@ extension PageRoutes {
                 var accounts = try await EnergyAccounts.read(week, connection)
                 let hosts = try await HostTable.all(connection).filter { $0.retiredAtMicroseconds == nil }
                 page.isCut = hosts.count > Self.mostHosts
+                let simulated = try await SimulatedHosts.ids(connection)
                 for host in hosts.prefix(Self.mostHosts) {
                     let day = Interval((now - .day).hour.next.start, now)
                     let hours = try await reader.hours(host: host, interval: day, withJobs: false)
                     page.hosts.append(HomeHost(host: host, rows: hours.flatMap(\.rows)))
                     // The ledger never holds the running hour.
-                    for hour in hours where hour.hour.end > now { accounts.add(hour.rows.map(\.accounts)) }
+                    let isCounted = host.parentID == nil && (!simulated.contains(host.id) || simulated.count == hosts.count)
+                    for hour in hours where isCounted && hour.hour.end > now { accounts.add(hour.rows.map(\.accounts)) }
                 }
                 page.accounts = accounts
                 page.hostless = try await JobDirectory.hostlessCount(week, atMost: 10_000, connection)
@@ -100,6 +102,7 @@ extension EnergyAccounts {
             ("jobs", Readable.method($0.method), $0.method, $0.microjoules)
         }
         parts += [
+            ("guests", "hosts on these hosts, with their jobs", "guests", nestedMicrojoules),
             ("system", "what else ran", "system", systemMicrojoules), ("agent", "measuring itself", "agent", agentMicrojoules),
             ("idle", "that no job reserved", "idle", idleMicrojoules),
             ("unknown", "metered, owner not known", "unknown", unknownMicrojoules),

@@ -291,7 +291,7 @@ struct SpanIntake: Sendable {
         a.startedAt != b.startedAt || a.finishedAt != b.finishedAt || a.timeResolution != b.timeResolution || a.cpuShare != b.cpuShare
             || a.cpus != b.cpus || a.weight != b.weight || a.cpuTime != b.cpuTime || a.workload != b.workload
             || a.workloadKey != b.workloadKey || a.runner != b.runner || a.jobIDs != b.jobIDs || a.parentJobID != b.parentJobID
-            || a.runID != b.runID || a.repository != b.repository || a.gpus != b.gpus
+            || a.service != b.service || a.source != b.source || a.runID != b.runID || a.repository != b.repository || a.gpus != b.gpus
     }
 }
 

@@ -13,13 +13,21 @@ struct ExplainRoute: Sendable {
     private func explain(_ request: Request, _ context: WattleContext) async throws -> Response {
         let viewer = try context.viewer(site.access)
         guard !viewer.isPublic else {
-            throw Problem.unauthorized("expected a token of scope read or ci, found none: steps are shown to readers only")
+            throw Problem.unauthorized("expected a token of scope read, found none: steps are shown to readers only")
         }
         let id = try context.pathPart("id")
         guard SpanKey.isJobID(id) else { throw Problem.notFound("expected a job id of 26 characters, found \(id.prefix(60))") }
         let policy = try request.policy()
         let now = site.now()
         let baseURL = site.baseURL
+        guard viewer.seesHosts else {
+            let job = try await site.bounded { try await JobDirectory.find(jobID: id, for: viewer.visibility(now: now), $0) }
+            guard job != nil else { throw Problem.notFound("there is no job with the id \(id) that you may see") }
+            throw Problem.forbidden(
+                "scope",
+                "expected a read token for all repositories: the steps tell what the whole machine drew, which is of everybody's jobs"
+            )
+        }
         let found = try await site.bounded { connection in
             try await JobExplanation.read(jobID: id, for: viewer.visibility(now: now), now: now, policy: policy, connection)?
                 .json(baseURL: baseURL)

@@ -60,6 +60,8 @@ struct ShareWalk {
     /// All spans that run at some time of it, in the order of the accounts.
     private let spans: [SpanInput]
 
+    private static let mostSteps = 200_000
+
     /// - Returns: nil for a span that is not of the host.
     init?(host: HostInput, spanID: Int64) {
         guard let target = host.spans.first(where: { $0.id == spanID }) else { return nil }
@@ -73,6 +75,8 @@ struct ShareWalk {
         guard let whole = interval.intersection(target.interval).flatMap({ $0.intersection(host.window) }) else { return [] }
         let spans = spans.filter { $0.interval.intersection(whole) != nil }
         let times = times(whole, spans)
+        // Each stretch looks at each span: of a host that ran thousands at once nobody follows that by hand.
+        guard times.count * max(1, spans.count) <= Self.mostSteps else { return [] }
         var result: [Stretch] = []
         for (from, to) in zip(times, times.dropFirst()) {
             let stretch = stretch(Interval(from, to), spans)
