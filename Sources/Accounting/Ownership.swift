@@ -46,8 +46,6 @@ public struct WatchedCgroup: Hashable, Sendable {
     /// How the names of the units of GitHub's runners begin.
     public static let runnerUnits = "actions.runner."
 
-    func isBelow(_ other: WatchedCgroup) -> Bool { path.hasPrefix(other.path + "/") }
-
     /// Whether it is the service of the runner of this name: `actions.runner.<owner-repo>.<name>.service`, where the runner's
     /// installer writes `-` for what a unit's name cannot hold.
     public func isUnit(of runner: String) -> Bool {
@@ -185,31 +183,29 @@ extension OwnershipDecision {
         // Born and dead with the span, and nobody's by name.
         let anonymous = cgroups.filter { $0.spanKey == nil && $0.jobLabel == nil && !$0.isRunnerUnit && !taken.contains($0.curveID) }
             .sorted { ($0.bornAt, $0.curveID) < ($1.bornAt, $1.curveID) }
-        var choices: [Int64: [WatchedCgroup]] = [:]
+        // Spans with the same edges have the same choice.
+        var groups: [OwnershipChoice] = []
+        var byEdges: [OwnershipChoice.Edges: Int] = [:]
+        var hasChoice: Set<Int64> = []
         for span in spans where decisions[span.id]?.ownership == nil && span.finishedAt != nil {
-            let first = anonymous.partitioningIndex { $0.bornAt >= span.startedAt - span.tolerance }
-            let matching = anonymous[first...].prefix { $0.bornAt <= span.startedAt + span.tolerance }.filter { $0.livedAs(span) }
-            if !matching.isEmpty { choices[span.id] = matching }
-        }
-        let undecided = spans.filter { choices[$0.id] != nil }
-        var hasChanged = true
-        while hasChanged {
-            hasChanged = false
-            var claims: [Int32: [SpanIdentity]] = [:]
-            for span in undecided where decisions[span.id]?.ownership == nil {
-                let left = (choices[span.id] ?? []).filter { !taken.contains($0.curveID) }.outermost
-                if left.count == 1 { claims[left[0].curveID, default: []].append(span) }
+            let edges = OwnershipChoice.Edges(start: span.startedAt, end: span.finishedAt, tolerance: span.tolerance)
+            let group: Int
+            if let known = byEdges[edges] {
+                group = known
+            } else {
+                let first = anonymous.partitioningIndex { $0.bornAt >= span.startedAt - span.tolerance }
+                let matching = anonymous[first...].prefix { $0.bornAt <= span.startedAt + span.tolerance }.filter { $0.livedAs(span) }
+                group = groups.count
+                byEdges[edges] = group
+                groups.append(OwnershipChoice(cgroups: matching))
             }
-            for (curveID, claimants) in claims where claimants.count == 1 {
-                guard let cgroup = choices[claimants[0].id]?.first(where: { $0.curveID == curveID }) else { continue }
-                decisions[claimants[0].id] = .owned(claimants[0].owning([cgroup], by: .alone))
-                taken.insert(curveID)
-                hasChanged = true
-            }
+            groups[group].spans.append(span)
+            if !groups[group].cgroups.isEmpty { hasChoice.insert(span.id) }
         }
+        for (span, cgroup) in OwnershipChoice.decide(groups) { decisions[span.id] = .owned(span.owning([cgroup], by: .alone)) }
         for span in spans where decisions[span.id]?.ownership == nil {
             // An overlap on the runner says more than that nothing else fits.
-            decisions[span.id] = decisions[span.id] ?? .none(choices[span.id] == nil ? .noCgroup : .ambiguous)
+            decisions[span.id] = decisions[span.id] ?? .none(hasChoice.contains(span.id) ? .ambiguous : .noCgroup)
         }
         return decisions
     }
@@ -249,6 +245,55 @@ extension OwnershipDecision {
             return both.duration > span.tolerance + other.tolerance
         }
         return others ? .none(.runnerShared) : .owned(span.owning(units, by: .unit))
+    }
+}
+
+/// The cgroups that were born and died with some spans, all of them with the same edges.
+private struct OwnershipChoice {
+    struct Edges: Hashable {
+        var start: Timestamp
+        var end: Timestamp?
+        var tolerance: Microseconds
+    }
+
+    var spans: [SpanIdentity] = []
+    var cgroups: [WatchedCgroup]
+    /// The one of them that is left, others within it apart.
+    var only: Int32?
+
+    /// Each cgroup that is the only one left to one span is that span's and out of the others' choice, until nothing changes. Only those
+    /// whose choice became smaller are looked at again.
+    static func decide(_ choices: [OwnershipChoice]) -> [(SpanIdentity, WatchedCgroup)] {
+        var choices = choices
+        var holders: [Int32: [Int]] = [:]
+        for (i, choice) in choices.enumerated() {
+            for cgroup in choice.cgroups { holders[cgroup.curveID, default: []].append(i) }
+        }
+        var taken: Set<Int32> = []
+        var claims: [Int32: [Int]] = [:]
+        var decided: [(SpanIdentity, WatchedCgroup)] = []
+        var changed = Set(choices.indices)
+        while !changed.isEmpty {
+            var claimed: Set<Int32> = []
+            for i in changed where choices[i].only.map({ taken.contains($0) }) ?? true {
+                let left = choices[i].cgroups.filter { !taken.contains($0.curveID) }.outermost
+                choices[i].only = left.count == 1 ? left[0].curveID : nil
+                guard let only = choices[i].only else { continue }
+                claims[only, default: []].append(i)
+                claimed.insert(only)
+            }
+            changed = []
+            for curveID in claimed {
+                guard let one = claims[curveID], one.count == 1, choices[one[0]].spans.count == 1,
+                    let cgroup = choices[one[0]].cgroups.first(where: { $0.curveID == curveID })
+                else { continue }
+                decided.append((choices[one[0]].spans[0], cgroup))
+                taken.insert(curveID)
+                choices[one[0]].cgroups = []
+                changed.formUnion(holders[curveID] ?? [])
+            }
+        }
+        return decided
     }
 }
 
@@ -312,7 +357,11 @@ extension SpanIdentity {
 
 extension [WatchedCgroup] {
     /// Without those that lie below another: its count holds theirs.
-    fileprivate var outermost: [WatchedCgroup] { filter { one in !contains { one.isBelow($0) } } }
+    fileprivate var outermost: [WatchedCgroup] {
+        guard count > 1 else { return self }
+        let paths = Set(map { Substring($0.path) })
+        return filter { one in !one.path.indices.contains { one.path[$0] == "/" && paths.contains(one.path[..<$0]) } }
+    }
 
     /// Of the lives of one path those that are the span's: one that ends as the span begins, or begins as it ends, is its
     /// neighbour's, unless there is no other.

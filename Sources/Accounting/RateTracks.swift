@@ -10,7 +10,10 @@ struct RateTracks {
         var raw: Double?
         /// Less that of the cgroups below, an equal part of what several own.
         var rate = 0.0
-        var children: [Int] = []
+        var owners = 1.0
+        /// What of `raw` the cgroups around it leave to it, and the sum of that over those below.
+        var charged = 0.0
+        var chargedBelow = ExactSum()
         var around: [Int] = []
         var sharing: [Int] = []
         var log: [(row: Int, rate: Double)] = []
@@ -33,7 +36,6 @@ struct RateTracks {
         func mine(_ others: [Int]) -> [Int] { others.compactMap { byActive[tracked.all[$0].span] } }
         for one in tracked.all {
             guard let i = byActive[one.span] else { continue }
-            all[i].children = mine(one.children)
             all[i].around = mine(one.around)
             all[i].sharing = mine(one.sharedBy)
         }
@@ -50,21 +52,34 @@ struct RateTracks {
             all[i].cursor.advance(to: t)
             if all[i].cursor.isKnown { raw = max(0, all[i].cursor.rate) }
         }
-        if (raw == nil) != (all[i].raw == nil) { knownCount += raw == nil ? -1 : 1 }
+        let wasKnown = all[i].raw != nil
         all[i].raw = raw
-        settle(i, row)
-        for other in all[i].around + all[i].sharing { settle(other, row) }
-        for other in all[i].sharing { for outer in all[other].around { settle(outer, row) } }
+        if wasKnown != (raw != nil) {
+            knownCount += wasKnown ? -1 : 1
+            for other in all[i].sharing {
+                all[other].owners += wasKnown ? -1 : 1
+                charge(other, row)
+            }
+        }
+        charge(i, row)
     }
 
-    private func owners(_ i: Int) -> Double { all[i].sharing.reduce(1) { $0 + (all[$1].raw == nil ? 0 : 1) } }
+    /// Tells the cgroups around one what it has now; settles it and them.
+    private mutating func charge(_ i: Int, _ row: Int) {
+        let charged = (all[i].raw ?? 0) / all[i].owners
+        if charged != all[i].charged {
+            for outer in all[i].around {
+                all[outer].chargedBelow.remove(all[i].charged)
+                all[outer].chargedBelow.add(charged)
+                settle(outer, row)
+            }
+            all[i].charged = charged
+        }
+        settle(i, row)
+    }
 
     private mutating func settle(_ i: Int, _ row: Int) {
-        var rate = 0.0
-        if let raw = all[i].raw {
-            let below = all[i].children.reduce(0) { $0 + (all[$1].raw ?? 0) / owners($1) }
-            rate = max(0, raw - below) / owners(i)
-        }
+        let rate = all[i].raw.map { max(0, $0 - all[i].chargedBelow.value) / all[i].owners } ?? 0
         guard rate != all[i].rate else { return }
         sum.remove(all[i].rate)
         sum.add(rate)

@@ -33,8 +33,8 @@ struct TrackedSpans {
         /// What of `all` is its own and its children's, and the sum of that over the children.
         var charged = 0.0
         var chargedBelow = ExactSum()
-        /// How many of its children may have lost CPU time to it.
-        var robbers = 0
+        /// Those of its children that may have lost CPU time to it.
+        var robbers: [Int] = []
         /// Of the cgroup, less the children's.
         var value = 0.0
         /// By itself; less what runs within it; and as it was last told.
@@ -43,8 +43,9 @@ struct TrackedSpans {
         var state = SpanState()
         /// What it has was measured, of its own cgroup or of that of the span it runs within.
         var isMeasured = false
-        /// The last settlement of its tree.
+        /// The last settlement of its tree, and in which those that may have lost something to it were looked at.
         var stamp = 0
+        var robbedStamp = 0
         /// Of the outermost of a tree: between which equal parts its settlement holds.
         var leastPart = 0.0
         var mostPart = Double.infinity
@@ -59,7 +60,6 @@ struct TrackedSpans {
     private let cpus: Double
     /// Spans that lie within themselves were found: they count as standing beside one another.
     private(set) var hasCycle = false
-    private var partialCount = 0
     private(set) var wasShared = false
     private(set) var wasPartial = false
 
@@ -197,16 +197,20 @@ struct TrackedSpans {
     mutating func settle(at t: Timestamp, row: Int, _ changed: (_ old: SpanState, _ new: SpanState) -> Void) {
         guard !dirty.isEmpty else { return }
         measure(at: t)
-        if partialCount > 0 {
-            // What was lost may be in the counts of many others: all are looked at.
-            for i in all.indices where all[i].isRunning { touch(i) }
+        stamp += 1
+        var next = 0
+        while next < dirty.count {
+            let i = dirty[next]
+            next += 1
+            let value = all[i].counts ? max(0, (all[i].all ?? 0) - all[i].chargedBelow.value) / all[i].owners : 0
+            guard value != all[i].value else { continue }
+            all[i].value = value
+            touchRobbers(of: i)
         }
-        for i in dirty { all[i].value = all[i].counts ? max(0, (all[i].all ?? 0) - all[i].chargedBelow.value) / all[i].owners : 0 }
         for i in dirty {
             all[i].base = base(of: i)
             all[i].settled = all[i].base
         }
-        stamp += 1
         var changes: [Int] = []
         for i in dirty {
             if all[i].isInTree, all[i].isRunning { settleTree(around: i, &changes) } else { changes.append(i) }
@@ -222,6 +226,20 @@ struct TrackedSpans {
         }
         for i in dirty { isDirty[i] = false }
         dirty.removeAll(keepingCapacity: true)
+    }
+
+    /// What those below lost may be in this one's count, and further down in that of whoever is between: their limits go by it.
+    private mutating func touchRobbers(of i: Int) {
+        guard !all[i].robbers.isEmpty else { return }
+        var open = [i]
+        while let outer = open.popLast() {
+            guard all[outer].robbedStamp != stamp else { continue }
+            all[outer].robbedStamp = stamp
+            for robber in all[outer].robbers {
+                touch(robber)
+                open.append(robber)
+            }
+        }
     }
 
     /// What a span that declared nothing has from now on. True where trees are to be settled anew: what steps declare or were measured
@@ -253,6 +271,8 @@ struct TrackedSpans {
     private mutating func measure(at t: Timestamp) {
         var next = 0
         let read = dirty.count
+        /// Whether these may have lost something is another now, and what lies below them reaches as far out as they do.
+        var touchBelow: [Int] = []
         while next < read {
             let i = dirty[next]
             next += 1
@@ -268,15 +288,19 @@ struct TrackedSpans {
                 }
             }
             if all[i].isPartial != before {
-                partialCount += before ? -1 : 1
                 for outer in all[i].around {
-                    all[outer].robbers += before ? -1 : 1
+                    if before {
+                        if let place = all[outer].robbers.firstIndex(of: i) { all[outer].robbers.remove(at: place) }
+                    } else {
+                        all[outer].robbers.append(i)
+                    }
                     touch(outer)
                 }
-                // The last one that may have lost something widened the limits of others.
-                if partialCount == 0 { for other in all.indices where all[other].isRunning { touch(other) } }
+                touchBelow.append(i)
             }
         }
+        stamp += 1
+        for i in touchBelow { touchRobbers(of: i) }
         next = 0
         while next < dirty.count {
             let i = dirty[next]
@@ -326,7 +350,7 @@ struct TrackedSpans {
             state.remainder = 1
         }
         // What a cgroup below lost, this one's count may hold.
-        if all[i].robbers > 0 { state.leastMeasured = 0 }
+        if !all[i].robbers.isEmpty { state.leastMeasured = 0 }
         return state
     }
 
