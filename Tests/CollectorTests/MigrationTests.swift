@@ -1,3 +1,5 @@
+import Accounting
+import Carbon
 import Energy
 import Logging
 import Migrations

@@ -129,7 +129,7 @@ struct Footprint: Sendable {
             let slice = row.slice
             let moved = slice.idle[policy]
             let own = slice.dynamic + moved
-            sum.add(figures(of: row))
+            sum.add(figures(of: row, policy))
             dynamic += slice.dynamic
             idle += moved
             components[slice.component, default: .zero] += Energy(microjoules: own)
@@ -161,7 +161,18 @@ struct Footprint: Sendable {
         } else {
             missing.append(("energy.estimated_kwh", "coverage_below_half"))
         }
-        let figure = sum.energy()
+        var figure = sum.energy()
+        var grams = sum.grams()
+        if isReservationGuessed(slices) {
+            // Nobody said how much of the machine the job kept: as little as none of the idle energy, as much as idle shared by use.
+            flags.append("slots_unknown")
+            for other in [Policy.dynamic, .busy] {
+                var sum = UncertainSum()
+                for row in slices { sum.add(figures(of: row, other)) }
+                figure.widen(to: sum.energy())
+                if let other = sum.grams() { grams?.widen(to: other) }
+            }
+        }
         energy = EnergyFigures(
             total: total,
             interval: (figure.low, figure.high),
@@ -176,7 +187,6 @@ struct Footprint: Sendable {
         for component in Component.allCases where components[component] == nil {
             missing.append(("energy.components_kwh.\(component.rawValue)", "no_meter"))
         }
-        let grams = sum.grams()
         locationGrams = grams.map { Figure(best: $0.best, low: $0.low, high: $0.high) }
         locationGramBounds = grams.map { ($0.boundLow, $0.boundHigh) }
         if grams == nil {
@@ -201,8 +211,14 @@ struct Footprint: Sendable {
         cpuTime = method == .measured ? Microseconds(Int64(saturating: (cpuSeconds * 1e6).rounded())) : used
     }
 
+    /// Whether what the job reserved is a guess: it says neither its CPUs nor its share, and nobody says how many jobs the machine takes.
+    private func isReservationGuessed(_ slices: [SliceRow]) -> Bool {
+        policy == .reserved && fields["cpus"]?.double == nil && fields["cpu_share"]?.double == nil
+            && slices.contains { $0.whole?.flags.contains(.slotsUnknown) ?? false }
+    }
+
     /// A slice with everything that its errors need. All are of one host, which needs no name here.
-    private func figures(of row: SliceRow) -> SliceFigures {
+    private func figures(of row: SliceRow, _ policy: Policy) -> SliceFigures {
         SliceFigures(
             row.slice,
             host: 0,
@@ -241,5 +257,15 @@ struct Footprint: Sendable {
 
     mutating func setMissing(_ fields: [String], reason: String) {
         for field in fields { missing.append((field, reason)) }
+    }
+}
+
+extension Estimate {
+    /// Reaches as far as another one does too.
+    fileprivate mutating func widen(to other: Estimate) {
+        low = min(low, other.low)
+        high = max(high, other.high)
+        boundLow = min(boundLow, other.boundLow)
+        boundHigh = max(boundHigh, other.boundHigh)
     }
 }

@@ -96,6 +96,7 @@ struct FootprintStatement: Sendable {
             figures["energy"] = .object([
                 "uj": amount(energy.total.microjoules), "dynamic_uj": amount(energy.dynamic.microjoules),
                 "idle_uj": amount(energy.idle.microjoules), "components_uj": .object(components),
+                "low_uj": rounded(energy.interval.low, .down), "high_uj": rounded(energy.interval.high, .up),
                 "bound_low_uj": rounded(energy.bounds.low, .down), "bound_high_uj": rounded(energy.bounds.high, .up),
                 "estimated_uj": energy.estimated.map { rounded($0, .toNearestOrAwayFromZero) } ?? .null,
                 "coverage": .number(energy.coverage), "quality": .string(energy.quality.rawValue),

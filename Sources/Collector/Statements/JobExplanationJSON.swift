@@ -181,6 +181,7 @@ extension JobExplanation {
         return .object([
             "dynamic_uj": amount(energy.dynamic.microjoules), "idle_uj": amount(energy.idle.microjoules),
             "uj": amount(energy.total.microjoules), "kwh": .number(energy.total.kilowattHours),
+            "low_kwh": .number(energy.interval.low / 3.6e12), "high_kwh": .number(energy.interval.high / 3.6e12),
             "bound_low_kwh": .number(energy.bounds.low / 3.6e12), "bound_high_kwh": .number(energy.bounds.high / 3.6e12),
             "co2e_g": footprint.locationGrams.map { .number($0.best) } ?? .null,
             "co2e_low_g": footprint.locationGrams.map { .number($0.low) } ?? .null,
