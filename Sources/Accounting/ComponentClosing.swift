@@ -7,18 +7,30 @@ struct ComponentClosing {
     private let sums: ComponentSums
     /// The same with the energy spread otherwise over time; for `rest`, whose course within the window nobody saw.
     private let other: ComponentSums?
+    /// The same with the highest floor that those meters can have whose floor nobody knows.
+    private let ceiling: ComponentSums?
     private let timeline: Timeline
     private let floorRatios: (low: Double, high: Double)
+    private let errorRatios: (meter: Double, floor: Double)
 
-    init(_ host: HostInput, _ meters: [MeterInput], _ sums: ComponentSums, other: ComponentSums?, _ timeline: Timeline) {
+    init(
+        _ host: HostInput,
+        _ meters: [MeterInput],
+        _ sums: ComponentSums,
+        other: ComponentSums?,
+        ceiling: ComponentSums?,
+        _ timeline: Timeline
+    ) {
         self.host = host
         self.meters = meters
         self.sums = sums
         self.other = other
+        self.ceiling = ceiling
         self.timeline = timeline
         let best = meters.reduce(0) { $0 + ($1.idle?.best.watts ?? 0) } * sums.floorScale
         let low = meters.reduce(0) { $0 + ($1.idle?.low.watts ?? 0) }
         let high = meters.reduce(0) { $0 + ($1.idle?.high.watts ?? 0) }
+        errorRatios = Self.errorRatios(host, meters, isFloorUnknown: ceiling != nil)
         floorRatios = best > 0 ? (min(1, low / best), max(1, high / best)) : (1, 1)
     }
 
@@ -71,7 +83,7 @@ struct ComponentClosing {
         accounts.unmetered = sums.unmetered
         accounts.unmeteredMaximum = Int64(saturating: sums.unmeteredMaximum.rounded(.up))
         accounts.quality = sums.unmetered > .zero ? max(.partial, meterQuality) : meterQuality
-        (accounts.meterErrorRatio, accounts.floorErrorRatio) = errorRatios()
+        (accounts.meterErrorRatio, accounts.floorErrorRatio) = errorRatios
         return accounts
     }
 
@@ -138,7 +150,8 @@ struct ComponentClosing {
         )
         bound(&slice, cell, figure, span)
         slice.errors.floor = max(0, figure.floor)
-        slice.estimate(length: length)
+        if ceiling != nil { slice.errors.floor += unknownFloor(figure, cell) / (1.96 * errorRatios.floor) }
+        slice.estimate()
         return slice
     }
 
@@ -175,6 +188,24 @@ struct ComponentClosing {
             low = min(low, alternative.low - alternative.lowFloor + figure.lowFloor + least)
             high = max(high, alternative.high - alternative.highFloor + figure.highFloor + most)
         }
+        if let ceiling {
+            // Any floor up to this is as good: the part of it goes out of the dynamic energy, and a policy's part comes in.
+            let most = ceiling.figure(of: cell, timeline)
+            lower += max(0, figure.low - figure.lowFloor - (most.low - most.lowFloor))
+            upper += max(0, most.reserved - figure.reserved, most.busy - figure.busy, most.equal - figure.equal)
+            upper += max(0, most.high - most.highFloor - (figure.high - figure.highFloor))
+        }
+        boundBusy(&slice.bounds, cell, figure, moved: slice.idle.busy)
+        if span.tracked >= 0, let workload = host.spans[span.input].workload, !sums.priceChanges.isEmpty {
+            // Between readings the CPU curve may be off by ε each time the price of CPU time changes.
+            let (first, last) = (timeline.rows[Int(cell.from)].stretch, timeline.rows[Int(cell.to)].stretch - 1)
+            if first < last {
+                let changes = sums.priceChanges[last] - sums.priceChanges[first]
+                let error = Double(workload.epsilonMicroseconds) * changes / Double(host.cpus)
+                lower += error
+                upper += error
+            }
+        }
         slice.bounds.drawnLow = low - lower
         slice.bounds.drawnHigh = high + upper
         slice.bounds.floorLow = figure.lowFloor
@@ -182,6 +213,30 @@ struct ComponentClosing {
         slice.bounds.floorRatioLow = floorRatios.low
         slice.bounds.floorRatioHigh = floorRatios.high
         slice.bounds.unmeteredHigh = figure.missing
+    }
+
+    /// Limits of the idle that `busy` moves: while the share of some running span is in doubt it may be anything up to the floor then.
+    private func boundBusy(_ bounds: inout SliceBounds, _ cell: Cell, _ figure: SpanFigure, moved: Int64) {
+        let floors = sums.floorRows[Int(cell.to)] - sums.floorRows[Int(cell.from)]
+        let isExact = figure.highFloor - figure.lowFloor <= 1e-6 * floors[0] + 1
+        let doubt = isExact ? floors[1] : floors[0]
+        bounds.busyIdleLow = min(Double(moved), max(0, figure.busy - doubt))
+        bounds.busyIdleHigh = max(Double(moved), min(floors[0], figure.busy + doubt))
+    }
+
+    /// How far the figure goes down if the floors that nobody knows are as high as they can be, under the policy that makes it most; below
+    /// 0 where it goes up. µJ.
+    private func unknownFloor(_ figure: SpanFigure, _ cell: Cell) -> Double {
+        guard let most = ceiling?.figure(of: cell, timeline) else { return 0 }
+        let lost = most.floor - figure.floor
+        return Policy.allCases.map { policy in
+            switch policy {
+            case .dynamic: lost
+            case .reserved: lost - (most.reserved - figure.reserved)
+            case .busy: lost - (most.busy - figure.busy)
+            case .equal: lost - (most.equal - figure.equal)
+            }
+        }.max { $0.magnitude < $1.magnitude } ?? 0
     }
 
     /// What the span has of a cell in which it may not have run yet, or no longer, with the idle that a policy moves for it at most, µJ.
@@ -248,11 +303,15 @@ struct ComponentClosing {
         }
     }
 
-    private func errorRatios() -> (meter: Double, floor: Double) {
+    private static func errorRatios(
+        _ host: HostInput,
+        _ meters: [MeterInput],
+        isFloorUnknown: Bool
+    ) -> (meter: Double, floor: Double) {
         var squares = 0.0
         var energy = 0.0
         for meter in meters {
-            let own = meter.curve.known(within: timeline.window).reduce(0.0) {
+            let own = meter.curve.known(within: host.window).reduce(0.0) {
                 $0 + meter.curve.exactIncrease(over: $1)
             }
             energy += own
@@ -261,10 +320,12 @@ struct ComponentClosing {
         let best = meters.reduce(0) { $0 + ($1.idle?.best.watts ?? 0) }
         let low = meters.reduce(0) { $0 + ($1.idle?.low.watts ?? 0) }
         let high = meters.reduce(0) { $0 + ($1.idle?.high.watts ?? 0) }
+        // Low and high are a 95 % interval, 1.96 standard deviations either way.
+        let floor = best > 0 ? max(0, high - low) / (2 * 1.96 * best) : 0
         return (
             energy > 0 ? squares.squareRoot() / energy : 0,
-            // Low and high are a 95 % interval, 1.96 standard deviations either way.
-            best > 0 ? max(0, high - low) / (2 * 1.96 * best) : 0
+            // Of floors that nobody knows the slices' errors say how far they reach, in 1.96 of these.
+            isFloorUnknown && floor == 0 ? 1 / 1.96 : floor
         )
     }
 }
@@ -293,18 +354,18 @@ extension Slice {
     /// `sigma = ln 2 / 1.96`, and a standard deviation of `sqrt(exp(sigma^2) - 1)` times its mean.
     public static let gapDeviation = 0.3649
 
-    /// The slice's mean power over the part of its time that was not metered, under the default policy. Where one meter of several
-    /// was missing, what the others counted is in the mean too.
-    mutating func estimate(length: Int64) {
-        let gap = length - metered.count
-        guard gap > 0 else {
-            estimated = 0
-            return
-        }
-        guard metered.count >= gap else { return }
-        let energy = Double(dynamic) + Double(idle.reserved)
-        let estimate = energy / Double(metered.count) * Double(gap)
-        estimated = Int64(saturating: estimate.rounded())
-        errors.gap = Self.gapDeviation * estimate
+    /// The slice's mean power, with the idle that a policy moved to it, over the part of its time that was not metered, µJ; nil where under
+    /// half was metered. Where one meter of several was missing, what the others counted is in the mean too.
+    public func estimated(under policy: Policy) -> Int64? {
+        let gap = interval.duration.count - metered.count
+        guard gap > 0 else { return 0 }
+        guard metered.count >= gap else { return nil }
+        return Int64(saturating: (Double(dynamic + idle[policy]) / Double(metered.count) * Double(gap)).rounded())
+    }
+
+    /// Under the default policy.
+    mutating func estimate() {
+        estimated = estimated(under: .reserved)
+        errors.gap = Self.gapDeviation * Double(estimated ?? 0)
     }
 }

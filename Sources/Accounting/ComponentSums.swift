@@ -28,6 +28,10 @@ struct ComponentSums {
     private(set) var qualities: [(time: Int64, quality: Quality?)] = []
     /// µJ that one CPU-µs costs at most, per stretch; empty where nobody asks.
     private(set) var prices = RangeMaximum([])
+    /// By how much that price has changed in all, up or down, before each stretch.
+    private(set) var priceChanges: [Double] = []
+    /// The component's idle floor, and that of it while some span's share is in doubt, at each row.
+    private(set) var floorRows: [SIMD2<Double>] = []
 
     /// What of the dynamic energy is no span's, fractional µJ, of either sign.
     struct PieceSums {
@@ -163,6 +167,15 @@ struct ComponentSums {
             for g in meters.indices { channels += [Channel(rate: .gpuTime(g)), Channel(rate: .owners(g)), Channel(rate: .slots)] }
         }
         let allEdges = Self.edgeErrors(of: meters) { _ in false }
+        // One that has not begun is missing, unless another ended before it: then it takes that one's place.
+        let takesPlace = meters.map { meter in
+            meters.contains { other in
+                guard other.isClosed, let end = other.curve.extent?.end, let start = meter.curve.extent?.start else { return false }
+                return end <= start
+            }
+        }
+        var floorSums = SIMD2<Double>.zero
+        floorRows.reserveCapacity(timeline.rows.count)
         var prices = hasMeasured ? [Double](repeating: 0, count: timeline.stretches.count) : []
 
         rows.reserveCapacity(timeline.rows.count)
@@ -186,6 +199,7 @@ struct ComponentSums {
 
         func keep(_ row: Int32, _ time: Int64) {
             rows.append(sums)
+            floorRows.append(floorSums)
             if hasMeasured { measuredRows.append(measuredSums) }
             for c in channels.indices { channels[c].rows.append(channels[c].sums) }
             if isChange || !hasEdge {
@@ -226,7 +240,8 @@ struct ComponentSums {
                 guard cursors[m].isKnown else {
                     flows[m] = Flow()
                     // A meter that was replaced by another, or came after one, is not missing.
-                    let hasEnded = cursors[m].isBeforeFirst || cursors[m].isEmpty || (meters[m].isClosed && cursors[m].isAfterLast)
+                    let hasEnded =
+                        cursors[m].isEmpty || (cursors[m].isBeforeFirst && takesPlace[m]) || (meters[m].isClosed && cursors[m].isAfterLast)
                     if hasEnded && isAnyKnown { continue }
                     isWhole = false
                     missing += meters[m].maximumPower.watts
@@ -275,6 +290,7 @@ struct ComponentSums {
                 unmetered += Microseconds(Int64(dt))
                 unmeteredMaximum += missing * dt
             }
+            var open = goesByGPU || f.isMeasured ? 0 : floor
             let isByMemory = goesByMemory && timeline.memorySums[Int(stretch.factors)] > 0
             if !isByMemory && !goesByGPU {
                 let low = dynamic < 0 ? f.remainder : 0
@@ -346,6 +362,7 @@ struct ComponentSums {
                     let share = timeline.gpuShares[Int(stretch.factors) * timeline.gpuNames.count + m]
                     let dynamic = (flows[m].energy - flows[m].floor) * dt
                     let isExact = share.factor >= 1
+                    if !isExact, share.rule != .time { open += flows[m].floor * dt }
                     switch share.rule {
                     case .nobody:
                         if f.busy <= 0 {
@@ -369,6 +386,7 @@ struct ComponentSums {
                 part.unknown += dynamic * f.unknown
                 part.idleDynamic += dynamic * f.idle
             }
+            floorSums += SIMD2(floor, open)
         }
         // The window's end.
         let end = Timestamp(microseconds: origin + length)
@@ -382,6 +400,14 @@ struct ComponentSums {
         } else {
             isChange = false
             keep(Int32(truncatingIfNeeded: timeline.rows.count - 1), length)
+        }
+        if hasMeasured {
+            var changes = 0.0
+            priceChanges.reserveCapacity(prices.count)
+            for i in prices.indices {
+                if i > 0 { changes += (prices[i] - prices[i - 1]).magnitude }
+                priceChanges.append(changes)
+            }
         }
         self.prices = RangeMaximum(prices)
     }

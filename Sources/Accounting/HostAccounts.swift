@@ -84,16 +84,33 @@ public struct SliceBounds: Hashable, Sendable {
     /// Limits of the true idle power as ratios of the one used.
     public var floorRatioLow: Double = 1
     public var floorRatioHigh: Double = 1
+    /// Limits of the idle that the policy `busy` moves, µJ: it goes by shares, which may be in doubt. Nil where they were not kept.
+    public var busyIdleLow: Double?
+    public var busyIdleHigh: Double?
     /// The most that unmetered time can add, µJ.
     public var unmeteredHigh: Double = 0
 
     public init() {}
 
-    /// Hard limits in µJ of the slice's energy with the idle that a policy moved to it.
-    public func limits(idleMoved: Int64) -> (low: Double, high: Double) {
-        let moved = Double(idleMoved)
-        let low = drawnLow + min((moved - floorLow) * floorRatioLow, (moved - floorLow) * floorRatioHigh)
-        let high = drawnHigh + max((moved - floorHigh) * floorRatioLow, (moved - floorHigh) * floorRatioHigh) + unmeteredHigh
+    /// Hard limits in µJ of the slice's energy under a policy.
+    public func limits(policy: Policy, idle: IdleMoved) -> (low: Double, high: Double) {
+        guard policy == .busy else { return limits(idleMoved: idle[policy]) }
+        let moved = Double(idle.busy)
+        // Where nobody kept them: nothing, or all that there was while the span ran, as far as its own limits tell.
+        let isExact = floorHigh - floorLow <= 1
+        return limits(
+            least: busyIdleLow ?? (isExact ? moved : 0),
+            most: busyIdleHigh ?? max(moved, isExact ? moved : floorHigh)
+        )
+    }
+
+    /// Hard limits in µJ of the slice's energy with the idle that a policy moved to it; not for `busy`, which moves idle by shares that may
+    /// be in doubt themselves.
+    public func limits(idleMoved: Int64) -> (low: Double, high: Double) { limits(least: Double(idleMoved), most: Double(idleMoved)) }
+
+    private func limits(least: Double, most: Double) -> (low: Double, high: Double) {
+        let low = drawnLow + min((least - floorLow) * floorRatioLow, (least - floorLow) * floorRatioHigh)
+        let high = drawnHigh + max((most - floorHigh) * floorRatioLow, (most - floorHigh) * floorRatioHigh) + unmeteredHigh
         return (max(0, low), max(0, high))
     }
 }
@@ -128,7 +145,8 @@ public struct Slice: Sendable {
     public var meanShare: Double
     public var shareMethod: ShareMethod
     public var quality: Quality
-    /// The slice's own mean power over its time that was not metered, µJ; outside the accounts. Nil where under half is metered.
+    /// The slice's own mean power over its time that was not metered, µJ, with the idle of the policy `reserved`; outside the accounts. Nil
+    /// where under half is metered. `estimated(under:)` has it for others.
     public var estimated: Int64?
     public var errors = SliceErrors()
 

@@ -15,6 +15,26 @@ enum IdleFit {
         return least.map { UtilisationModel.Point(low: .zero, best: Power(watts: $0), high: Power(watts: $0)) }
     }
 
+    /// The most that a floor of which nothing is known can be: the lowest mean power in a minute, else that of all that is known.
+    static func ceiling(of meter: MeterInput, window: Interval) -> Power? {
+        let parts = meter.curve.known(within: window)
+        let minute = Microseconds(60_000_000)
+        var least: Double?
+        var (energy, time) = (0.0, 0.0)
+        for part in parts {
+            energy += meter.curve.exactIncrease(over: part)
+            time += Double(part.duration.count)
+            // A window of many days would have its floors learned.
+            guard part.duration <= Microseconds(31 * Microseconds.day.count) else { continue }
+            var start = part.start
+            while start + minute <= part.end {
+                least = min(least ?? .infinity, meter.curve.exactIncrease(over: Interval(start, start + minute)) / Double(minute.count))
+                start = start + minute
+            }
+        }
+        return (least ?? (time > 0 ? energy / time : nil)).map { Power(watts: max(0, $0)) }
+    }
+
     /// The whole minutes, from the window's start, in which little ran.
     static func quietMinutes(of host: HostInput) -> [Interval] {
         let minute: Int64 = 60_000_000

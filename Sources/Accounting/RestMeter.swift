@@ -33,7 +33,8 @@ struct RestMeter {
             component: .rest,
             quality: inner.reduce(whole.quality) { max($0, $1.quality) },
             curve: Self.curve(covered) { time > 0 ? rest * $0 / time : 0 },
-            epsilonMicrojoules: 0,
+            epsilonMicrojoules: inner.reduce(whole.epsilonMicrojoules) { $0 + $1.epsilonMicrojoules },
+            samplePeriod: whole.samplePeriod,
             maximumPower: whole.maximumPower,
             errorRatio: rest > 0 ? error.squareRoot() / rest : 0
         )

@@ -15,7 +15,8 @@ public enum Sweep {
             if prepared.fitted.contains(component) { flags.insert(.idleFloorFitted) }
             if component == .rest, prepared.isBelowInner { flags.insert(.nodeBelowInner) }
             let (meters, sums, other) = prepared.sums(of: component)
-            return ComponentClosing(host, meters, sums, other: other, prepared.timeline).accounts(flags: flags)
+            let ceiling = prepared.ceiling(of: component)
+            return ComponentClosing(host, meters, sums, other: other, ceiling: ceiling, prepared.timeline).accounts(flags: flags)
         }
     }
 
@@ -67,6 +68,18 @@ public enum Sweep {
 
         var components: [Component] {
             Component.allCases.filter { component in meters.contains { $0.component == component } }
+        }
+
+        /// With the highest floors that those can have of which nothing is known; nil where all are.
+        func ceiling(of component: Component) -> ComponentSums? {
+            var own = meters.filter { $0.component == component }
+            var isUnknown = false
+            for m in own.indices where own[m].idle == nil {
+                guard let most = IdleFit.ceiling(of: own[m], window: host.window) else { continue }
+                own[m].idle = UtilisationModel.Point(low: .zero, best: most, high: most)
+                isUnknown = true
+            }
+            return isUnknown ? ComponentSums(component: component, meters: own, timeline: timeline) : nil
         }
 
         func sums(of component: Component) -> (meters: [MeterInput], sums: ComponentSums, other: ComponentSums?) {

@@ -278,6 +278,114 @@ import Testing
         #expect(abs(limits.low - (6_000 - 150)) < 0.01)
     }
 
+    @Test func aFloorThatNobodyKnowsMayBeAnythingUpToTheLowestPowerSeen() {
+        let window = Interval(Timestamp(microseconds: 0), Timestamp(microseconds: 120_000_000))
+        // 50 W for a minute, then 100; the job uses all of what is busy and reserves half of the machine.
+        var meter = RuleTests.meter(100, idle: 0)
+        meter.idle = nil
+        meter.curve = Curve(
+            knots: [(0, 0), (60, 3_000), (120, 9_000)].map {
+                Knot(time: Timestamp(microseconds: $0.0 * 1_000_000), value: $0.1 * 1_000_000)
+            }
+        )
+        var span = SpanInput(id: 1, interval: window, workload: .init(curve: RuleTests.line(2_000_000, window), isClosed: true))
+        span.cpus = 1
+        let accounts = Sweep.accounts(
+            of: HostInput(window: window, cpus: 2, meters: [meter], busy: RuleTests.line(2_000_000, window), spans: [span])
+        )[0]
+        #expect(accounts.flags.contains(.idleFloorUnknown) && accounts.jobDynamic == 9_000_000_000)
+        let slice = accounts.slices[0]
+        // Of 50 W over two minutes none is the job's under `dynamic`.
+        #expect(abs(slice.bounds.limits(policy: .dynamic, idle: slice.idle).low - 3_000e6) <= 2)
+        #expect(slice.bounds.limits(policy: .reserved, idle: slice.idle).high >= 9_000e6)
+        #expect(abs(1.96 * accounts.floorErrorRatio * slice.errors.floor - 6_000e6) < 1)
+    }
+
+    @Test func underBusyTheIdleGoesWithSharesThatMayBeAnything() {
+        let window = Interval(Timestamp(microseconds: 0), Timestamp(microseconds: 60_000_000))
+        func slices(_ spans: [SpanInput], busy: Curve? = nil) -> [Slice] {
+            var meter = RuleTests.meter(100, idle: 40)
+            meter.curve = RuleTests.line(100_000_000, window)
+            return Sweep.accounts(of: HostInput(window: window, cpus: 10, meters: [meter], busy: busy, spans: spans))[0].slices
+        }
+        let said = slices([SpanInput(id: 1, interval: window, cpuShare: 0.1), SpanInput(id: 2, interval: window, cpuShare: 0.9)])
+        for slice in said {
+            let limits = slice.bounds.limits(policy: .busy, idle: slice.idle)
+            #expect(limits.low == 0 && limits.high >= 6_000e6 && limits.high < 6_000e6 + 300e6, "\(limits)")
+        }
+        // Measured beside one that declared: its own share is known, that of all spans is not.
+        let workload = SpanInput.Workload(curve: RuleTests.line(3_000_000, window), isClosed: true)
+        let beside = slices(
+            [SpanInput(id: 1, interval: window, workload: workload), SpanInput(id: 2, interval: window, cpuShare: 0.2)],
+            busy: RuleTests.line(5_000_000, window)
+        )[0]
+        // 0.6 of 3,600 J, and of 2,400 J idle all or 0.6.
+        let limits = beside.bounds.limits(policy: .busy, idle: beside.idle)
+        #expect(limits.low <= 3_600e6 && limits.high >= 4_560e6 - 2)
+        let alone = slices([SpanInput(id: 1, interval: window, workload: workload)], busy: RuleTests.line(5_000_000, window))[0]
+        let exact = alone.bounds.limits(policy: .busy, idle: alone.idle)
+        #expect(abs(exact.low - 4_560e6) <= 2 && abs(exact.high - 4_560e6) <= 2)
+    }
+
+    @Test func aMeterThatHasNotBegunIsMissingUnlessItTakesAnothersPlace() {
+        var host = Self.host([])
+        var late = host.meters[0]
+        late.name = "late"
+        late.maximumPower = Power(watts: 100)
+        let end = host.window.end
+        late.curve = Curve(knots: [
+            Knot(time: end + Microseconds(-2_000_000), value: 0), Knot(time: end, value: 20_000_000),
+        ])
+        host.meters.append(late)
+        let accounts = Sweep.accounts(of: host)[0]
+        #expect(accounts.unmetered.count == host.window.duration.count - 2_000_000)
+        #expect(accounts.unmeteredMaximum == Int64(100 * (host.window.duration.count - 2_000_000)))
+    }
+
+    @Test func whatWasNotMeteredIsEstimatedUnderEachPolicy() {
+        var meter = RuleTests.meter(50, idle: 20)
+        meter.curve = Curve(
+            knots: meter.curve.knots + [Knot(time: Timestamp(microseconds: 8_000_000), value: 500_000_000)],
+            gaps: [Gap(interval: Interval(Timestamp(microseconds: 8_000_000), RuleTests.window.end), low: 0, high: 1, cause: .absence)]
+        )
+        let slice = Sweep.accounts(
+            of: HostInput(
+                window: RuleTests.window,
+                cpus: 1,
+                meters: [meter],
+                spans: [SpanInput(id: 1, interval: RuleTests.window, cpuShare: 1)]
+            )
+        )[0].slices[0]
+        #expect(slice.estimated == slice.estimated(under: .reserved) && slice.estimated == 125_000_000)
+        #expect(slice.estimated(under: .dynamic) == (slice.dynamic * 2_000_000) / 8_000_000)
+    }
+
+    @Test func aThinnedCPUCurveMayHaveUsedItsTimeWhereThePowerWasHigh() {
+        // 200 W every other tenth of a second; half a CPU of one in all, thinned to a line within 50 ms.
+        var power: [Knot] = [Knot(time: RuleTests.window.start, value: 0)]
+        var truth: [Knot] = power
+        for i in 0..<100 {
+            let time = RuleTests.window.start + Microseconds(Int64(i + 1) * 100_000)
+            power.append(Knot(time: time, value: power[i].value + (i % 2 == 0 ? 20_000_000 : 0)))
+            truth.append(Knot(time: time, value: truth[i].value + (i % 2 == 0 ? 100_000 : 0)))
+        }
+        var meter = RuleTests.meter(100, idle: 0)
+        meter.curve = Curve(knots: power)
+        func slice(_ curve: Curve, _ epsilon: Int64) -> Slice {
+            let span = SpanInput(
+                id: 1,
+                interval: RuleTests.window,
+                workload: .init(curve: curve, isClosed: true, epsilonMicroseconds: epsilon)
+            )
+            return Sweep.accounts(of: HostInput(window: RuleTests.window, cpus: 1, meters: [meter], spans: [span]))[0].slices[0]
+        }
+        let thinned = slice(RuleTests.line(500_000), 50_000)
+        let limits = thinned.bounds.limits(idleMoved: 0)
+        let real = Double(slice(Curve(knots: truth), 0).dynamic)
+        #expect(limits.low <= real && real <= limits.high)
+        #expect(thinned.dynamic < slice(Curve(knots: truth), 0).dynamic)
+    }
+
     @Test func theMetersErrorsAddInSquares() {
         var host = Self.host([])
         host.meters[0].errorRatio = 0.03

@@ -113,7 +113,12 @@ struct PlainSweep {
         for meter in meters {
             guard let increase = increase(meter.curve, stretch) else {
                 let extent = meter.curve.extent
-                let hasEnded = extent.map { stretch.end <= $0.start || (meter.isClosed && stretch.start >= $0.end) } ?? true
+                // One that has not begun is missing, unless one that ended before it leaves it its place.
+                let takesPlace = meters.contains { other in
+                    guard other.isClosed, let end = other.curve.extent?.end, let start = extent?.start else { return false }
+                    return end <= start
+                }
+                let hasEnded = extent.map { (stretch.end <= $0.start && takesPlace) || (meter.isClosed && stretch.start >= $0.end) } ?? true
                 if hasEnded && isAnyKnown { continue }
                 isWhole = false
                 missing += meter.maximumPower.watts * duration

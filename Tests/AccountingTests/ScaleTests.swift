@@ -49,8 +49,8 @@ import Testing
     }
 
     @Test func aCgroupOfManyIsDividedOnce() {
-        // Each names all the others: a thousand are a million names.
-        let ids = (0..<Int64(1_000)).map { $0 }
+        // Each names all the others: that is a pair of each itself.
+        let ids = (0..<Int64(400)).map { $0 }
         let curve = Self.line(10, offset: 0, rate: 1)
         let spans = ids.map { id in
             var span = SpanInput(

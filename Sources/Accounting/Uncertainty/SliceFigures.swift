@@ -148,7 +148,7 @@ public struct SliceFigures: Sendable {
         errors = slice.errors
         estimated = slice.estimated.map(Double.init)
         unmeteredHigh = slice.bounds.unmeteredHigh
-        let limits = slice.bounds.limits(idleMoved: moved)
+        let limits = slice.bounds.limits(policy: policy, idle: slice.idle)
         boundLow = min(energy, limits.low)
         boundHigh = max(energy, limits.high)
         shareErrorRatio = slice.shareMethod.errorRatio

@@ -82,7 +82,7 @@ extension JobExplanation {
         let slice = one.row.slice
         let moved = slice.idle[one.policy]
         let own = slice.dynamic + moved
-        let limits = slice.bounds.limits(idleMoved: moved)
+        let limits = slice.bounds.limits(policy: one.policy, idle: slice.idle)
         var document: [String: JSONValue] = [
             "hour": time(one.row.hour.start), "component": .string(slice.component.rawValue), "from": time(slice.interval.start),
             "to": time(slice.interval.end), "seconds": .number(slice.interval.duration.seconds),
