@@ -192,8 +192,8 @@ struct ComponentClosing {
             // Any floor up to this is as good: the part of it goes out of the dynamic energy, and a policy's part comes in.
             let most = ceiling.figure(of: cell, timeline)
             lower += max(0, figure.low - figure.lowFloor - (most.low - most.lowFloor))
-            upper += max(0, most.reserved - figure.reserved, most.busy - figure.busy, most.equal - figure.equal)
-            upper += max(0, most.high - most.highFloor - (figure.high - figure.highFloor))
+            let moved = max(0, most.reserved - figure.reserved, most.busy - figure.busy, most.equal - figure.equal)
+            upper += max(0, most.high - most.highFloor - (figure.high - figure.highFloor) + moved)
         }
         boundBusy(&slice.bounds, cell, figure, moved: slice.idle.busy)
         if span.tracked >= 0, let workload = host.spans[span.input].workload, !sums.priceChanges.isEmpty {

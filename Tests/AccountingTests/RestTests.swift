@@ -53,6 +53,20 @@ import Testing
         #expect(rest.isConserved)
     }
 
+    @Test func whatTheMetersMayBeOffByIsInTheLimitsOfRest() {
+        func width(_ change: (inout HostInput) -> Void) -> Double {
+            var host = Self.host()
+            change(&host)
+            let slice = Sweep.accounts(of: host)[1].slices[0]
+            let limits = slice.bounds.limits(idleMoved: slice.idle.reserved)
+            return limits.high - limits.low
+        }
+        let before = width { _ in }
+        #expect(width { $0.wholes[0].epsilonMicrojoules = 5_000_000 } > before)
+        #expect(width { $0.meters[0].epsilonMicrojoules = 5_000_000 } > before)
+        #expect(width { $0.wholes[0].samplePeriod = .seconds(1) } > before)
+    }
+
     @Test func aNodeBelowItsPartsHasNoRestAndSaysSo() {
         let accounts = Sweep.accounts(of: Self.host(node: 2_900))
         #expect(accounts[1].metered == 0)
