@@ -40,6 +40,9 @@ ALTER TABLE host_hour DROP COLUMN intensity_id,
         num_nulls(co2e_ug, co2e_job_dynamic_ug, co2e_system_ug, co2e_agent_ug, co2e_idle_ug, co2e_unknown_ug) IN (0, 6));
 
 ALTER TABLE slice
+    -- Limits of the idle that the policy busy moves: it goes by shares, which may be in doubt.
+    ADD COLUMN busy_idle_low_uj double precision,
+    ADD COLUMN busy_idle_high_uj double precision,
     -- Its own mean power over its time that was not metered; outside the accounts.
     ADD COLUMN estimated_uj bigint CHECK (estimated_uj >= 0),
     -- Standard deviations, by the keys of docs/methodology.md, "Uncertainty". The idle floor within its part of all energy.
@@ -47,6 +50,9 @@ ALTER TABLE slice
     ADD COLUMN start_error_uj double precision NOT NULL DEFAULT 0,
     ADD COLUMN end_error_uj double precision NOT NULL DEFAULT 0,
     ADD COLUMN gap_error_uj double precision NOT NULL DEFAULT 0;
+
+-- Nothing is recorded any more of a span that owns no cgroup: it is accounted by its own edges.
+DELETE FROM ownership WHERE reason = 'no_cgroup';
 
 -- Slices are written by the hundred thousand, so what holds them to the ledger looks at statements and at host-hours, not at each of them.
 -- The guarantee is the same: no transaction ends with slices that do not add up to their host_hour, or that have none, or that name an

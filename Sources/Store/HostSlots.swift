@@ -76,7 +76,7 @@ public struct HostSlots: Sendable {
     ///   - recorded: what the host's own record says for the hour.
     ///   - spans: all that ran in the hour.
     /// - Returns: nil where nobody said anything.
-    public func slots(in hour: Interval, recorded: Double?, spans: [SpanRow]) -> Answer? {
+    public func slots(in hour: Interval, recorded: Double?, spans: some Collection<SpanRow>) -> Answer? {
         if let recorded { return Answer(slots: recorded, origin: .record) }
         let there = runners.filter { $0.interval.intersection(hour) != nil }
         // Runners that follow one another, each for one job, are one slot.

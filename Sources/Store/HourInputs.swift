@@ -21,15 +21,29 @@ public struct HostStretch: Sendable {
         let boundRatios: (low: Double, high: Double)
     }
 
+    /// A row that many hold and none copies.
+    private final class Posted: Sendable {
+        let row: SpanRow
+
+        init(_ row: SpanRow) { self.row = row }
+    }
+
     /// A span with what only the accounts ask of it.
     struct Member: Sendable {
-        var row: SpanRow
+        private let posted: Posted
         /// The span's edges as they are accounted.
         var interval: Interval
         /// Of the span's own cgroups, in order.
-        var cgroups: [OwnedCgroup]
+        var cgroups: [OwnedCgroup] = []
         /// Curves of their memory.
-        var memoryCurveIDs: [Int32]
+        var memoryCurveIDs: [Int32] = []
+
+        var row: SpanRow { posted.row }
+
+        init(_ row: SpanRow) {
+            posted = Posted(row)
+            interval = row.interval
+        }
     }
 
     /// The host as it is now; `host(in:)` is it as it was.
@@ -38,7 +52,7 @@ public struct HostStretch: Sendable {
     public let hours: [Hour]
     /// From the first hour's start to the last one's end, or to now.
     public let window: Interval
-    /// What was decided of the spans' cgroups, by the spans' ids.
+    /// What was decided of the spans' cgroups, by the spans' ids; empty for a host that never had any.
     public let workloads: [Int64: SpanWorkload]
     let records: [HostRecordTable.Entry]
     /// By name.
@@ -75,8 +89,11 @@ public struct HostStretch: Sendable {
         let start = hours[0].start
         let window = Interval(start, max(start, min(hours[hours.count - 1].end, now)))
         let records = try await HostRecordTable.all(hostID: host.id, connection)
-        var members = try await candidates(hostID: host.id, window, connection).sorted { $0.row.jobID < $1.row.jobID }
-        let workloads = try await decide(members.map(\.row), hostID: host.id, connection)
+        let hasCgroups = try await hasCgroups(hostID: host.id, connection)
+        var members = try await candidates(hostID: host.id, window, hasCgroups: hasCgroups, connection)
+            .sorted { $0.row.jobID < $1.row.jobID }
+        // Nobody owns a cgroup where there is none.
+        let workloads = hasCgroups ? try await WorkloadOwnership.decide(members.map(\.row), hostID: host.id, connection) : [:]
         let memory = try await memoryCurves(of: workloads, hostID: host.id, connection)
         for position in members.indices {
             guard let workload = workloads[members[position].row.spanID] else { continue }
@@ -136,15 +153,11 @@ public struct HostStretch: Sendable {
 
     // MARK: Reading
 
-    /// Nobody owns a cgroup where there is none.
-    private static func decide(_ spans: [SpanRow], hostID: Int32, _ connection: PostgresConnection) async throws -> [Int64: SpanWorkload] {
-        let hasWorkloads = try await connection.query(
+    private static func hasCgroups(hostID: Int32, _ connection: PostgresConnection) async throws -> Bool {
+        try await connection.query(
             Statement("has_workloads", "SELECT EXISTS (SELECT FROM workload WHERE host_id = $1) AS found"),
             [.int4(hostID)]
         ).only().bool("found")
-        if hasWorkloads { return try await WorkloadOwnership.decide(spans, hostID: hostID, connection) }
-        let none = SpanWorkload(decision: .none(.noCgroup), cgroups: [])
-        return Dictionary(spans.map { ($0.spanID, none) }) { $1 }
     }
 
     private static func memoryCurves(
@@ -165,16 +178,26 @@ public struct HostStretch: Sendable {
     }
 
     /// Spans that overlap an interval, or may once their edges are those of their cgroups; by binary COPY, there may be ten thousand.
-    private static func candidates(hostID: Int32, _ interval: Interval, _ connection: PostgresConnection) async throws -> [Member] {
+    ///
+    /// What only tells whose a cgroup is, is left out where there is none.
+    private static func candidates(
+        hostID: Int32,
+        _ interval: Interval,
+        hasCgroups: Bool,
+        _ connection: PostgresConnection
+    ) async throws -> [Member] {
         // COPY takes no parameters. Numbers and instants of our own making only.
         let (start, end) = (RFC3339.format(interval.start), RFC3339.format(interval.end))
         let reach = "least(greatest(time_resolution_us, 0), 300000000) * interval '1 microsecond' + interval '60 seconds'"
+        let names =
+            hasCgroups
+            ? "repository, runner, workload, workload_key, job_ids"
+            : "CASE WHEN run_id IS NOT NULL THEN repository END, CASE WHEN run_id IS NOT NULL THEN runner END, NULL::text, ''::text, '{}'::text[]"
         let statement = Statement(
             "copy_spans_out",
             """
-            COPY (SELECT host_id, span_id, job_id, started_at, finished_at, queued_at, time_resolution_us, cpu_share, cpus, weight,
-                    cpu_time_us, workload, workload_key, source, service, repository, runner, job_ids,
-                    parent_job_id, run_id, gpus
+            COPY (SELECT span_id, job_id, started_at, finished_at, time_resolution_us, cpu_share, cpus, weight, cpu_time_us, source,
+                    service, parent_job_id, run_id, gpus, \(names)
                 FROM span
                 WHERE host_id = \(hostID) AND started_at < timestamptz '\(end)' + interval '6 minutes'
                     AND started_at - (\(reach)) < timestamptz '\(end)'
@@ -186,31 +209,34 @@ public struct HostStretch: Sendable {
         var fields = CopyFields(statement.name)
         var members: [Member] = []
         try await connection.copyOut(statement, chunkSize: 1 << 18) { chunk in
-            try fields.read(chunk, columns: 21) { fields throws(PostgresError) in
-                let row = SpanRow(
-                    hostID: try fields.int4(),
+            try fields.read(chunk, columns: 19) { fields throws(PostgresError) in
+                var row = SpanRow(
+                    hostID: hostID,
                     spanID: try fields.int8(),
                     jobID: try fields.text(),
                     startedAt: Timestamp(microseconds: try fields.timestamptzMicroseconds()),
                     finishedAt: try fields.timestamptzMicrosecondsIfPresent().map { Timestamp(microseconds: $0) },
-                    queuedAt: try fields.timestamptzMicrosecondsIfPresent().map { Timestamp(microseconds: $0) },
+                    queuedAt: nil,
                     timeResolution: Microseconds(try fields.int8()),
                     cpuShare: try fields.float8IfPresent(),
                     cpus: try fields.float8IfPresent(),
                     weight: try fields.float8IfPresent(),
                     cpuTime: try fields.int8IfPresent().map { Microseconds($0) },
-                    workload: try fields.textIfPresent(),
-                    workloadKey: try fields.text(),
+                    workload: nil,
+                    workloadKey: "",
                     source: try fields.text(),
                     service: try fields.textIfPresent(),
-                    repository: try fields.textIfPresent(),
-                    runner: try fields.textIfPresent(),
-                    jobIDs: try fields.textArray(),
+                    repository: nil,
                     parentJobID: try fields.textIfPresent(),
                     runID: try fields.textIfPresent(),
                     gpus: try fields.textArray()
                 )
-                members.append(Member(row: row, interval: row.interval, cgroups: [], memoryCurveIDs: []))
+                row.repository = try fields.textIfPresent()
+                row.runner = try fields.textIfPresent()
+                row.workload = try fields.textIfPresent()
+                row.workloadKey = try fields.text()
+                row.jobIDs = try fields.textArray()
+                members.append(Member(row))
             }
         }
         return members
@@ -329,9 +355,10 @@ extension HostStretch {
         let sharing = Dictionary(grouping: owners.flatMap { owner in owner.cgroups.map { ($0.curveID, owner.number) } }, by: \.0)
             .mapValues { $0.map(\.1) }
         let children = Self.children(of: owners)
-        let parents = SpanNesting.parents(of: members.map { (self.members[$0].row, self.members[$0].interval) })
+        let mayNest = members.contains { self.members[$0].row.parentJobID != nil || self.members[$0].row.runID != nil }
+        let parents = mayNest ? SpanNesting.parents(of: members.map { (self.members[$0].row, self.members[$0].interval) }) : [:]
         let numbers = parents.isEmpty ? [:] : Dictionary(members.enumerated().map { (self.members[$1].row.spanID, Int64($0)) }) { $1 }
-        let slots = slots.slots(in: window, recorded: host.slots, spans: members.map { self.members[$0].row })
+        let slots = slots.slots(in: window, recorded: host.slots, spans: members.lazy.map { self.members[$0].row })
         let spans = members.enumerated().map { position, index in
             let member = self.members[index]
             let span = member.row

@@ -128,7 +128,8 @@ public enum HourLedger {
     private static let sliceColumns = [
         "host_id", "hour", "component", "span_id", "from_t", "to_t", "dynamic_uj", "idle_reserved_uj", "idle_busy_uj", "idle_equal_uj",
         "drawn_low_uj", "drawn_high_uj", "floor_low_uj", "floor_high_uj", "floor_ratio_low", "floor_ratio_high", "unmetered_high_uj",
-        "metered_us", "share_method", "mean_share", "quality", "floor_uj", "start_error_uj", "end_error_uj", "estimated_uj",
+        "busy_idle_low_uj", "busy_idle_high_uj", "metered_us", "share_method", "mean_share", "quality", "floor_uj", "start_error_uj",
+        "end_error_uj", "estimated_uj",
         "gap_error_uj", "intensity_id",
     ]
 
@@ -233,6 +234,8 @@ public enum HourLedger {
         rows.append(float8: slice.bounds.floorRatioLow)
         rows.append(float8: slice.bounds.floorRatioHigh)
         rows.append(float8: slice.bounds.unmeteredHigh)
+        rows.append(float8: slice.bounds.busyIdleLow)
+        rows.append(float8: slice.bounds.busyIdleHigh)
         rows.append(int8: slice.metered.count)
         rows.append(text: slice.shareMethod.rawValue)
         rows.append(float8: slice.meanShare)
@@ -342,12 +345,13 @@ public enum HourLedger {
     static func wholeColumns(_ table: String) -> String {
         [
             "pue", "metered_uj", "metered_low_uj", "metered_high_uj", "job_dynamic_uj", "system_uj", "agent_uj", "idle_uj", "unknown_uj",
-            "idle_busy_uj", "unmetered_max_uj", "meter_error_ratio", "floor_error_ratio",
+            "idle_busy_uj", "unmetered_max_uj", "meter_error_ratio", "floor_error_ratio", "flags",
         ].map { "\(table).\($0) AS hour_\($0)" }.joined(separator: ", ")
     }
 
     private static func whole(_ row: PostgresRow, _ component: Component) throws -> ComponentAccounts {
         var accounts = ComponentAccounts(component: component)
+        accounts.flags = AccountFlags(rawValue: try row.int32("hour_flags"))
         accounts.metered = try row.int64("hour_metered_uj")
         accounts.meteredLow = try row.int64("hour_metered_low_uj")
         accounts.meteredHigh = try row.int64("hour_metered_high_uj")
@@ -374,6 +378,8 @@ public enum HourLedger {
         bounds.floorRatioLow = try row.double("floor_ratio_low")
         bounds.floorRatioHigh = try row.double("floor_ratio_high")
         bounds.unmeteredHigh = try row.double("unmetered_high_uj")
+        bounds.busyIdleLow = try row.doubleIfPresent("busy_idle_low_uj")
+        bounds.busyIdleHigh = try row.doubleIfPresent("busy_idle_high_uj")
         var slice = Slice(
             spanID: try row.int64("span_id"),
             component: try component(row),

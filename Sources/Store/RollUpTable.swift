@@ -215,6 +215,16 @@ public enum RollUpTable {
             """
     }
 
+    /// What a slice keeps of the default policy, under the one asked for: limits of the idle moved, and the estimate of its gaps.
+    private static let underPolicy = """
+        CROSS JOIN LATERAL (SELECT
+            CASE \(policy) WHEN 'busy' THEN coalesce(s.busy_idle_low_uj, x.idle) ELSE x.idle END AS least,
+            CASE \(policy) WHEN 'busy' THEN coalesce(s.busy_idle_high_uj, x.idle) ELSE x.idle END AS most,
+            CASE WHEN s.estimated_uj IS NULL OR s.metered_us = 0 THEN s.estimated_uj ELSE round((s.dynamic_uj + x.idle)::float8 / s.metered_us
+                * ((extract(epoch FROM s.to_t - s.from_t) * 1000000)::int8 - s.metered_us))::int8 END AS estimated_uj
+        ) y
+        """
+
     // A cell is a group in a host-hour's component. Its limits are never beyond what the host's meters allow; its error of sharing is that
     // of the union of its jobs, sigma x s x (1 - s) x D, which vanishes where they are all of the host.
     private static func energySQL(_ question: RollUpQuestion) -> String {
@@ -224,14 +234,15 @@ public enum RollUpTable {
         return """
             WITH \(shortCells(question)) part AS (
                 SELECT \(RollUpQuestion.groupExpression(question.keys)) AS cell, s.host_id, s.hour, s.component, s.share_method, s.quality,
-                    s.dynamic_uj, x.idle, s.dynamic_uj + x.idle AS own, s.metered_us, s.estimated_uj, s.gap_error_uj, s.floor_uj,
+                    s.dynamic_uj, x.idle, s.dynamic_uj + x.idle AS own, s.metered_us, y.estimated_uj,
+                    CASE WHEN s.estimated_uj > 0 THEN s.gap_error_uj * y.estimated_uj / s.estimated_uj ELSE s.gap_error_uj END AS gap_error_uj, s.floor_uj,
                     s.unmetered_high_uj, h.is_simulated, s.intensity_id, (extract(epoch FROM s.to_t - s.from_t) * 1000000)::int8 AS time_us,
                     s.dynamic_uj + CASE \(policy) WHEN 'busy' THEN x.idle ELSE 0 END AS shared,
                     least(s.dynamic_uj + x.idle, greatest(0, s.drawn_low_uj
-                        + least((x.idle - s.floor_low_uj) * s.floor_ratio_low, (x.idle - s.floor_low_uj) * s.floor_ratio_high))) AS low,
+                        + least((y.least - s.floor_low_uj) * s.floor_ratio_low, (y.least - s.floor_low_uj) * s.floor_ratio_high))) AS low,
                     greatest(s.dynamic_uj + x.idle, s.drawn_high_uj + s.unmetered_high_uj
-                        + greatest((x.idle - s.floor_high_uj) * s.floor_ratio_low, (x.idle - s.floor_high_uj) * s.floor_ratio_high)) AS high
-                \(slices(question))
+                        + greatest((y.most - s.floor_high_uj) * s.floor_ratio_low, (y.most - s.floor_high_uj) * s.floor_ratio_high)) AS high
+                \(slices(question, joins: underPolicy))
             ), cell AS (
                 SELECT cell, host_id, hour, component, i.zone, i.provider, i.kind, sum(dynamic_uj) AS dynamic, sum(idle) AS idle,
                     sum(shared) AS shared, sum(low) AS low, sum(high) AS high, sum(time_us) AS time_us, sum(metered_us) AS metered_us,

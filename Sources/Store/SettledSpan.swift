@@ -95,22 +95,28 @@ public struct SettledSpan: Sendable {
     private static func sql(condition: String, now: String) -> String {
         """
         WITH one AS (
-            SELECT \(JobDirectory.prefixedColumns("k_")), o.host_id, o.span_id, o.rule, o.reason, o.curve_ids, o.started_at AS owned_from, o.finished_at AS owned_to,
-                s.time_resolution_us, s.cpu_share AS span_cpu_share, s.cpus AS span_cpus, s.weight AS span_weight,
+            SELECT \(JobDirectory.prefixedColumns("k_")), o.*, s.time_resolution_us, s.cpu_share AS span_cpu_share, s.cpus AS span_cpus, s.weight AS span_weight,
                 s.cpu_time_us AS span_cpu_time_us,
-                date_trunc('hour', o.started_at, 'UTC') AS first_hour,
-                date_trunc('hour', o.finished_at - interval '1 microsecond', 'UTC') AS last_hour,
-                CASE WHEN o.rule IS NOT NULL THEN greatest(s.finished_at, o.finished_at)
+                date_trunc('hour', owned_from, 'UTC') AS first_hour,
+                date_trunc('hour', owned_to - interval '1 microsecond', 'UTC') AS last_hour,
+                CASE WHEN o.rule IS NOT NULL THEN greatest(s.finished_at, owned_to)
                     ELSE s.finished_at + least(greatest(s.time_resolution_us, 0), \(SpanRow.coarsestEdge.count)) * interval '1 microsecond'
                 END AS settled_at
             FROM span_key k JOIN span s ON s.host_id = k.host_id AND s.span_id = k.span_id
-                JOIN ownership o ON o.host_id = s.host_id AND o.span_id = s.span_id
-            WHERE \(condition) AND s.finished_at IS NOT NULL AND o.started_at < o.finished_at
+                CROSS JOIN LATERAL (
+                    SELECT host_id, span_id, rule, reason, curve_ids, started_at AS owned_from, finished_at AS owned_to FROM ownership
+                    WHERE host_id = s.host_id AND span_id = s.span_id
+                    UNION ALL
+                    -- Nothing is recorded of a span that owns no cgroup: it was accounted by its own edges.
+                    SELECT s.host_id, s.span_id, NULL, '\(OwnerlessReason.noCgroup.rawValue)', '{}', s.started_at, s.finished_at
+                    WHERE NOT EXISTS (SELECT FROM ownership WHERE host_id = s.host_id AND span_id = s.span_id)
+                        AND EXISTS (SELECT FROM slice WHERE host_id = s.host_id AND span_id = s.span_id)) AS o
+            WHERE \(condition) AND s.finished_at IS NOT NULL AND owned_from < owned_to
         )
         SELECT one.*, \(HostTable.columns.split(separator: ", ").map { $0 == "host_id" ? "h.host_id" : "h.\($0)" }.joined(separator: ", ")),
             sl.hour, sl.component, sl.from_t, sl.to_t, sl.dynamic_uj, sl.idle_reserved_uj, sl.idle_busy_uj, sl.idle_equal_uj,
             sl.drawn_low_uj, sl.drawn_high_uj, sl.floor_low_uj, sl.floor_high_uj, sl.floor_ratio_low, sl.floor_ratio_high,
-            sl.unmetered_high_uj, sl.metered_us, sl.mean_share, sl.share_method, sl.quality, sl.estimated_uj, sl.floor_uj, sl.start_error_uj,
+            sl.unmetered_high_uj, sl.busy_idle_low_uj, sl.busy_idle_high_uj, sl.metered_us, sl.mean_share, sl.share_method, sl.quality, sl.estimated_uj, sl.floor_uj, sl.start_error_uj,
             sl.end_error_uj, sl.gap_error_uj, \(HourLedger.wholeColumns("hh")),
             ah.hour AS accounted, ah.version, ah.inputs_sha256, ah.software,
             \(IntensityTable.joinedColumns)

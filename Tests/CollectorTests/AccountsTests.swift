@@ -45,6 +45,8 @@ import Wire
                 #expect(abs(footprint.locationGrams!.best - grams) < 1e-9)
             }
             #expect(live.hasOpenHour && !settled.hasOpenHour)
+            // Of a job that owns no cgroup nothing more is written.
+            #expect(try await farm.count("ownership") == 0)
             #expect(farm.settledFootprints == 1)
         }
     }

@@ -1,5 +1,6 @@
 import Accounting
 import Energy
+import Store
 import Testing
 
 @testable import Collector

@@ -146,7 +146,9 @@ public struct SliceFigures: Sendable {
         shared = Double(slice.dynamic) + (policy == .busy ? Double(moved) : 0)
         idleMoved = Double(moved)
         errors = slice.errors
-        estimated = slice.estimated.map(Double.init)
+        estimated = slice.estimated(under: policy).map(Double.init)
+        // As it was kept it is of the default policy's.
+        if let kept = slice.estimated, kept > 0, let estimated { errors.gap *= estimated / Double(kept) }
         unmeteredHigh = slice.bounds.unmeteredHigh
         let limits = slice.bounds.limits(policy: policy, idle: slice.idle)
         boundLow = min(energy, limits.low)
