@@ -234,6 +234,15 @@ struct UncertaintyTests {
         #expect(Self.sum([unknown]).energy().high >= 1e9 + 0.95 * 9e8)
     }
 
+    @Test func `where nobody stated a PUE the grams reach up to an average building's, and the meter's error is on either side`() {
+        let unstated = PUEFigure(1, site: nil, host: 1)
+        let slice = Self.slice(1, dynamic: 1e12, whole: Self.whole(1e12), intensity: Self.gb, pue: unstated)
+        let grams = Self.sum([slice]).grams()!
+        #expect(grams.low < 0.95 * grams.best && grams.high > 1.5 * grams.best && grams.high < 2.4 * grams.best, "\(grams)")
+        let drawn = MonteCarlo(draws: 20_000, seed: 2).estimates(of: [slice]).grams!
+        #expect(abs(grams.low - drawn.low) < 0.1 * drawn.halfWidth && abs(grams.high - drawn.high) < 0.1 * drawn.halfWidth, "\(drawn)")
+    }
+
     @Test func `the grams of a joule have all their digits`() {
         let slice = Self.slice(1, dynamic: 1e6, whole: Self.whole(1e6), intensity: Self.gb)
         // 1 J at 200 g/kWh in a building of PUE 1.2.

@@ -22,17 +22,16 @@ struct ErrorMoments: Hashable, Sendable {
         self.third = third
     }
 
-    /// Of an error whose median is 0 and whose 2.5 % and 97.5 % points are given.
+    /// Of an error whose 2.5 % and 97.5 % points are given.
     init(down: Double, up: Double) {
-        let error = SkewedError(down: down, up: up)
-        if error.s == 0 {
-            self.init(variance: error.scale * error.scale)
-        } else if abs(error.s) < 1e-3 {
-            let sigma = error.scale * error.s
-            self.init(mean: sigma * error.s / 2, variance: sigma * sigma, third: 3 * error.s * sigma * sigma * sigma)
-        } else {
-            let w = ElementaryFunctions.exp(error.s * error.s)
-            let a = error.scale
+        switch SkewedError(down: down, up: up).shape {
+        case .normal(let sigma): self.init(variance: sigma * sigma)
+        case .even(let low, let high): self.init(mean: (low + high) / 2, variance: (high - low) * (high - low) / 12)
+        case .lognormal(let s, let a) where abs(s) < 1e-3:
+            let sigma = a * s
+            self.init(mean: sigma * s / 2, variance: sigma * sigma, third: 3 * s * sigma * sigma * sigma)
+        case .lognormal(let s, let a):
+            let w = ElementaryFunctions.exp(s * s)
             self.init(
                 mean: a * (w.squareRoot() - 1),
                 variance: a * a * w * (w - 1),
@@ -103,28 +102,45 @@ struct ErrorMoments: Hashable, Sendable {
     }
 }
 
-/// An error whose median is 0 and whose 2.5 % and 97.5 % points are known (in either order, as a negative part turns them round): normal
-/// where they lie evenly around 0, else a shifted lognormal, `scale * (exp(s z) - 1)`, which three such points define.
+/// An error of which the 2.5 % and the 97.5 % points are known (in either order, as a negative part turns them round), and that 0 is
+/// between them: normal where they lie evenly around 0, else a shifted lognormal with the median 0, `scale * (exp(s z) - 1)`, which three
+/// such points define. Where 0 is all but an end (an overhead that nobody stated is more than nothing), anything between them is as likely.
 struct SkewedError: Hashable, Sendable {
-    /// 0 for a normal error.
-    var s = 0.0
-    /// The standard deviation of a normal error.
-    var scale = 0.0
+    enum Shape: Hashable, Sendable {
+        case normal(sigma: Double)
+        case lognormal(s: Double, scale: Double)
+        case even(low: Double, high: Double)
+    }
+
+    var shape = Shape.normal(sigma: 0)
 
     init(down: Double, up: Double) {
-        let width = max(down, up) - min(down, up)
-        guard width > 0, width.isFinite else { return }
-        // Both on one side, or nothing on one side: no lognormal has such points; the nearest that has.
-        let above = max(max(down, up), width / 50)
-        let below = max(-min(down, up), width / 50)
-        let ratio = above / below
-        if abs(ratio - 1) < 1e-6 {
-            scale = width / (2 * ErrorMoments.z95)
+        let low = min(down, up)
+        let high = max(down, up)
+        guard high > low, (high - low).isFinite else { return }
+        let ratio = low < 0 ? max(0, high) / -low : .infinity
+        if ratio > 4 || ratio < 0.25 {
+            shape = .even(low: low, high: high)
+        } else if abs(ratio - 1) < 1e-6 {
+            shape = .normal(sigma: (high - low) / (2 * ErrorMoments.z95))
         } else {
-            s = ElementaryFunctions.log(ratio) / ErrorMoments.z95
-            scale = above / (ratio - 1)
+            shape = .lognormal(s: ElementaryFunctions.log(ratio) / ErrorMoments.z95, scale: high / (ratio - 1))
         }
     }
 
-    func value(_ z: Double) -> Double { s == 0 ? scale * z : scale * (ElementaryFunctions.exp(s * z) - 1) }
+    func value(_ z: Double) -> Double {
+        switch shape {
+        case .normal(let sigma): sigma * z
+        case .lognormal(let s, let scale): scale * (ElementaryFunctions.exp(s * z) - 1)
+        case .even(let low, let high): low + (high - low) * Self.normalPart(below: z)
+        }
+    }
+
+    /// The part of the standard normal distribution below a point, to about 1e-7 (Hastings 1955, as in Abramowitz and Stegun 26.2.17).
+    private static func normalPart(below z: Double) -> Double {
+        let t = 1 / (1 + 0.231_641_9 * abs(z))
+        let series = t * (0.319_381_530 + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))))
+        let above = 0.398_942_280_401_432_7 * ElementaryFunctions.exp(-z * z / 2) * series
+        return z >= 0 ? 1 - above : above
+    }
 }

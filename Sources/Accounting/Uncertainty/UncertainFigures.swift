@@ -135,9 +135,18 @@ struct WeightedSums {
             let own = isEnergy ? sum.ownVariance.value * 1e12 : sum.ownVarianceGrams.value / 1e12
             groups.energy.append(ErrorMoments(variance: weight * weight * max(0, own)))
         }
-        let energy = Self.sum(groups.energy)
-        let pue = Self.sum(groups.pue)
-        let intensity = Self.sum(groups.intensity)
+        var energy = Self.sum(groups.energy)
+        var pue = Self.sum(groups.pue)
+        var intensity = Self.sum(groups.intensity)
+        if !isDifference, best + missed > 0 {
+            // A factor whose mean is not its best figure makes all that it multiplies larger.
+            let pues = 1 + pue.mean / (best + missed)
+            let intensities = 1 + intensity.mean / (best + missed)
+            energy = energy.scaled(by: max(0, pues * intensities))
+            pue = pue.scaled(by: max(0, intensities))
+            intensity.variance *= pues * pues
+            intensity.third *= pues * pues * pues
+        }
         var error = energy + pue + intensity
         // Factors multiply: what two of them do together is small, but not nothing where both are wide.
         let gross = terms.reduce(0) { $0 + abs($1.weight * (isEnergy ? $1.sum.best : $1.sum.emitted).value) } + abs(missed)

@@ -189,14 +189,16 @@ struct AccountingWorker: Service {
             let accounts = stretch.hours.map { HourAccounts(stretch.inputs(of: $0)) }
             let hours = accounts.map(\.accounted)
             try await HourLedger.replace(hostID: host.id, hours: hours, software: SoftwareVersion.current, tx)
-            try await WorkloadOwnership.record(
-                stretch.workloads,
-                spans: stretch.spans,
-                hostID: host.id,
-                hours: stretch.hours,
-                now: now,
-                tx
-            )
+            if !stretch.workloads.isEmpty {
+                try await WorkloadOwnership.record(
+                    stretch.workloads,
+                    spans: stretch.spans,
+                    hostID: host.id,
+                    hours: stretch.hours,
+                    now: now,
+                    tx
+                )
+            }
             let quiet = Dictionary(accounts.map { ($0.inputs.hour, IdleMinutes.means(of: $0.inputs.input)) }) { $1 }
             try await IdleFloors.note(quiet, hostID: host.id, now: now, tx)
             try await NestedHosts.markChildren(of: host.id, hours: stretch.hours, now: now, tx)
