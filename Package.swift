@@ -111,7 +111,8 @@ let package = Package(
         .target(
             name: "Collector",
             dependencies: [
-                "Energy", "Carbon", "Accounting", "Simulation", "Wire", "Documents", "CIEvents", "CIHistory", "Factors", "Gzip", "HTTPClient",
+                "Energy", "Carbon", "Accounting", "Simulation", "Wire", "Documents", "CIEvents", "CIHistory", "Factors", "Gzip",
+                "HTTPClient",
                 "Postgres", "Store",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -196,7 +197,8 @@ let package = Package(
         .testTarget(
             name: "CollectorTests",
             dependencies: [
-                "Collector", "CIEvents", "Documents", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy", "Factors", "Gzip",
+                "Migrations", "Collector", "CIEvents", "Documents", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy",
+                "Factors", "Gzip",
                 "HTTPClient", "TestSupport", "Tracker",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
