@@ -32,7 +32,7 @@ public enum CodeCarbonMachine: PeerTool {
 }
 
 /// CodeCarbon 3.3.2 in machine mode without counters (or with `force_mode_cpu_load`): `TDP * (0.1 + 0.9 * load^3)`, with the load of the
-/// whole machine over the last second of each 15 s.
+/// whole machine, here the mean of every second of the 15 s.
 ///
 /// A row of its table of CPUs is taken to be there; its miss (4 W per thread) is not counted against it.
 public enum CodeCarbonMachineLoad: PeerTool {

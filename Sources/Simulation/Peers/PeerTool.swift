@@ -39,6 +39,6 @@ struct ScrapeTimes {
         self.times = times
     }
 
-    /// Neighbours that are one interval apart.
+    /// Neighbours; across an outage they are further apart than one interval, and the time between counts all the same.
     var windows: some Sequence<(Timestamp, Timestamp)> { zip(times, times.dropFirst()) }
 }

@@ -4,7 +4,7 @@ import Energy
 ///
 /// What no process used is nobody's. Zones are added before they are compared, so an interval in which one wraps is dropped. A process
 /// needs two looks before it has a percentage; one that exits between two looks is lost with its last part. How often it looks depends on
-/// the exporter; 5 s here, its shortest documented loop.
+/// the exporter; 5 s here, as the loop of its QEMU mode is described; others are set by the operator.
 public enum Scaphandre: PeerTool {
     public static let name = "Scaphandre"
     public static let sampling = "5 s"
