@@ -51,8 +51,8 @@ ALTER TABLE slice
     ADD COLUMN end_error_uj double precision NOT NULL DEFAULT 0,
     ADD COLUMN gap_error_uj double precision NOT NULL DEFAULT 0;
 
--- Nothing is recorded any more of a span that owns no cgroup: it is accounted by its own edges.
-DELETE FROM ownership WHERE reason = 'no_cgroup';
+-- Nothing is recorded any more of the spans of a host without cgroups: they are accounted by their own edges.
+DELETE FROM ownership o WHERE reason = 'no_cgroup' AND NOT EXISTS (SELECT FROM workload w WHERE w.host_id = o.host_id);
 
 -- Slices are written by the hundred thousand, so what holds them to the ledger looks at statements and at host-hours, not at each of them.
 -- The guarantee is the same: no transaction ends with slices that do not add up to their host_hour, or that have none, or that name an

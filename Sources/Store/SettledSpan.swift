@@ -107,7 +107,7 @@ public struct SettledSpan: Sendable {
                     SELECT host_id, span_id, rule, reason, curve_ids, started_at AS owned_from, finished_at AS owned_to FROM ownership
                     WHERE host_id = s.host_id AND span_id = s.span_id
                     UNION ALL
-                    -- Nothing is recorded of a span that owns no cgroup: it was accounted by its own edges.
+                    -- Nothing is recorded of the spans of a host without cgroups: they were accounted by their own edges.
                     SELECT s.host_id, s.span_id, NULL, '\(OwnerlessReason.noCgroup.rawValue)', '{}', s.started_at, s.finished_at
                     WHERE NOT EXISTS (SELECT FROM ownership WHERE host_id = s.host_id AND span_id = s.span_id)
                         AND EXISTS (SELECT FROM slice WHERE host_id = s.host_id AND span_id = s.span_id)) AS o

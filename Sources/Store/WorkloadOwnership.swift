@@ -303,7 +303,7 @@ public enum WorkloadOwnership {
     /// A span whose cgroups or edges turn out to be others than before was accounted with those before in its other hours too:
     /// they are marked. So a change in one hour reaches every hour of every span that it concerns.
     ///
-    /// Of a span that owns no cgroup nothing is recorded, unless it was once decided otherwise: most spans of most farms are such ones.
+    /// Of the spans of a host that never had a cgroup nothing is recorded.
     public static func record(
         _ workloads: [Int64: SpanWorkload],
         spans: [Int64: SpanRow],
@@ -319,11 +319,7 @@ public enum WorkloadOwnership {
         for id in ids {
             guard let workload = workloads[id], let span = spans[id] else { continue }
             let row = Row(workload.decision, span)
-            if let old = before[id] {
-                if old != row { changed.append((row, span)) }
-            } else if row.reason != .noCgroup {
-                changed.append((row, span))
-            }
+            if before[id] != row { changed.append((row, span)) }
         }
         guard !changed.isEmpty else { return }
         let rows = changed.map(\.row)
@@ -351,7 +347,7 @@ public enum WorkloadOwnership {
         var perhaps: Set<Hour> = []
         for (row, span) in changed {
             guard var old = before[span.spanID] else {
-                perhaps.formUnion(self.hours(of: span, now: now))
+                if row.reason != .noCgroup { perhaps.formUnion(self.hours(of: span, now: now)) }
                 continue
             }
             // That a span has ended was marked as it was posted.
@@ -361,7 +357,7 @@ public enum WorkloadOwnership {
         hours.subtract(accounted)
         perhaps.subtract(accounted)
         perhaps.subtract(hours)
-        // The first decision, or one after that it owns none: then hours were accounted, and nothing says that they are to be again.
+        // The first decision has nothing to correct, but for hours of before the host had cgroups.
         hours.formUnion(try await HourLedger.settled(hostID: hostID, hours: perhaps.sorted(), now: now, connection))
         try await WorkQueue.mark(hostID: hostID, hours: hours, now: now, reason: "ownership", connection)
     }
