@@ -353,7 +353,8 @@ import Wire
             let idle = Double(energy.idle.microjoules) / 1e6
             // 450 CPU-s at 40 J; in the last 300 s both busy CPUs may have been its own: 24,000 J.
             #expect(abs(Double(energy.dynamic.microjoules) / 1e6 - 18_000) < 1)
-            #expect(abs(energy.bounds.low / 1e6 - idle - 18_000) < 20, "\(energy.bounds)")
+            // Nobody says how many jobs the machine takes: none of the idle energy may be the job's.
+            #expect(abs(energy.bounds.low / 1e6 - 18_000) < 20, "\(energy.bounds)")
             #expect(abs(energy.bounds.high / 1e6 - idle - (isLast ? 42_000 : 18_000)) < 20, "\(energy.bounds)")
             #expect(energy.quality == (isLast ? .partial : .measured) && footprint.share?.method == .measured)
             let workload = footprint.json(baseURL: "").object?["share"]?.object?["workload"]?.object
