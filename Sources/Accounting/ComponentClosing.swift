@@ -136,7 +136,7 @@ struct ComponentClosing {
         let isPartial = figure.isPartial || metered < length
         let isMostlyShared = figure.shared > Double(length) / 2
         var slice = Slice(
-            spanID: host.spans[span.input].id,
+            spanID: span.id,
             component: sums.component,
             interval: Interval(Timestamp(microseconds: origin + first.time), Timestamp(microseconds: origin + last.time)),
             dynamic: dynamic,
@@ -145,7 +145,7 @@ struct ComponentClosing {
             metered: Microseconds(metered),
             meanShare: figure.use / Double(max(1, length)),
             // Equal parts of a cgroup that several own are no measurement of any of them.
-            shareMethod: isMostlyShared ? .equal : host.spans[span.input].shareMethod,
+            shareMethod: isMostlyShared ? .equal : span.shareMethod,
             quality: isPartial ? max(.partial, worst ?? .unknown) : worst ?? meterQuality
         )
         bound(&slice, cell, figure, span)
@@ -163,14 +163,13 @@ struct ComponentClosing {
         // Of all that flowed, with the idle of the default policy: an edge that is off moves that too.
         let part = figure.drawn - figure.floor + figure.reserved
         let share = figure.energy > 0 ? min(1, max(0, part / figure.energy)) : 0
-        let whole = host.spans[span.input].interval
-        if Int(cell.from) == span.startRow, slice.interval.start == whole.start {
+        if Int(cell.from) == span.startRow, span.hasStart {
             let edge = edge(Int(cell.from), slice.interval.start, isEnd: false, span, cell)
             lower += edge.lower
             upper += edge.upper
             slice.errors.start = share * edge.deviation
         }
-        if Int(cell.to) == span.endRow, slice.interval.end == whole.end {
+        if Int(cell.to) == span.endRow, span.hasEnd {
             let edge = edge(Int(cell.to), slice.interval.end, isEnd: true, span, cell)
             lower += edge.lower
             upper += edge.upper
@@ -264,14 +263,13 @@ struct ComponentClosing {
         var lower = errors.limit
         var upper = errors.limit
         var variance = errors.variance
-        let input = host.spans[active.input]
-        if active.tracked >= 0, let workload = input.workload, workload.curve.knot(at: time) == nil {
+        if active.tracked >= 0, let workload = host.spans[active.input].workload, workload.curve.knot(at: time) == nil {
             let dearest = sums.prices(timeline.rows[Int(cell.from)].stretch..<timeline.rows[Int(cell.to)].stretch)
             let error = Double(workload.epsilonMicroseconds) * dearest / Double(host.cpus)
             lower += error
             upper += error
         }
-        let resolution = isEnd ? input.endError : input.startError
+        let resolution = isEnd ? active.endError : active.startError
         if resolution > .zero {
             upper += around(row, time, resolution, isEnd: isEnd)
             // Evenly within its limits, at the mean of the power on either side.

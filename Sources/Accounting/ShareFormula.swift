@@ -6,6 +6,8 @@ public struct ShareFormula: Sendable {
     public let busy: Double
     /// What neither a measured span nor the agent used.
     public let remainder: Double
+    /// One part of the busy time; 0 where nothing ran.
+    private let perBusy: Double
     private let remainderPerWeight: Double
     private let leftover: Double
     private let isBusyKnown: Bool
@@ -24,12 +26,13 @@ public struct ShareFormula: Sendable {
         self.remainder = r
         self.isBusyKnown = busy != nil
         self.agentFraction = agent
-        self.remainderPerWeight = b > 0 && denominator > 0 ? r / (b * denominator) : 0
-        self.leftover = b > 0 ? max(0, r - weights) / b : 0
+        perBusy = b > 0 ? min(1 / b, .greatestFiniteMagnitude) : 0
+        self.remainderPerWeight = denominator > 0 ? r * perBusy / denominator : 0
+        self.leftover = max(0, r - weights) * perBusy
     }
 
     /// The fraction of dynamic energy of a span that used `fraction` of the CPU, measured.
-    public func measured(_ fraction: Double) -> Double { busy > 0 ? fraction / busy : 0 }
+    public func measured(_ fraction: Double) -> Double { fraction * perBusy }
     /// The fraction of dynamic energy of a span known only by its weight.
     public func declared(_ weight: Double) -> Double { weight * remainderPerWeight }
     public var agent: Double { measured(agentFraction) }
@@ -40,5 +43,5 @@ public struct ShareFormula: Sendable {
     /// Nothing ran: dynamic energy (of either sign) is idle energy.
     public var idle: Double { busy > 0 ? 0 : 1 }
     /// The most that a span without a measurement can have used.
-    public var mostUndeclared: Double { busy > 0 ? remainder / busy : 0 }
+    public var mostUndeclared: Double { remainder * perBusy }
 }

@@ -32,10 +32,17 @@ struct SpanSegment {
 /// A span clipped to the window.
 struct ActiveSpan {
     /// Index into the host's spans.
-    var input: Int
+    let input: Int
+    let id: Int64
     /// µs since the window's start.
-    var start: Int64
-    var end: Int64
+    let start: Int64
+    let end: Int64
+    /// Its own start and end lie in the window, and each may be off by so much.
+    let hasStart: Bool
+    let hasEnd: Bool
+    let startError: Microseconds
+    let endError: Microseconds
+    let shareMethod: ShareMethod
     /// Rows of the timeline at which it starts and ends.
     var startRow = 0
     var endRow = 0
@@ -49,22 +56,31 @@ struct ActiveSpan {
     var claim: Double
     var equalClaim: Double
     var slots: Double
+    /// Its state may change while it runs.
+    let mayBeTracked: Bool
     /// Index among those whose state changes while they run; -1 where it never does.
     var tracked = -1
 
-    init(_ span: SpanInput, input: Int, clipped: Interval, host: HostInput) {
+    init(_ span: borrowing SpanInput, input: Int, clipped: Interval, window: Interval, cpus: Int, slots: Double?) {
         self.input = input
-        start = clipped.start.microseconds - host.window.start.microseconds
-        end = clipped.end.microseconds - host.window.start.microseconds
-        late = Self.within(clipped, span.interval.start, plus: span.startError, host.window)
-        early = Self.within(clipped, span.interval.end, minus: span.endError, host.window)
-        let weight = span.fixedWeight(cpus: host.cpus, slots: host.slots)
+        id = span.id
+        start = clipped.start.microseconds - window.start.microseconds
+        end = clipped.end.microseconds - window.start.microseconds
+        hasStart = clipped.start == span.interval.start
+        hasEnd = clipped.end == span.interval.end
+        startError = span.startError
+        endError = span.endError
+        shareMethod = span.shareMethod
+        late = Self.within(clipped, span.interval.start, plus: startError, window)
+        early = Self.within(clipped, span.interval.end, minus: endError, window)
+        let weight = span.fixedWeight(cpus: cpus, slots: slots)
         self.weight = Self.fraction(weight ?? 0)
         equalWeight = weight == nil ? 1 : 0
-        let claim = span.fixedClaim(cpus: host.cpus, slots: host.slots)
+        let claim = span.fixedClaim(cpus: cpus, slots: slots)
         self.claim = Self.fraction(claim ?? 0)
         equalClaim = claim == nil ? 1 : 0
-        slots = span.takesSlot ? 1 : 0
+        self.slots = span.takesSlot ? 1 : 0
+        mayBeTracked = span.mayChange
     }
 
     /// µs since the window's start; nil where the clipped span does not reach so far back.
@@ -99,6 +115,9 @@ struct ActiveSpan {
 }
 
 extension SpanInput {
+    /// Something of it is measured, or it runs within another.
+    var mayChange: Bool { workload != nil || parentID != nil || memory != nil || !gpuTimes.isEmpty || !ownedGPUs.isEmpty }
+
     /// How far each edge may be off: nothing where the span's cgroup was born or died at it.
     var startError: Microseconds { workload?.curve.extent?.start == interval.start ? .zero : edgeResolution }
     var endError: Microseconds {

@@ -35,7 +35,7 @@ public enum Sweep {
                 pieces: sums.pieces,
                 cells: Cell.all(of: timeline).map {
                     UnclampedAccounts.Cell(
-                        spanID: host.spans[timeline.spans[Int($0.span)].input].id,
+                        spanID: timeline.spans[Int($0.span)].id,
                         piece: Int($0.piece),
                         figure: sums.figure(of: $0, timeline)
                     )

@@ -103,10 +103,11 @@ struct Timeline {
         var isSorted = true
         for i in host.spans.indices {
             guard let clipped = host.spans[i].interval.intersection(window) else { continue }
-            if let last = active.last, host.spans[last.input].id > host.spans[i].id { isSorted = false }
-            active.append(ActiveSpan(host.spans[i], input: i, clipped: clipped, host: host))
+            let span = ActiveSpan(host.spans[i], input: i, clipped: clipped, window: window, cpus: host.cpus, slots: host.slots)
+            if let last = active.last, last.id > span.id { isSorted = false }
+            active.append(span)
         }
-        if !isSorted { active.sort { host.spans[$0.input].id < host.spans[$1.input].id } }
+        if !isSorted { active.sort { $0.id < $1.id } }
         tracked = TrackedSpans(&active, host: host)
         spans = active
         gpuNames = meters.filter { $0.component == .gpu }.map(\.name)

@@ -81,21 +81,15 @@ struct TrackedSpans {
         cpus = Double(host.cpus)
         part = 1 / max(1, host.slots ?? 0)
         let inputs = host.spans
-        var isTracked = false
-        for i in spans.indices {
-            guard Self.mayBeTracked(inputs[spans[i].input]) else { continue }
-            isTracked = true
-            break
-        }
-        guard isTracked else { return }
+        guard spans.contains(where: \.mayBeTracked) else { return }
 
         var byID: [Int64: Int] = [:]
         byID.reserveCapacity(spans.count)
-        for i in spans.indices where byID[inputs[spans[i].input].id] == nil { byID[inputs[spans[i].input].id] = i }
+        for i in spans.indices where byID[spans[i].id] == nil { byID[spans[i].id] = i }
         for i in spans.indices {
-            let input = inputs[spans[i].input]
-            if Self.mayBeTracked(input) { track(i, &spans, host) }
-            if let parent = input.parentID, let p = byID[parent] { track(p, &spans, host) }
+            guard spans[i].mayBeTracked else { continue }
+            track(i, &spans, host)
+            if let parent = inputs[spans[i].input].parentID, let p = byID[parent] { track(p, &spans, host) }
         }
         isDirty = Array(repeating: false, count: all.count)
         for i in all.indices {
@@ -111,10 +105,6 @@ struct TrackedSpans {
             }
         }
         findTrees(byID, spans, inputs)
-    }
-
-    private static func mayBeTracked(_ span: SpanInput) -> Bool {
-        span.workload != nil || span.parentID != nil || span.memory != nil || !span.gpuTimes.isEmpty || !span.ownedGPUs.isEmpty
     }
 
     private mutating func track(_ i: Int, _ spans: inout [ActiveSpan], _ host: HostInput) {
