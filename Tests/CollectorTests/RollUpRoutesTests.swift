@@ -88,6 +88,11 @@ import TestSupport
                         "no hour"
                     ),
                     ("compare?before=2026-09-01T09:00:00Z/2026-09-01T11:00:00Z", 400, "after"),
+                    ("compare?before=&after=", 400, "FROM/TO"),
+                    (
+                        "compare?before=2026-02-30T00:00:00Z/2026-03-01T00:00:00Z&after=2026-03-02T00:00:00Z/2026-03-03T00:00:00Z", 422,
+                        "before"
+                    ),
                 ] {
                     let body = try await server.page("/v1/\(query)", status)
                     #expect(body.contains(word), "\(query): \(body)")

@@ -91,7 +91,7 @@ struct RollUpParameters: Sendable {
         guard let text = try request.query("by") else { return [] }
         let names = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         let keys = names.compactMap(RollUpKey.init(rawValue:))
-        guard keys.count == names.count, Set(keys).count == keys.count, (1...mostKeys).contains(keys.count) else {
+        guard keys.count == names.count, (1...mostKeys).contains(keys.count) else {
             let known = RollUpKey.allCases.map(\.rawValue).joined(separator: ", ")
             throw unreadable("by", "one to \(mostKeys) of \(known), with commas between", text)
         }

@@ -92,10 +92,24 @@ struct RollUpRoutes: Sendable {
         guard let text = try request.query(name) else {
             throw Problem.badRequest("missing-parameter", "A parameter is missing", "\(name): expected FROM/TO, two RFC 3339 times")
         }
-        let ends = text.split(separator: "/", omittingEmptySubsequences: false).map { RFC3339.parse(String($0)) }
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let ends = parts.map { RFC3339.parse(String($0)) }
         guard ends.count == 2, let from = ends[0], let to = ends[1] else {
-            throw RollUpParameters.unreadable(name, "FROM/TO, two RFC 3339 times", text)
+            // The 30th of February can be read, and is no time.
+            guard parts.count == 2, parts.allSatisfy(Self.looksLikeTime) else {
+                throw RollUpParameters.unreadable(name, "FROM/TO, two RFC 3339 times", text)
+            }
+            throw RollUpParameters.contradiction(name, "FROM/TO, two RFC 3339 times that there are", text)
         }
         return try RollUpParameters.window(from: from, to: to, names: ("from of \(name)", "to of \(name)"))
+    }
+
+    /// As the description of the route has it, whatever its digits say.
+    private static func looksLikeTime(_ text: Substring) -> Bool {
+        let shape = "0000-00-00T00:00:00"
+        return text.utf8.count > shape.utf8.count
+            && zip(text.utf8, shape.utf8).allSatisfy { found, wanted in
+                wanted == UInt8(ascii: "0") ? (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(found) : found == wanted
+            }
     }
 }
