@@ -30,6 +30,8 @@ public struct AccountFlags: OptionSet, Hashable, Sendable {
 
     /// Spans were said to lie within themselves; they count as standing beside one another.
     public static let nestedInItself = AccountFlags(rawValue: 1 << 10)
+    /// More spans than can be told apart ran at once within one that they had no measured part of: it keeps what would be theirs.
+    public static let stepsUndivided = AccountFlags(rawValue: 1 << 11)
 
     public var names: [String] {
         [
@@ -37,6 +39,7 @@ public struct AccountFlags: OptionSet, Hashable, Sendable {
             (.slotsUnknown, "slots_unknown"), (.busyUnknown, "busy_unknown"), (.cgroupShared, "cgroup_shared"),
             (.cpuTimePartial, "cpu_time_partial"), (.nodeBelowInner, "node_below_inner"), (.idleFloorFitted, "idle_floor_fitted"),
             (.derived, "derived"), (.nestedInItself, "nested_in_itself"),
+            (.stepsUndivided, "steps_undivided"),
         ].filter { contains($0.0) }.map(\.1)
     }
 }

@@ -353,6 +353,7 @@ struct Timeline {
             )
         }
         if tracked.wasShared { flags.insert(.cgroupShared) }
+        if tracked.wasUndivided { flags.insert(.stepsUndivided) }
         if tracked.hasCycle { flags.insert(.nestedInItself) }
         if tracked.wasPartial { flags.insert(.cpuTimePartial) }
         self.tracked = tracked

@@ -61,6 +61,8 @@ struct TrackedSpans {
     /// Spans that lie within themselves were found: they count as standing beside one another.
     private(set) var hasCycle = false
     private(set) var wasShared = false
+    /// A span was not divided among those within it: too many ran at once.
+    private(set) var wasUndivided = false
     private(set) var wasPartial = false
 
     /// What a span that declared nothing has: `1 / max(slots, spans running)`; and between which of these all trees hold.
@@ -396,6 +398,10 @@ struct TrackedSpans {
         return (0, 0)
     }
 
+    /// Among how many a part is divided that changes whenever one of them starts or ends: each of these then has a figure of its own, so
+    /// that time and memory go by their number squared. Where more run at once the span around them keeps it.
+    static let mostParts = 256
+
     /// Gives those that run directly within a span their parts of it: what they declare, and those that declare nothing equal parts of
     /// the rest. While there are such, nothing is left to the span itself.
     private mutating func divide(_ node: Int, of top: Int) {
@@ -410,7 +416,17 @@ struct TrackedSpans {
         let open = unmeasured.filter { all[$0].base.equalWeight > 0 }
         let said = unmeasured.reduce(0) { $0 + all[$1].base.weight }
         if all[node].isMeasured {
-            if !unmeasured.isEmpty {
+            if unmeasured.count > Self.mostParts {
+                wasUndivided = true
+                for kid in unmeasured {
+                    all[kid].settled.weight = 0
+                    all[kid].settled.equalWeight = 0
+                    // It may have used all that the span did; the whole machine is more, and does not change.
+                    all[kid].settled.mostMeasured = 1
+                    all[kid].isMeasured = true
+                }
+                own.leastMeasured = 0
+            } else if !unmeasured.isEmpty {
                 // The span's measured CPU time holds theirs: the one formula within it.
                 let pot = own.measured
                 let scale = said > pot ? pot / said : 1
@@ -431,29 +447,42 @@ struct TrackedSpans {
         } else {
             let measured = kids.reduce(0) { $0 + (all[$1].counts ? all[$1].base.measured : 0) }
             let rest = left(own.weight, own.equalWeight, taken: said + measured, of: top)
+            let parts = parts(open.count)
             for kid in open {
-                all[kid].settled.weight = rest.fixed / Double(open.count)
-                all[kid].settled.equalWeight = rest.equal / Double(open.count)
+                all[kid].settled.weight = rest.fixed * parts.each
+                all[kid].settled.equalWeight = rest.equal * parts.each
             }
-            own.weight = open.isEmpty ? rest.fixed : 0
-            own.equalWeight = open.isEmpty ? rest.equal : 0
+            own.weight = rest.fixed * parts.left
+            own.equalWeight = rest.equal * parts.left
         }
 
         let claiming = kids.filter { all[$0].base.equalClaim > 0 }
         let claimed = kids.reduce(0) { $0 + all[$1].base.claim }
         let unclaimed = left(own.claim, own.equalClaim, taken: claimed, of: top)
+        let claims = parts(claiming.count)
         for kid in claiming {
-            all[kid].settled.claim = unclaimed.fixed / Double(claiming.count)
-            all[kid].settled.equalClaim = unclaimed.equal / Double(claiming.count)
+            all[kid].settled.claim = unclaimed.fixed * claims.each
+            all[kid].settled.equalClaim = unclaimed.equal * claims.each
         }
-        own.claim = claiming.isEmpty ? unclaimed.fixed : 0
-        own.equalClaim = claiming.isEmpty ? unclaimed.equal : 0
+        own.claim = unclaimed.fixed * claims.left
+        own.equalClaim = unclaimed.equal * claims.left
 
         let counted = kids.filter { all[$0].base.slots > 0 }
-        if own.slots > 0, !counted.isEmpty {
-            for kid in counted { all[kid].settled.slots = own.slots / Double(counted.count) }
-            own.slots = 0
+        if own.slots > 0 {
+            let slots = parts(counted.count)
+            for kid in counted { all[kid].settled.slots = own.slots * slots.each }
+            own.slots *= slots.left
         }
         all[node].settled = own
+    }
+
+    /// What each of some has of what is divided among them, and what is left.
+    private mutating func parts(_ count: Int) -> (each: Double, left: Double) {
+        guard count > 0 else { return (0, 1) }
+        guard count <= Self.mostParts else {
+            wasUndivided = true
+            return (0, 1)
+        }
+        return (1 / Double(count), 0)
     }
 }

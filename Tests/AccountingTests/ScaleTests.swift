@@ -83,6 +83,32 @@ import Testing
         Self.expectSeconds { #expect(Self.accounts(.dram, spans).isConserved) }
     }
 
+    @Test(arguments: [nil, 0.3]) func stepsOfOneJobThatAllRunAtOnceAreTheJobs(measured: Double?) {
+        // Each is still looked at when one starts, but keeps nothing of it.
+        let spans = (0..<Int64(1_500)).map { id in
+            // One after another: whoever starts changes what all others have.
+            var span = SpanInput(
+                id: id,
+                interval: id == 0 ? Self.hour : Interval(Self.time(Double(id) * 0.1), Self.time(2_000 + Double(id) * 0.1)),
+                workload: id == 0 ? measured.map { .init(curve: Self.line(360, offset: 0, rate: $0 * 64), isClosed: true) } : nil
+            )
+            if id > 0 { span.parentID = 0 }
+            return span
+        }
+        Self.expectSeconds {
+            let all = Self.accounts(.cpu, spans)
+            let alone = Self.accounts(.cpu, [spans[0]])
+            #expect(all.isConserved)
+            #expect(all.flags.contains(.stepsUndivided) && !alone.flags.contains(.stepsUndivided))
+            #expect(abs(all.jobDynamic - alone.jobDynamic) <= 1)
+            #expect(abs(all.idleMoved.reserved - alone.idleMoved.reserved) <= 1)
+            #expect(abs(all.idleMoved.equal - alone.idleMoved.equal) <= 1)
+            // While few ran they had their parts.
+            #expect(all.slices[1].dynamic > 0 && all.slices[0].dynamic > alone.jobDynamic / 2)
+            #expect(all.slices[1].bounds.limits(idleMoved: 0).high >= Double(all.slices[1].dynamic))
+        }
+    }
+
     @Test func curvesAreSummedInOnePass() {
         let curves = (0..<Self.count).map { (curve: Self.line(10, offset: Double($0) * 0.001, rate: 1), isClosed: true) }
         Self.expectSeconds {
