@@ -33,6 +33,9 @@ UPDATE host_hour SET intensity_ids = ARRAY[intensity_id] WHERE intensity_id IS N
 ALTER TABLE slice ADD COLUMN intensity_id bigint;
 UPDATE slice s SET intensity_id = h.intensity_id FROM host_hour h
 WHERE h.host_id = s.host_id AND h.hour = s.hour AND h.component = s.component AND h.intensity_id IS NOT NULL;
+-- A mark of what has just come (a late knot, a span), which somebody may be waiting for; one of many made at once is none.
+ALTER TABLE dirty ADD COLUMN is_fresh boolean NOT NULL DEFAULT false;
+CREATE INDEX dirty_fresh ON dirty (id) WHERE is_fresh;
 -- Digests, learned floors and errors come with the next accounts.
 INSERT INTO dirty (host_id, hour, reason) SELECT host_id, hour, 'upgrade' FROM accounted_hour;
 ALTER TABLE host_hour DROP COLUMN intensity_id,
@@ -54,93 +57,94 @@ ALTER TABLE slice
 -- Nothing is recorded any more of the spans of a host without cgroups: they are accounted by their own edges.
 DELETE FROM ownership o WHERE reason = 'no_cgroup' AND NOT EXISTS (SELECT FROM workload w WHERE w.host_id = o.host_id);
 
--- Slices are written by the hundred thousand, so what holds them to the ledger looks at statements and at host-hours, not at each of them.
--- The guarantee is the same: no transaction ends with slices that do not add up to their host_hour, or that have none, or that name an
--- intensity which is not there.
---   * A host_hour that was written or deleted is compared with its slices at the end of the transaction.
---   * A statement that changes slices of a host_hour that this transaction has not written is compared at once: where both change, the
---     host_hour is written first.
+-- Slices are written by the hundred thousand, so what holds them to the ledger looks at statements, not at each of them. The guarantee is
+-- the same: no transaction ends with slices that do not add up to their host_hour, or that have none, or that name an intensity which is
+-- not there. A statement that changes slices or host-hours leaves the keys of what it changed here, and each is compared at the end of the
+-- transaction; where SET CONSTRAINTS asks for that, at the end of every statement. No row outlives its transaction.
 ALTER TABLE slice DROP CONSTRAINT slice_host_id_hour_component_fkey;
+CREATE UNLOGGED TABLE unchecked_hour (
+    host_id     int NOT NULL,
+    hour        timestamptz NOT NULL,
+    component   text NOT NULL,
+    PRIMARY KEY (host_id, hour, component)
+);
 
-CREATE FUNCTION compare_slices(row_host int, row_hour timestamptz, row_component text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION compare_slices() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     ledger record;
     total record;
 BEGIN
+    DELETE FROM unchecked_hour WHERE host_id = NEW.host_id AND hour = NEW.hour AND component = NEW.component;
     SELECT job_dynamic_uj, idle_reserved_uj, idle_busy_uj, idle_equal_uj INTO ledger FROM host_hour
-    WHERE host_id = row_host AND hour = row_hour AND component = row_component;
+    WHERE host_id = NEW.host_id AND hour = NEW.hour AND component = NEW.component;
     IF NOT FOUND THEN
-        IF EXISTS (SELECT FROM slice WHERE host_id = row_host AND hour = row_hour AND component = row_component) THEN
-            RAISE EXCEPTION 'slices of host % at % (%) have no host_hour', row_host, row_hour, row_component
-                USING ERRCODE = 'check_violation', CONSTRAINT = 'slices_add_up',
-                    HINT = 'Write the host_hour before its slices, and delete both.';
+        IF EXISTS (SELECT FROM slice WHERE host_id = NEW.host_id AND hour = NEW.hour AND component = NEW.component) THEN
+            RAISE EXCEPTION 'slices of host % at % (%) have no host_hour', NEW.host_id, NEW.hour, NEW.component
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'slices_add_up', TABLE = 'slice',
+                    HINT = 'Write or delete a host_hour and its slices in one transaction.';
         END IF;
-        RETURN;
+        RETURN NULL;
     END IF;
     SELECT coalesce(sum(dynamic_uj), 0) AS dynamic, coalesce(sum(idle_reserved_uj), 0) AS reserved,
         coalesce(sum(idle_busy_uj), 0) AS busy, coalesce(sum(idle_equal_uj), 0) AS equal
-    INTO total FROM slice WHERE host_id = row_host AND hour = row_hour AND component = row_component;
+    INTO total FROM slice WHERE host_id = NEW.host_id AND hour = NEW.hour AND component = NEW.component;
     IF total.dynamic <> ledger.job_dynamic_uj OR total.reserved <> ledger.idle_reserved_uj
         OR total.busy <> ledger.idle_busy_uj OR total.equal <> ledger.idle_equal_uj THEN
-        RAISE EXCEPTION 'slices of host % at % (%) do not add up to its host_hour', row_host, row_hour, row_component
-            USING ERRCODE = 'check_violation', CONSTRAINT = 'slices_add_up',
+        RAISE EXCEPTION 'slices of host % at % (%) do not add up to its host_hour', NEW.host_id, NEW.hour, NEW.component
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'slices_add_up', TABLE = 'slice',
                 DETAIL = format('slices: dynamic %s, reserved %s, busy %s, equal %s; host_hour: %s, %s, %s, %s', total.dynamic,
                     total.reserved, total.busy, total.equal, ledger.job_dynamic_uj, ledger.idle_reserved_uj, ledger.idle_busy_uj,
                     ledger.idle_equal_uj);
     END IF;
-END $$;
-
-CREATE FUNCTION check_host_hour() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF TG_OP <> 'INSERT' THEN
-        PERFORM compare_slices(OLD.host_id, OLD.hour, OLD.component);
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        PERFORM compare_slices(NEW.host_id, NEW.hour, NEW.component);
-    END IF;
     RETURN NULL;
 END $$;
-CREATE CONSTRAINT TRIGGER slices_add_up AFTER INSERT OR DELETE ON host_hour
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_host_hour();
-CREATE CONSTRAINT TRIGGER changed_slices_add_up AFTER UPDATE ON host_hour
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_host_hour();
+CREATE CONSTRAINT TRIGGER slices_add_up AFTER INSERT ON unchecked_hour
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION compare_slices();
 
-CREATE FUNCTION check_slices() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION note_unchecked_hours() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    item record;
+    missing bigint;
 BEGIN
-    -- What this transaction wrote is compared at its end.
     IF TG_OP <> 'INSERT' THEN
-        FOR item IN SELECT s.host_id, s.hour, s.component FROM (SELECT DISTINCT host_id, hour, component FROM before_change) s
-            JOIN host_hour h ON h.host_id = s.host_id AND h.hour = s.hour AND h.component = s.component
-            WHERE h.xmin <> pg_current_xact_id()::xid
-        LOOP
-            PERFORM compare_slices(item.host_id, item.hour, item.component);
-        END LOOP;
+        INSERT INTO unchecked_hour SELECT DISTINCT host_id, hour, component FROM before_change ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING;
     END IF;
     IF TG_OP <> 'DELETE' THEN
-        FOR item IN SELECT s.host_id, s.hour, s.component FROM (SELECT DISTINCT host_id, hour, component FROM after_change) s
-            LEFT JOIN host_hour h ON h.host_id = s.host_id AND h.hour = s.hour AND h.component = s.component
-            WHERE h.xmin IS DISTINCT FROM pg_current_xact_id()::xid
-        LOOP
-            PERFORM compare_slices(item.host_id, item.hour, item.component);
-        END LOOP;
-        SELECT DISTINCT s.intensity_id INTO item FROM after_change s LEFT JOIN intensity i USING (intensity_id)
-        WHERE s.intensity_id IS NOT NULL AND i.intensity_id IS NULL;
-        IF FOUND THEN
-            RAISE EXCEPTION 'a slice names intensity %, which is not there', item.intensity_id
-                USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'slice_intensity';
+        INSERT INTO unchecked_hour SELECT DISTINCT host_id, hour, component FROM after_change ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING;
+        IF TG_TABLE_NAME = 'slice' THEN
+            SELECT s.intensity_id INTO missing FROM (SELECT DISTINCT intensity_id FROM after_change WHERE intensity_id IS NOT NULL) s
+                LEFT JOIN intensity i USING (intensity_id)
+            WHERE i.intensity_id IS NULL LIMIT 1;
+            IF FOUND THEN
+                RAISE EXCEPTION 'a slice names intensity %, which is not there', missing
+                    USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'slice_intensity', TABLE = 'slice';
+            END IF;
         END IF;
     END IF;
     RETURN NULL;
 END $$;
 -- A trigger with transition tables is of one event.
 CREATE TRIGGER inserted_slices_add_up AFTER INSERT ON slice REFERENCING NEW TABLE AS after_change
-    FOR EACH STATEMENT EXECUTE FUNCTION check_slices();
+    FOR EACH STATEMENT EXECUTE FUNCTION note_unchecked_hours();
 CREATE TRIGGER changed_slices_add_up AFTER UPDATE ON slice REFERENCING OLD TABLE AS before_change NEW TABLE AS after_change
-    FOR EACH STATEMENT EXECUTE FUNCTION check_slices();
+    FOR EACH STATEMENT EXECUTE FUNCTION note_unchecked_hours();
 CREATE TRIGGER deleted_slices_add_up AFTER DELETE ON slice REFERENCING OLD TABLE AS before_change
-    FOR EACH STATEMENT EXECUTE FUNCTION check_slices();
+    FOR EACH STATEMENT EXECUTE FUNCTION note_unchecked_hours();
+CREATE TRIGGER inserted_slices_add_up AFTER INSERT ON host_hour REFERENCING NEW TABLE AS after_change
+    FOR EACH STATEMENT EXECUTE FUNCTION note_unchecked_hours();
+CREATE TRIGGER changed_slices_add_up AFTER UPDATE ON host_hour REFERENCING OLD TABLE AS before_change NEW TABLE AS after_change
+    FOR EACH STATEMENT EXECUTE FUNCTION note_unchecked_hours();
+CREATE TRIGGER deleted_slices_add_up AFTER DELETE ON host_hour REFERENCING OLD TABLE AS before_change
+    FOR EACH STATEMENT EXECUTE FUNCTION note_unchecked_hours();
+
+-- What is truncated is seen by none of these.
+CREATE FUNCTION refuse_truncation() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the ledger''s table % is not truncated: nothing would hold what is left to it', TG_TABLE_NAME
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'slices_add_up', TABLE = TG_TABLE_NAME,
+            HINT = 'Delete host-hours and their slices in one transaction.';
+END $$;
+CREATE TRIGGER slices_add_up BEFORE TRUNCATE ON slice FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncation();
+CREATE TRIGGER slices_add_up BEFORE TRUNCATE ON host_hour FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncation();
 
 CREATE FUNCTION keep_intensities() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -290,8 +294,30 @@ CREATE TRIGGER host_moved AFTER UPDATE OF pool, parent_host_id, retired_at ON ho
         OR OLD.retired_at IS DISTINCT FROM NEW.retired_at AND NEW.parent_host_id IS NOT NULL)
     EXECUTE FUNCTION mark_hours_of_place();
 
+-- The name that a host came with: the accounts go by it, so that another name changes none of them.
+ALTER TABLE host ADD COLUMN original_name text;
+UPDATE host SET original_name = name;
+ALTER TABLE host ALTER COLUMN original_name SET NOT NULL;
+CREATE FUNCTION keep_original_name() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.original_name := CASE TG_OP WHEN 'INSERT' THEN NEW.name ELSE OLD.original_name END;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER host_keeps_original_name BEFORE INSERT OR UPDATE OF original_name ON host
+    FOR EACH ROW EXECUTE FUNCTION keep_original_name();
+
 -- Hosts within hosts: the outermost one has the meters.
 CREATE INDEX host_parent ON host (parent_host_id) WHERE parent_host_id IS NOT NULL;
+-- The hosts that one runs on, the one directly around it first.
+CREATE FUNCTION hosts_around(host int) RETURNS SETOF int LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE around (host_id, depth) AS (
+        SELECT parent_host_id, 1 FROM host h WHERE h.host_id = hosts_around.host AND parent_host_id IS NOT NULL
+        UNION ALL
+        SELECT p.parent_host_id, depth + 1 FROM around a JOIN host p ON p.host_id = a.host_id
+        WHERE depth < 16 AND p.parent_host_id IS NOT NULL
+    )
+    SELECT host_id FROM around ORDER BY depth
+$$;
 CREATE FUNCTION metering_host(host int) RETURNS int LANGUAGE sql STABLE AS $$
     WITH RECURSIVE around (host_id, parent_host_id, depth) AS (
         SELECT host_id, parent_host_id, 0 FROM host h WHERE h.host_id = metering_host.host

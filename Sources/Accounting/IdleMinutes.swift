@@ -47,9 +47,10 @@ public enum IdleMinutes {
         for meter in host.meters where meter.component == component {
             guard meter.quality <= .sampled else { return nil }
             guard let part = increase(of: meter.curve, over: window) else {
-                // One that has ended, or has not begun, is no part of the cover here.
+                // As in the accounts: one that has ended is no part of the cover here, nor is one that takes the place of another which ended
+                // before it began. One that has not begun otherwise is missing, and what the others count is not all.
                 guard let extent = meter.curve.extent else { continue }
-                if meter.isClosed && extent.end <= window.start || window.end <= extent.start { continue }
+                if meter.isClosed && extent.end <= window.start || window.end <= extent.start && takesPlace(meter, among: host) { continue }
                 return nil
             }
             sum = (sum ?? 0) + part
@@ -64,6 +65,16 @@ public enum IdleMinutes {
             sum = (sum ?? 0) + part
         }
         return sum
+    }
+
+    /// Whether another meter of the component had ended when this one began.
+    private static func takesPlace(_ meter: MeterInput, among host: HostInput) -> Bool {
+        host.meters.contains { other in
+            guard other.component == meter.component, other.isClosed, let end = other.curve.extent?.end,
+                let start = meter.curve.extent?.start
+            else { return false }
+            return end <= start
+        }
     }
 
     private static func increase(of curve: Curve, over window: Interval) -> Double? {

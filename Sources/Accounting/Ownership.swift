@@ -78,6 +78,9 @@ public struct SpanIdentity: Sendable {
     public var longestOpen: Microseconds
     /// The span's own id.
     public var key: String
+    /// What the span is called wherever it is kept, made of its source, instance, id and attempt: unlike `id` it does not depend on which
+    /// span came first. Empty where there is but one database of them.
+    public var jobID: String
     /// The cgroup that the client named.
     public var workload: String?
     /// The name of the runner that took the job.
@@ -93,6 +96,7 @@ public struct SpanIdentity: Sendable {
         clockError: Microseconds = .zero,
         longestOpen: Microseconds = Microseconds(7 * Microseconds.day.count),
         key: String,
+        jobID: String = "",
         workload: String? = nil,
         runner: String? = nil,
         jobIDs: Set<String> = []
@@ -104,6 +108,7 @@ public struct SpanIdentity: Sendable {
         self.clockError = clockError
         self.longestOpen = longestOpen
         self.key = key
+        self.jobID = jobID
         self.workload = workload
         self.runner = runner
         self.jobIDs = jobIDs
@@ -112,6 +117,11 @@ public struct SpanIdentity: Sendable {
     /// As posted.
     public var interval: Interval { Interval(startedAt, finishedAt ?? startedAt + longestOpen) }
     var tolerance: Microseconds { edgeResolution + clockError }
+
+    /// Of two that began at once the order is the same whichever came first.
+    func began(before other: SpanIdentity) -> Bool {
+        (startedAt, jobID, key, id) < (other.startedAt, other.jobID, other.key, other.id)
+    }
     var reach: Interval { Interval(interval.start - tolerance, interval.end + tolerance) }
 }
 
@@ -240,7 +250,7 @@ extension OwnershipDecision {
         let others = runners.filter { unit.isUnit(of: $0.key) }.values.joined().contains { other in
             guard other.id != span.id else { return false }
             // A runner takes one job at a time: one that never said its end was over when the next began.
-            if other.finishedAt == nil, (other.startedAt, other.id) < (span.startedAt, span.id) { return false }
+            if other.finishedAt == nil, other.began(before: span) { return false }
             guard let both = other.interval.intersection(span.interval) else { return false }
             return both.duration > span.tolerance + other.tolerance
         }
@@ -348,7 +358,7 @@ extension SpanIdentity {
             snapped.end = death
         }
         return Ownership(
-            curveIDs: cgroups.sorted { ($0.bornAt, $0.curveID) < ($1.bornAt, $1.curveID) }.map(\.curveID),
+            curveIDs: cgroups.sorted { ($0.bornAt, $0.path, $0.curveID) < ($1.bornAt, $1.path, $1.curveID) }.map(\.curveID),
             rule: rule,
             interval: snapped.start <= snapped.end ? snapped : interval
         )

@@ -58,18 +58,25 @@ public enum AccountedHours {
         ).map(row)
     }
 
-    /// All inputs that an hour was ever accounted from, the first ones first.
-    public static func history(hostID: Int32, hour: Hour, _ connection: PostgresConnection) async throws -> [AccountedHour] {
-        try await connection.query(
+    /// What some hours were accounted from before their last version, the first one first; nothing of an hour whose inputs never changed.
+    public static func superseded(
+        hostID: Int32,
+        hours: [Hour],
+        _ connection: PostgresConnection
+    ) async throws -> [Hour: [AccountedHour]] {
+        guard !hours.isEmpty else { return [:] }
+        let rows = try await connection.query(
             Statement(
-                "accounted_history",
+                "superseded_versions",
                 """
-                SELECT hour AS accounted, version, inputs_sha256, software FROM accounted_version
-                WHERE host_id = $1 AND hour = $2 ORDER BY version
+                SELECT v.hour AS accounted, v.version, v.inputs_sha256, v.software FROM accounted_version v
+                    JOIN accounted_hour a USING (host_id, hour)
+                WHERE v.host_id = $1 AND v.hour = ANY($2) AND v.version < a.version ORDER BY v.hour, v.version
                 """
             ),
-            [.int4(hostID), .timestamptz(microseconds: hour.start.microseconds)]
-        ).map(row)
+            [.int4(hostID), .timestamptzArray(microseconds: hours.map { $0.start.microseconds })]
+        )
+        return Dictionary(grouping: try rows.map(row), by: \.hour)
     }
 
     static func row(_ row: PostgresRow) throws -> AccountedHour {

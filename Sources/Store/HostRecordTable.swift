@@ -86,7 +86,7 @@ public enum HostRecordTable {
                     .int8(hoursAtOnce),
                 ]
             ).map { Hour(containing: Timestamp(microseconds: try $0.timestampMicroseconds("hour"))) }
-            try await WorkQueue.mark(hostID: hostID, hours: hours, now: now, reason: "host record", connection)
+            try await WorkQueue.mark(hostID: hostID, hours: hours, now: now, reason: "host record", as: .bulk, connection)
             guard let last = hours.last, hours.count == Int(hoursAtOnce) else { return }
             next = last.next.start
         }

@@ -135,7 +135,7 @@ public struct HostStretch: Sendable {
             slots: try await HostSlots.read(host: host, window, connection),
             floors: try await IdleFloors.read(hostID: host.id, window, keeping: keeping, connection),
             nested: try await NestedHosts.read(on: host.id, window, limit: limit, connection),
-            derived: try await DerivedMeters.read(of: host, hours: hours, now: now, connection)
+            derived: try await DerivedMeters.read(of: host, hours: hours, now: now, keeping: keeping, connection)
         )
     }
 
@@ -308,7 +308,7 @@ public struct HourInputs: Sendable {
             $1
         }
     }
-    /// The ids of the input's jobs, by their numbers in it; the names of the hosts among them.
+    /// The ids of the input's jobs, by their numbers in it; the names that the hosts among them came with.
     var jobIDs: [String] {
         members.map { stretch.members[$0].row.jobID } + stretch.nested.present(in: input.window).map { "host \($0.name)" }
     }

@@ -413,7 +413,8 @@ public enum HourLedger {
         )
     }
 
-    /// Of the given hours those that are settled: accounted, and no mark left. The running hour never is.
+    /// Of the given hours those that are settled: accounted, and no mark left, neither of the host's own nor of those that it runs on: its
+    /// energy is a part of theirs. The running hour never is.
     public static func settled(hostID: Int32, hours: [Hour], now: Timestamp, _ connection: PostgresConnection) async throws -> Set<Hour> {
         let ended = hours.filter { $0.end <= now }
         guard !ended.isEmpty else { return [] }
@@ -421,10 +422,11 @@ public enum HourLedger {
             Statement(
                 "settled_hours",
                 """
+                WITH own AS MATERIALIZED (SELECT $1::int4 AS host_id UNION ALL SELECT hosts_around($1))
                 SELECT hour FROM accounted_hour a WHERE host_id = $1 AND hour = ANY($2)
-                    AND NOT EXISTS (SELECT FROM dirty d WHERE d.host_id = a.host_id AND d.hour = a.hour)
+                    AND NOT EXISTS (SELECT FROM own JOIN dirty d USING (host_id) WHERE d.hour = a.hour)
                     -- What it was accounted with before is not all that is known.
-                    AND NOT EXISTS (SELECT FROM poisoned_hour p WHERE p.host_id = a.host_id AND p.hour = a.hour)
+                    AND NOT EXISTS (SELECT FROM own JOIN poisoned_hour p USING (host_id) WHERE p.hour = a.hour)
                 """
             ),
             [.int4(hostID), .timestamptzArray(microseconds: ended.map { $0.start.microseconds })]
@@ -432,11 +434,17 @@ public enum HourLedger {
         return Set(try rows.map { try hour($0) })
     }
 
-    /// Of the given hours those that could not be accounted and were set aside.
+    /// Of the given hours those that could not be accounted and were set aside, of the host or of those that it runs on.
     public static func setAside(hostID: Int32, hours: [Hour], _ connection: PostgresConnection) async throws -> Set<Hour> {
         guard !hours.isEmpty else { return [] }
         let rows = try await connection.query(
-            Statement("hours_set_aside", "SELECT hour FROM poisoned_hour WHERE host_id = $1 AND hour = ANY($2)"),
+            Statement(
+                "hours_set_aside",
+                """
+                SELECT DISTINCT hour FROM poisoned_hour
+                WHERE host_id IN (SELECT $1::int4 UNION ALL SELECT hosts_around($1)) AND hour = ANY($2)
+                """
+            ),
             [.int4(hostID), .timestamptzArray(microseconds: hours.map { $0.start.microseconds })]
         )
         return Set(try rows.map { try hour($0) })

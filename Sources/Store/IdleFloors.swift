@@ -51,7 +51,7 @@ public struct IdleFloors: Sendable {
         for day in days where !known.contains(day) {
             for component in Component.allCases {
                 let learned = try await learn(hostID: hostID, component: component, day: day, connection)
-                if let floor = learned.floor { floors[component, default: [:]][day] = floor }
+                if let floor = learned.point { floors[component, default: [:]][day] = floor }
                 if keeping { try await keep(learned, hostID: hostID, component: component, day: day, connection) }
             }
         }
@@ -59,10 +59,21 @@ public struct IdleFloors: Sendable {
     }
 
     private struct Learned {
-        var floor: UtilisationModel.Point?
+        /// In whole µW, as it is stored: what is learned and what is read back are the same.
+        var floor: (low: Int64, best: Int64, high: Int64)?
         /// The first instant whose minutes count.
         var since: Timestamp
         var minutes: Int
+
+        var point: UtilisationModel.Point? {
+            floor.map {
+                UtilisationModel.Point(
+                    low: Power(microwatts: $0.low),
+                    best: Power(microwatts: $0.best),
+                    high: Power(microwatts: $0.high)
+                )
+            }
+        }
     }
 
     private static func learn(
@@ -95,7 +106,8 @@ public struct IdleFloors: Sendable {
             return Learned(floor: nil, since: .distantPast, minutes: powers.count)
         }
         let oldest = Timestamp(microseconds: try first.timestampMicroseconds("hour"))
-        return Learned(floor: IdleFloor.median(of: powers), since: min(oldest, weekAgo), minutes: powers.count)
+        let floor = IdleFloor.median(of: powers).map { ($0.low.microwatts, $0.best.microwatts, $0.high.microwatts) }
+        return Learned(floor: floor, since: min(oldest, weekAgo), minutes: powers.count)
     }
 
     private static func keep(
@@ -110,20 +122,22 @@ public struct IdleFloors: Sendable {
                 "keep_idle_floor",
                 """
                 INSERT INTO idle_floor (host_id, component, day, since_t, p_idle_uw, p_idle_low_uw, p_idle_high_uw, minutes)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                ON CONFLICT (host_id, component, day) DO UPDATE SET since_t = excluded.since_t, p_idle_uw = excluded.p_idle_uw,
+                    p_idle_low_uw = excluded.p_idle_low_uw, p_idle_high_uw = excluded.p_idle_high_uw, minutes = excluded.minutes
                 """
             ),
             [
                 .int4(hostID), .text(component.rawValue), .timestamptz(microseconds: day.microseconds),
-                .timestamptz(microseconds: learned.since.microseconds), learned.floor.map { .int8($0.best.microwatts) },
-                learned.floor.map { .int8($0.low.microwatts) }, learned.floor.map { .int8($0.high.microwatts) },
+                .timestamptz(microseconds: learned.since.microseconds), learned.floor.map { .int8($0.best) },
+                learned.floor.map { .int8($0.low) }, learned.floor.map { .int8($0.high) },
                 .int4(Int32(clamping: learned.minutes)),
             ]
         )
     }
 
-    /// Keeps the idle minutes that accounted hours had. Where they are others than before, the floors made of them are dropped, and the
-    /// hours that were accounted with those are marked.
+    /// Keeps the idle minutes that accounted hours had. Where they are others than before, the floors made of them are learned anew, and
+    /// the hours of the days whose floor is another now are marked. (A median seldom moves with one minute more.)
     public static func note(
         _ minutes: [Hour: [Component: [Power]]],
         hostID: Int32,
@@ -166,13 +180,15 @@ public struct IdleFloors: Sendable {
             [.int4(hostID), .timestamptzArray(microseconds: hours), .textArray(components), .textArray(texts)]
         )
         guard !changed.isEmpty else { return }
-        let dropped = try await connection.query(
+        let made = try await connection.query(
             Statement(
-                "drop_idle_floors",
+                "idle_floors_made_of",
                 """
-                DELETE FROM idle_floor f USING unnest($2::timestamptz[], $3::text[]) AS c (hour, component)
-                WHERE f.host_id = $1 AND f.component = c.component AND f.day > c.hour AND f.since_t <= c.hour
-                RETURNING f.day
+                SELECT component, day, p_idle_uw, p_idle_low_uw, p_idle_high_uw FROM idle_floor f
+                WHERE f.host_id = $1 AND EXISTS (
+                    SELECT FROM unnest($2::timestamptz[], $3::text[]) AS c (hour, component)
+                    WHERE f.component = c.component AND f.day > c.hour AND f.since_t <= c.hour)
+                ORDER BY day, component
                 """
             ),
             [
@@ -180,19 +196,21 @@ public struct IdleFloors: Sendable {
                 .textArray(try changed.map { try $0.string("component") }),
             ]
         )
-        let days = Set(try dropped.map { Timestamp(microseconds: try $0.timestampMicroseconds("day")) })
+        var days: Set<Timestamp> = []
+        for row in made {
+            let (component, day) = (try component(row), Timestamp(microseconds: try row.timestampMicroseconds("day")))
+            let learned = try await learn(hostID: hostID, component: component, day: day, connection)
+            try await keep(learned, hostID: hostID, component: component, day: day, connection)
+            let before = try ["p_idle_low_uw", "p_idle_uw", "p_idle_high_uw"].map { try row.int64IfPresent($0) }
+            if before != [learned.floor?.low, learned.floor?.best, learned.floor?.high] { days.insert(day) }
+        }
         guard !days.isEmpty else { return }
-        // What is learned of one component only would look like all that is known of the day.
-        _ = try await connection.execute(
-            Statement("drop_idle_floors_of_days", "DELETE FROM idle_floor WHERE host_id = $1 AND day = ANY($2)"),
-            [.int4(hostID), .timestamptzArray(microseconds: days.map(\.microseconds).sorted())]
-        )
         let affected = days.flatMap { Hour.touching(Interval($0, $0 + .day)) }
         let accounted = try await connection.query(
             Statement("accounted_among", "SELECT hour FROM markable_hour WHERE host_id = $1 AND hour = ANY($2)"),
             [.int4(hostID), .timestamptzArray(microseconds: affected.map(\.start.microseconds).sorted())]
         ).map { Hour(containing: Timestamp(microseconds: try $0.timestampMicroseconds("hour"))) }
-        try await WorkQueue.mark(hostID: hostID, hours: accounted, now: now, reason: "idle floor", connection)
+        try await WorkQueue.mark(hostID: hostID, hours: accounted, now: now, reason: "idle floor", as: .bulk, connection)
     }
 
     private static func component(_ row: PostgresRow) throws -> Component {

@@ -9,7 +9,10 @@ public import Postgres
 public struct NestedHosts: Sendable {
     struct Child: Sendable {
         let id: Int32
+        /// The one that it came with: whatever it is called later, its accounts are the same.
         let name: String
+        /// Those that a cgroup may have: the one that it came with, and what it is called now.
+        let names: [String]
         /// Oldest first: from when on it ran here or somewhere else, and with how many CPUs.
         let records: [(from: Timestamp, isHere: Bool, cpus: Int)]
         let retiredAt: Timestamp?
@@ -25,7 +28,7 @@ public struct NestedHosts: Sendable {
         }
     }
 
-    /// In the order of their names.
+    /// In the order of the names that they came with.
     let children: [Child]
 
     static let none = NestedHosts(children: [])
@@ -40,12 +43,15 @@ public struct NestedHosts: Sendable {
             Statement(
                 "nested_hosts",
                 """
-                SELECT c.host_id, c.name, c.retired_at, r.valid_from, coalesce((r.record ->> 'threads')::int, c.cpus) AS cpus,
-                    r.record ->> 'parent' IS NOT NULL
-                        AND r.record ->> 'parent' = last_value(r.record ->> 'parent') OVER (
-                            PARTITION BY c.host_id ORDER BY r.valid_from ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS is_here
+                SELECT c.host_id, c.name, c.original_name, c.retired_at, r.valid_from, coalesce((r.record ->> 'threads')::int, c.cpus) AS cpus,
+                    r.record ->> 'parent' IS NOT NULL AND (
+                        r.record ->> 'parent' = last_value(r.record ->> 'parent') OVER (
+                            PARTITION BY c.host_id ORDER BY r.valid_from ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+                        -- Records of before the machine got another name.
+                        OR EXISTS (SELECT FROM host m WHERE m.host_id = $1 AND lower(r.record ->> 'parent') IN (lower(m.name), lower(m.original_name)))
+                        OR EXISTS (SELECT FROM host_alias m WHERE m.host_id = $1 AND lower(r.record ->> 'parent') = m.alias)) AS is_here
                 FROM host c JOIN host_record r USING (host_id)
-                WHERE c.parent_host_id = $1 ORDER BY c.name, r.valid_from
+                WHERE c.parent_host_id = $1 ORDER BY c.host_id, r.valid_from
                 """
             ),
             [.int4(hostID)]
@@ -56,7 +62,8 @@ public struct NestedHosts: Sendable {
             children.append(
                 Child(
                     id: id,
-                    name: try first.string("name"),
+                    name: try first.string("original_name"),
+                    names: Set([try first.string("original_name"), try first.string("name")]).sorted(),
                     records: try records.map {
                         (
                             Timestamp(microseconds: try $0.timestampMicroseconds("valid_from")), try $0.bool("is_here"),
@@ -67,7 +74,7 @@ public struct NestedHosts: Sendable {
                 )
             )
         }
-        children.sort { $0.name < $1.name }
+        children.sort { ($0.name, $0.id) < ($1.name, $1.id) }
         guard !children.isEmpty else { return .none }
         let cgroups = try await connection.query(
             Statement(
@@ -82,7 +89,7 @@ public struct NestedHosts: Sendable {
             ),
             [
                 .int4(hostID), .timestamptz(microseconds: window.start.microseconds),
-                .timestamptz(microseconds: window.end.microseconds), .textArray(children.map { Self.escaped($0.name) }),
+                .timestamptz(microseconds: window.end.microseconds), .textArray(children.flatMap(\.names).map(Self.escaped)),
             ]
         )
         for row in cgroups {
@@ -90,7 +97,7 @@ public struct NestedHosts: Sendable {
             let curveID = try row.int32("curve_id")
             let born = Timestamp(microseconds: try row.timestampMicroseconds("born_at"))
             let died = Timestamp(microseconds: try row.timestampMicroseconds("died_at"))
-            guard let place = children.firstIndex(where: { Self.isCgroup(path, of: $0.name) }), born < died,
+            guard let place = children.firstIndex(where: { $0.names.contains { Self.isCgroup(path, of: $0) } }), born < died,
                 let loaded = try await CurveReading.read(hostID: hostID, curveIDs: [curveID], around: window, limit: limit, connection)[
                     curveID
                 ]
@@ -167,15 +174,6 @@ public struct NestedHosts: Sendable {
 
     // MARK: Marks
 
-    /// Marks the hours of those that run on a host, whose own have changed.
-    public static func markChildren(of hostID: Int32, hours: [Hour], now: Timestamp, _ connection: PostgresConnection) async throws {
-        let children = try await connection.query(
-            Statement("children_of_host", "SELECT host_id FROM host WHERE parent_host_id = $1 ORDER BY host_id"),
-            [.int4(hostID)]
-        ).map { try $0.int32("host_id") }
-        for child in children { try await WorkQueue.mark(hostID: child, hours: hours, now: now, reason: "parent", connection) }
-    }
-
     /// Marks the hours of the host that one runs on: its busy time tells its part there.
     static func markParent(of host: HostRow, hours: some Sequence<Hour>, now: Timestamp, _ connection: PostgresConnection) async throws {
         guard let parentID = host.parentID else { return }
@@ -183,23 +181,127 @@ public struct NestedHosts: Sendable {
     }
 }
 
+/// What hosts on a host had of some of its hours in the ledger before these were accounted anew.
+public struct GuestFigures: Sendable {
+    /// All that a guest's accounts take from its machine's slice of it.
+    private struct Part: Hashable {
+        let component: String
+        let interval: Interval
+        let energies: [Int64]
+        let bounds: [Double]
+        let words: [String]
+
+        init(_ slice: Slice) {
+            component = slice.component.rawValue
+            interval = slice.interval
+            energies = [slice.dynamic, slice.idle.reserved, slice.metered.count]
+            let b = slice.bounds
+            bounds = [b.drawnLow, b.drawnHigh, b.floorLow, b.floorHigh, b.floorRatioLow, b.floorRatioHigh, b.unmeteredHigh]
+            words = [slice.quality.rawValue, slice.shareMethod.rawValue]
+        }
+
+        init(_ row: PostgresRow) throws {
+            component = try row.string("component")
+            interval = Interval(
+                Timestamp(microseconds: try row.timestampMicroseconds("from_t")),
+                Timestamp(microseconds: try row.timestampMicroseconds("to_t"))
+            )
+            energies = try ["dynamic_uj", "idle_reserved_uj", "metered_us"].map { try row.int64($0) }
+            bounds = try [
+                "drawn_low_uj", "drawn_high_uj", "floor_low_uj", "floor_high_uj", "floor_ratio_low", "floor_ratio_high",
+                "unmetered_high_uj",
+            ].map { try row.double($0) }
+            words = [try row.string("quality"), try row.string("share_method")]
+        }
+    }
+
+    private struct Place: Hashable {
+        let guestID: Int32
+        let hour: Hour
+    }
+
+    private let guestIDs: [Int32]
+    private var parts: [Place: Set<Part>] = [:]
+    /// Hours that were in the ledger; what was set aside is not known.
+    private var known: Set<Hour> = []
+
+    /// Within the transaction that accounts the hours, before it writes them.
+    public static func read(on hostID: Int32, hours: [Hour], _ connection: PostgresConnection) async throws -> GuestFigures {
+        let guestIDs = try await connection.query(
+            Statement("children_of_host", "SELECT host_id FROM host WHERE parent_host_id = $1 ORDER BY host_id"),
+            [.int4(hostID)]
+        ).map { try $0.int32("host_id") }
+        var figures = GuestFigures(guestIDs: guestIDs)
+        guard !guestIDs.isEmpty else { return figures }
+        let values: [PostgresValue?] = [.int4(hostID), .timestamptzArray(microseconds: hours.map { $0.start.microseconds })]
+        let known = try await connection.query(
+            Statement(
+                "accounted_and_not_set_aside",
+                """
+                SELECT hour FROM accounted_hour a WHERE host_id = $1 AND hour = ANY($2)
+                    AND NOT EXISTS (SELECT FROM poisoned_hour p WHERE p.host_id = a.host_id AND p.hour = a.hour)
+                """
+            ),
+            values
+        )
+        figures.known = Set(try known.map { Hour(containing: Timestamp(microseconds: try $0.timestampMicroseconds("hour"))) })
+        let slices = try await connection.query(
+            Statement("slices_of_guests", "SELECT * FROM slice WHERE host_id = $1 AND hour = ANY($2) AND span_id < 0"),
+            values
+        )
+        for row in slices {
+            let hour = Hour(containing: Timestamp(microseconds: try row.timestampMicroseconds("hour")))
+            let place = Place(guestID: Int32(truncatingIfNeeded: -(try row.int64("span_id"))), hour: hour)
+            figures.parts[place, default: []].insert(try Part(row))
+        }
+        return figures
+    }
+
+    /// Marks the hours of each guest in which its part is another now; all guests' where nothing was known.
+    public func markChanged(_ hours: [AccountedRows], now: Timestamp, _ connection: PostgresConnection) async throws {
+        guard !guestIDs.isEmpty else { return }
+        var changed: [Int32: [Hour]] = [:]
+        for hour in hours {
+            let slices = hour.rows.flatMap(\.accounts.slices).filter { $0.spanID < 0 }
+            let now = Dictionary(grouping: slices, by: \.spanID).mapValues { Set($0.map(Part.init)) }
+            for guestID in guestIDs {
+                let before = parts[Place(guestID: guestID, hour: hour.hour)] ?? []
+                if !known.contains(hour.hour) || before != now[NestedHosts.spanID(of: guestID)] ?? [] {
+                    changed[guestID, default: []].append(hour.hour)
+                }
+            }
+        }
+        for (guestID, hours) in changed.sorted(by: { $0.key < $1.key }) {
+            try await WorkQueue.mark(hostID: guestID, hours: hours, now: now, reason: "parent", connection)
+        }
+    }
+}
+
 /// The energy of a host that runs on another one: that one's slices of it.
 struct DerivedMeters: Sendable {
-    private let parentName: String
     private let slices: [Slice]
 
-    init(parentName: String, slices: [Slice]) {
-        self.parentName = parentName
-        self.slices = slices
-    }
+    init(slices: [Slice]) { self.slices = slices }
 
     /// Nil for a host that runs on no other one.
     ///
     /// Settled hours of the host around it are in the ledger; others are accounted now from the same inputs.
-    static func read(of host: HostRow, hours: [Hour], now: Timestamp, _ connection: PostgresConnection) async throws -> DerivedMeters? {
+    ///
+    /// - Parameter keeping: for accounts that are kept. What is in the ledger counts, marked or not: the guest is marked in the same
+    ///   transaction in which its part there becomes another.
+    static func read(
+        of host: HostRow,
+        hours: [Hour],
+        now: Timestamp,
+        keeping: Bool,
+        _ connection: PostgresConnection
+    ) async throws -> DerivedMeters? {
         guard let parentID = host.parentID, let parent = try await HostTable.find(id: parentID, connection) else { return nil }
         let own = NestedHosts.spanID(of: host.id)
-        let settled = try await HourLedger.settled(hostID: parentID, hours: hours, now: now, connection)
+        let settled =
+            keeping
+            ? Set(try await AccountedHours.read(hostID: parentID, hours: hours, connection).map(\.hour))
+            : try await HourLedger.settled(hostID: parentID, hours: hours, now: now, connection)
         var slices: [Slice] = []
         if let first = settled.min(), let last = settled.max() {
             let stored = try await HourLedger.slices(
@@ -219,7 +321,7 @@ struct DerivedMeters: Sendable {
                 slices += Sweep.accounts(of: inputs.input).flatMap(\.slices).filter { $0.spanID == Int64(number) }
             }
         }
-        return DerivedMeters(parentName: parent.name, slices: slices)
+        return DerivedMeters(slices: slices)
     }
 
     /// A meter for each component that its host has for an hour: straight between the slices' ends, its floor the idle energy that the
@@ -267,7 +369,7 @@ struct DerivedMeters: Sendable {
         }
         let floor = length > .zero ? Double(idle) / Double(length.count) : 0
         return MeterInput(
-            name: "on \(parentName)/\(component.rawValue)",
+            name: "machine/\(component.rawValue)",
             component: component,
             quality: quality,
             curve: Curve(knots: knots, gaps: gaps),

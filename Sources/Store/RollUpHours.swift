@@ -7,6 +7,8 @@ public struct OpenHostHour: Sendable, Hashable {
     public let place: HostHour
     /// Accounts of it are in the ledger all the same; they may move.
     public let isStored: Bool
+    /// It could not be accounted, or the machine that the host runs on could not; to try now would fail as it did then.
+    public let isSetAside: Bool
 }
 
 /// Hosts' accounts in a bucket, µJ: every joule in exactly one of them.
@@ -54,15 +56,35 @@ extension RollUpTable {
     /// How far back hours are looked for that nobody has accounted yet; older ones are marked by the accounting's own timer.
     private static let unaccounted = "2 days"
 
-    /// The hours of a time that are not settled: marked, or begun and not accounted.
-    public static func openHours(_ interval: Interval, now: Timestamp, _ connection: PostgresConnection) async throws -> [OpenHostHour] {
-        try await connection.query(
+    /// The hours of a time that are not settled: marked, set aside, or begun and not accounted. A guest's are those of its machine too.
+    ///
+    /// - Parameter hostID: of this host only.
+    public static func openHours(
+        _ interval: Interval,
+        hostID: Int32? = nil,
+        now: Timestamp,
+        _ connection: PostgresConnection
+    ) async throws -> [OpenHostHour] {
+        // By host and hour, which is how marks are found: there may be a hundred thousand of other times.
+        let moving = """
+            SELECT hour FROM dirty d WHERE d.host_id = m.host_id AND d.hour >= $1 AND d.hour < $2
+            UNION
+            SELECT hour FROM poisoned_hour p WHERE p.host_id = m.host_id AND p.hour >= $1 AND p.hour < $2
+            """
+        return try await connection.query(
             Statement(
                 "rollup_open_hours",
                 """
-                SELECT host_id, hour, EXISTS (SELECT FROM accounted_hour a WHERE a.host_id = o.host_id AND a.hour = o.hour) AS is_stored
+                SELECT host_id, hour, EXISTS (SELECT FROM accounted_hour a WHERE a.host_id = o.host_id AND a.hour = o.hour) AS is_stored,
+                    EXISTS (SELECT FROM poisoned_hour p WHERE p.hour = o.hour AND (p.host_id = o.host_id
+                        OR h.parent_host_id IS NOT NULL AND p.host_id IN (SELECT hosts_around(o.host_id)))) AS is_set_aside
                 FROM (
-                    SELECT DISTINCT host_id, hour FROM dirty WHERE hour >= $1 AND hour < $2
+                    SELECT m.host_id, hour FROM host m CROSS JOIN LATERAL (\(moving)) x
+                    UNION
+                    SELECT g.host_id, hour FROM host g CROSS JOIN LATERAL hosts_around(g.host_id) AS m (host_id)
+                        CROSS JOIN LATERAL (\(moving)) x
+                    WHERE g.parent_host_id IS NOT NULL
+                        AND EXISTS (SELECT FROM accounted_hour a WHERE a.host_id = g.host_id AND a.hour = x.hour)
                     UNION
                     SELECT c.host_id, g AS hour FROM (
                         SELECT c.host_id, max(t.t) AS t FROM curve c JOIN curve_tail t USING (host_id, curve_id)
@@ -71,16 +93,20 @@ extension RollUpTable {
                         greatest(date_trunc('hour', $1, 'UTC'), date_trunc('hour', $3, 'UTC') - interval '\(unaccounted)'),
                         least($2 - interval '1 microsecond', $3, c.t), interval '1 hour') AS g
                     WHERE NOT EXISTS (SELECT FROM accounted_hour a WHERE a.host_id = c.host_id AND a.hour = g) AND host_is_metered(c.host_id, g)
-                ) o JOIN host h USING (host_id) WHERE hour <= $3 ORDER BY host_id, hour
+                ) o JOIN host h USING (host_id) WHERE hour <= $3 AND ($4::int4 IS NULL OR host_id = $4) ORDER BY host_id, hour
                 """
             ),
             [
                 .timestamptz(microseconds: interval.start.microseconds), .timestamptz(microseconds: interval.end.microseconds),
-                .timestamptz(microseconds: now.microseconds),
+                .timestamptz(microseconds: now.microseconds), hostID.map { .int4($0) },
             ]
         ).map { row in
             let hour = Hour(containing: Timestamp(microseconds: try row.timestampMicroseconds("hour")))
-            return OpenHostHour(place: HostHour(hostID: try row.int32("host_id"), hour: hour), isStored: try row.bool("is_stored"))
+            return OpenHostHour(
+                place: HostHour(hostID: try row.int32("host_id"), hour: hour),
+                isStored: try row.bool("is_stored"),
+                isSetAside: try row.bool("is_set_aside")
+            )
         }
     }
 

@@ -150,6 +150,28 @@ public enum RollUpTable {
         }
     }
 
+    /// The groups and buckets that have slices in some hours.
+    public static func groups(
+        _ question: RollUpQuestion,
+        in hours: Set<HostHour>,
+        _ connection: PostgresConnection
+    ) async throws -> [(group: [String?], bucket: Timestamp?)] {
+        let asked = "(SELECT FROM unnest($\(RollUpQuestion.parameters + 4)::int4[], $\(RollUpQuestion.parameters + 5)::timestamptz[])"
+        let sql = """
+            WITH \(shortCells(question)) part AS (
+                SELECT DISTINCT \(RollUpQuestion.groupExpression(question.keys)) AS cell, date_trunc($3::text, s.hour, 'UTC') AS bucket
+                \(slices(question, only: "EXISTS \(asked) AS a (host_id, hour) WHERE a.host_id = s.host_id AND a.hour = s.hour)"))
+            ) SELECT cell, bucket FROM part
+            """
+        let sorted = hours.sorted { ($0.hostID, $0.hour) < ($1.hostID, $1.hour) }
+        let values: [PostgresValue?] =
+            question.values(by: question.bucket?.rawValue) + [
+                .text(question.policy.rawValue), .int4Array([]), .timestamptzArray(microseconds: [Int64]()),
+                .int4Array(sorted.map(\.hostID)), .timestamptzArray(microseconds: sorted.map { $0.hour.start.microseconds }),
+            ]
+        return try await connection.query(question.statement("moving", sql), values).map { (try group($0), try bucket($0)) }
+    }
+
     private static func values(_ question: RollUpQuestion, _ stretch: RollUpStretch, _ leavingOut: Set<HostHour>) -> [PostgresValue?] {
         let hours = leavingOut.sorted { ($0.hostID, $0.hour) < ($1.hostID, $1.hour) }
         return question.values(by: stretch.rawValue) + [

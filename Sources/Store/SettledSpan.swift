@@ -130,6 +130,12 @@ public struct SettledSpan: Sendable {
                 = extract(epoch FROM one.last_hour - one.first_hour)::int8 / 3600 + 1
             AND NOT EXISTS (SELECT FROM dirty d WHERE d.host_id = one.host_id AND d.hour BETWEEN one.first_hour AND one.last_hour)
             AND NOT EXISTS (SELECT FROM poisoned_hour p WHERE p.host_id = one.host_id AND p.hour BETWEEN one.first_hour AND one.last_hour)
+            -- A guest's energy is a part of its machine's.
+            AND (h.parent_host_id IS NULL OR NOT EXISTS (
+                SELECT FROM hosts_around(one.host_id) AS around (host_id) WHERE EXISTS (
+                    SELECT FROM dirty d WHERE d.host_id = around.host_id AND d.hour BETWEEN one.first_hour AND one.last_hour
+                    UNION ALL
+                    SELECT FROM poisoned_hour p WHERE p.host_id = around.host_id AND p.hour BETWEEN one.first_hour AND one.last_hour)))
             AND (SELECT min(t.complete_until) FROM curve c JOIN curve_tail t USING (host_id, curve_id)
                 WHERE c.host_id = CASE WHEN h.parent_host_id IS NULL THEN one.host_id ELSE metering_host(one.host_id) END
                     AND c.kind = 'meter' AND c.in_cover) >= one.settled_at

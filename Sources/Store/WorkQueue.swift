@@ -16,19 +16,37 @@ public enum WorkQueue {
         }
     }
 
+    /// Who waits for a mark.
+    public enum Urgency: Sendable {
+        /// Somebody may look at what has just come: a late knot, a span, and what follows from it.
+        case fresh
+        /// One of many that are made at once: an operator's record, a revised factor, a learned floor.
+        case bulk
+    }
+
+    /// Marks of more hours at once than a day has are nobody's single late knot.
+    private static let mostFresh = 24
+
     /// Marks the hours that have ended by `now`; the running hour is computed on reading and never marked.
     public static func mark(
         hostID: Int32,
         hours: some Sequence<Hour>,
         now: Timestamp,
         reason: String,
+        as urgency: Urgency = .fresh,
         _ connection: PostgresConnection
     ) async throws {
         let ended = Set(hours).filter { $0.end <= now }.sorted()
         guard !ended.isEmpty else { return }
         _ = try await connection.execute(
-            Statement("mark_dirty", "INSERT INTO dirty (host_id, hour, reason) SELECT $1, h, $3 FROM unnest($2::timestamptz[]) AS h"),
-            [.int4(hostID), .timestamptzArray(microseconds: ended.map { $0.start.microseconds }), .text(reason)]
+            Statement(
+                "mark_dirty",
+                "INSERT INTO dirty (host_id, hour, reason, is_fresh) SELECT $1, h, $3, $4 FROM unnest($2::timestamptz[]) AS h"
+            ),
+            [
+                .int4(hostID), .timestamptzArray(microseconds: ended.map { $0.start.microseconds }), .text(reason),
+                .bool(urgency == .fresh && ended.count <= mostFresh),
+            ]
         )
     }
 
@@ -57,23 +75,33 @@ public enum WorkQueue {
     /// What waits, by hosts: those with the oldest marks first.
     ///
     /// - Parameters:
+    ///   - urgency: `fresh`: hours with a fresh mark only; `bulk`: all that are marked.
     ///   - limit: of hosts.
+    ///   - except: hosts that are passed over.
     ///   - longest: how many hours a run may reach over, those included that nobody marked.
-    public static func runs(limit: Int, longest: Int64 = 48, _ connection: PostgresConnection) async throws -> [Run] {
+    public static func runs(
+        _ urgency: Urgency,
+        limit: Int,
+        except: Set<Int32> = [],
+        longest: Int64 = 48,
+        _ connection: PostgresConnection
+    ) async throws -> [Run] {
+        let (name, isAsked) = urgency == .fresh ? ("fresh_runs", "is_fresh") : ("dirty_runs", "true")
         let rows = try await connection.query(
             Statement(
-                "dirty_runs",
+                name,
                 """
                 WITH host AS (
-                    SELECT host_id, min(id) AS oldest FROM (SELECT id, host_id FROM dirty ORDER BY id LIMIT $1) AS d
+                    SELECT host_id, min(id) AS oldest FROM (
+                        SELECT id, host_id FROM dirty WHERE \(isAsked) AND host_id <> ALL($4) ORDER BY id LIMIT $1) AS d
                     GROUP BY host_id ORDER BY min(id) LIMIT $2)
                 SELECT host_id, hour FROM host CROSS JOIN LATERAL (
-                    SELECT DISTINCT hour FROM dirty d WHERE d.host_id = host.host_id
-                        AND d.hour < (SELECT min(hour) FROM dirty f WHERE f.host_id = host.host_id) + $3 * interval '1 hour') AS h
+                    SELECT DISTINCT hour FROM dirty d WHERE d.host_id = host.host_id AND \(isAsked)
+                        AND d.hour < (SELECT min(hour) FROM dirty f WHERE f.host_id = host.host_id AND \(isAsked)) + $3 * interval '1 hour') AS h
                 ORDER BY oldest, hour
                 """
             ),
-            [.int8(oldestMarks), .int8(Int64(limit)), .int8(longest)]
+            [.int8(oldestMarks), .int8(Int64(limit)), .int8(longest), .int4Array(except.sorted())]
         )
         var runs: [Run] = []
         for row in rows {
@@ -86,6 +114,25 @@ public enum WorkQueue {
             }
         }
         return runs
+    }
+
+    /// Of a run's hours those in which the host around this one waits too: a guest's energy is its part of that one's, so that goes first.
+    public static func around(_ run: Run, _ connection: PostgresConnection) async throws -> Run? {
+        let rows = try await connection.query(
+            Statement(
+                "dirty_around",
+                """
+                SELECT DISTINCT d.host_id, d.hour FROM host h JOIN dirty d ON d.host_id = h.parent_host_id AND d.hour = ANY($2)
+                WHERE h.host_id = $1 ORDER BY d.hour
+                """
+            ),
+            [.int4(run.hostID), .timestamptzArray(microseconds: run.hours.map { $0.start.microseconds })]
+        )
+        guard let first = rows.first else { return nil }
+        return Run(
+            hostID: try first.int32("host_id"),
+            hours: try rows.map { Hour(containing: Timestamp(microseconds: try $0.timestampMicroseconds("hour"))) }
+        )
     }
 
     /// Takes some hours of a host for this transaction: the ids of their marks, without the hours that another worker has or that are

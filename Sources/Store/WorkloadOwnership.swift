@@ -113,6 +113,7 @@ public enum WorkloadOwnership {
             clockError: clockError,
             longestOpen: SpanRow.longestOpen,
             key: span.workloadKey,
+            jobID: span.jobID,
             workload: span.workload,
             runner: span.runner,
             jobIDs: Set(span.jobIDs)

@@ -63,6 +63,19 @@ import Testing
         #expect(IdleMinutes.means(of: host).isEmpty)
     }
 
+    @Test func aMeterThatHasNotBegunIsMissingUnlessItTakesAnothersPlace() {
+        var host = Self.host()
+        // The second package's meter begins in the middle of the hour: until then the first one's power is not all of the CPU's.
+        host.meters.append(
+            MeterInput(name: "p1", component: .cpu, quality: .measured, curve: Self.curve([(1_800, 0), (3_600, 72_000_000_000)]))
+        )
+        #expect(IdleMinutes.means(of: host)[.cpu] == Array(repeating: Power(watts: 80), count: 30))
+        // One that begins where another ended is the same power under another name.
+        host.meters[0].curve = Self.curve([(0, 0), (1_800, 72_000_000_000)])
+        host.meters[0].isClosed = true
+        #expect(IdleMinutes.means(of: host)[.cpu] == Array(repeating: Power(watts: 40), count: 60))
+    }
+
     @Test func aWindowThatBeginsWithinAMinuteGivesWholeMinutesOnly() {
         var host = Self.host()
         host.window = Interval(Self.window.start + .seconds(30), Self.window.start + .seconds(270))

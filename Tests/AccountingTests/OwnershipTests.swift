@@ -51,6 +51,21 @@ import Testing
 
     static func unit(_ name: String) -> String { "actions.runner.ocaml-dune.\(name).service" }
 
+    @Test func whoCameFirstDecidesNothingOfTwoThatBeganAtOnce() {
+        let unit = Self.cgroup(5, "/system.slice/r", -500, nil, unit: Self.unit("bremusa"))
+        func decided(_ ids: [String: Int64]) -> [String: OwnershipDecision?] {
+            let spans = ids.map { name, id in
+                SpanIdentity(id: id, startedAt: Self.time(0), finishedAt: nil, key: "", jobID: name, runner: "bremusa")
+            }
+            let decisions = OwnershipDecision.decide(spans: spans, cgroups: [unit])
+            return ids.mapValues { decisions[$0] }
+        }
+        let one = decided(["a": 1, "b": 2])
+        #expect(one == decided(["a": 2, "b": 1]))
+        // A runner takes one job at a time: of two that never ended the later one has it.
+        #expect(one["b"]??.ownership?.rule == .unit && one["a"]??.reason == .runnerShared)
+    }
+
     /// Every rule has a cgroup here; each case takes the one away that holds first.
     @Test func theRulesHoldInTheirOrder() {
         let all: [(OwnershipRule, WatchedCgroup)] = [

@@ -86,6 +86,35 @@ import Testing
         }
     }
 
+    @Test func minutesThatLeaveTheFloorWhatItIsMarkNothing() async throws {
+        try await Farm.with { farm in
+            let host = try await Self.host(farm)
+            farm.clock.now = at(20 * Self.hours)
+            try await Self.note([Double](repeating: 40, count: 60), at: 0, host, farm)
+            #expect(try await Self.floor(host, at: Self.hours, farm) == 40)
+            try await farm.connection.executeScript("INSERT INTO accounted_hour (host_id, hour) VALUES (1, '2026-09-02T09:00:00Z')")
+            // Others, more and fewer: the median and its interval stay.
+            try await Self.note([Double](repeating: 40, count: 59) + [90], at: 0, host, farm)
+            try await Self.note([Double](repeating: 40, count: 30), at: 3_600, host, farm)
+            #expect(try await Self.marks(farm) == 0)
+            #expect(try await Self.floor(host, at: Self.hours, farm) == 40)
+            try await Self.note([Double](repeating: 41, count: 60) + [Double](repeating: 42, count: 60), at: 3_600, host, farm)
+            #expect(try await Self.marks(farm) == 1)
+            #expect(try await Self.floor(host, at: Self.hours, farm) == 41)
+        }
+    }
+
+    @Test func aFloorIsTheSameAsItIsLearnedAndAsItIsReadBack() async throws {
+        try await Farm.with { farm in
+            let host = try await Self.host(farm)
+            // Between two values that are a µW apart.
+            try await Self.note([Double](repeating: 40, count: 20) + [Double](repeating: 40.000_001, count: 20), at: 0, host, farm)
+            let learned = try await Self.floor(host, at: Self.hours, farm)
+            #expect(learned != nil)
+            #expect(try await Self.floor(host, at: Self.hours, farm) == learned)
+        }
+    }
+
     @Test func whatIsReadForAnAnswerOnlyIsNotKept() async throws {
         try await Farm.with { farm in
             let host = try await Self.host(farm)

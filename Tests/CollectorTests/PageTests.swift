@@ -1,3 +1,4 @@
+import Accounting
 import Documents
 import Energy
 import HTTPClient
@@ -209,12 +210,13 @@ import TestSupport
             let job = try await farm.post(AccountsTests.job)
             try await farm.account()
             let footprint = try #require(try await farm.footprint(job.jobID)?.energy)
-            let rows = try await ServiceOverview.read(Interval(at(0), at(3_600)), limit: 10, farm.connection)
-            #expect(rows.count == 1)
-            #expect(rows[0].microjoules == footprint.total.microjoules)
-            #expect(abs(rows[0].lowMicrojoules - footprint.bounds.low) < 1)
-            #expect(abs(rows[0].highMicrojoules - footprint.bounds.high) < 1)
-            #expect(rows[0].byMethod["declared"] == footprint.total.microjoules)
+            let sum = try await RollUpTests.answer(farm) { ($0.keys, $0.interval) = ([.service], Interval(at(0), at(3_600))) }
+            #expect(sum.rows.count == 1)
+            #expect(sum.total.energy == Int128(footprint.total.microjoules))
+            let limits = sum.total.uncertain.energy()
+            #expect(abs(limits.boundLow - footprint.bounds.low) < 1)
+            #expect(abs(limits.boundHigh - footprint.bounds.high) < 1)
+            #expect(sum.total.byMethod[.declared] == Int128(footprint.total.microjoules))
         }
     }
 

@@ -2,8 +2,10 @@ import Accounting
 import Crypto
 import Documents
 import Energy
+import HTTPClient
 import Postgres
 import Store
+import SwiftProtobuf
 import Testing
 import Wire
 @testable import Collector
@@ -162,6 +164,66 @@ import Wire
             #expect(intensity?["g_per_kwh"] == .number(17) && intensity?["version"] == .string("2026 first"))
             #expect(intensity?["from"] == .string("2026-09-01T09:00:00Z") && intensity?["to"] == .string("2026-09-01T10:00:00Z"))
         }
+    }
+
+    @Test func lateReadingsMakeAnotherStatementAndWhatTheOlderOneNamesIsSaidToBeSuperseded() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(4_000)
+            let agent = Token()
+            _ = try await TokenTable.insert(
+                name: "agent",
+                scope: .agent,
+                sha256: agent.sha256,
+                hostName: "bremusa",
+                expiresAtMicroseconds: nil,
+                farm.connection
+            )
+            var reporter = Reporter(host: "bremusa")
+            let batches: [[UInt8]] = [
+                try reporter.batch(energy: [knot(0, 0), knot(500, 50_000)]).serializedBytes(),
+                try reporter.batch(energy: [knot(1_500, 170_000)]).serializedBytes(),
+            ]
+            let job = try await farm.post(
+                #"{"id": "j", "host": "bremusa", "cpu_share": 0.5, "started_at": "2026-09-01T09:01:00Z", "finished_at": "2026-09-01T09:05:00Z"}"#
+            ).jobID
+            try await PageTests.Server.with(farm) { server in
+                var seen: [JSONValue] = []
+                for batch in batches {
+                    let answer = try await server.client.send(
+                        HTTPRequest(
+                            method: "POST",
+                            url: server.url + "/v1/readings",
+                            headers: [("Authorization", "Bearer \(agent.text)"), ("Content-Type", "application/x-protobuf")],
+                            body: batch
+                        )
+                    )
+                    #expect(answer.status == 200, "\(String(decoding: answer.body, as: UTF8.self))")
+                    let start = ContinuousClock.now
+                    while ContinuousClock.now - start < .seconds(20) {
+                        let (status, body) = try await server.get("/v1/jobs/\(job)/explain", token: server.readToken)
+                        let document = status == 200 ? try JSONValue(parsing: Array(body.utf8)) : .null
+                        if let statement = document.object?["statement"]?.object, statement["sha256"] != Self.digest(seen.last) {
+                            seen.append(document)
+                            break
+                        }
+                        try await Task.sleep(for: .milliseconds(20))
+                    }
+                }
+                try #require(seen.count == 2)
+                let hours = try seen.map { try #require($0.object?["hours"]?.array?.first?.object) }
+                #expect(hours[0]["version"] == .integer(1) && hours[0]["superseded"] == .array([]))
+                #expect(hours[1]["version"] == .integer(2) && hours[1]["inputs_sha256"] != hours[0]["inputs_sha256"])
+                // The older statement names its hour by these inputs, which are named as what the newer ones came after.
+                let older = seen[0].object?["statement"]?.object?["document"]?.object?["hours"]?.array?.first?.object
+                let superseded = hours[1]["superseded"]?.array?.first?.object
+                #expect(older?["inputs_sha256"] != nil && older?["inputs_sha256"] == superseded?["inputs_sha256"])
+                #expect(superseded?["version"] == .integer(1))
+            }
+        }
+    }
+
+    private static func digest(_ explanation: JSONValue?) -> JSONValue? {
+        explanation?.object?["statement"]?.object?["sha256"]
     }
 
     @Test func withoutATokenADigestThatCouldBeGuessedFromIsNotTold() async throws {

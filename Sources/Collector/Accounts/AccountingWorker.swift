@@ -116,23 +116,34 @@ struct AccountingWorker: Service {
         return error.isConnectionLost || error.isRetryable || error.isCancelled || error.kind == .pool
     }
 
-    /// Returns how many host-hours were accounted or set aside.
+    /// Returns how many host-hours were accounted or set aside; 0 where nothing waits that another worker has not got.
     ///
     /// Several hosts at a time: while one's accounts are made, Postgres reads or writes another's.
     func accountMarkedHours() async throws -> Int {
-        let runs = try await pool.withConnection { try await WorkQueue.runs(limit: 64, $0) }
-        return try await withThrowingTaskGroup(of: Int.self) { group in
-            var waiting = runs[...]
+        var line = WaitingLine(pool: pool)
+        return try await withThrowingTaskGroup(of: (WorkQueue.Run, Int).self) { group in
+            var running = 0
             var count = 0
-            for run in waiting.prefix(max(1, hostsAtOnce)) { group.addTask { try await account(run) } }
-            waiting = waiting.dropFirst(max(1, hostsAtOnce))
-            while let done = try await group.next() {
+            while true {
+                while running < max(1, hostsAtOnce), let run = try await line.next() {
+                    group.addTask { (run, try await accountInTurn(run)) }
+                    running += 1
+                }
+                guard let (run, done) = try await group.next() else { return count }
+                running -= 1
                 count += done
+                line.finish(run, accounted: done)
                 try Task.checkCancellation()
-                if let run = waiting.popFirst() { group.addTask { try await account(run) } }
             }
-            return count
         }
+    }
+
+    /// The host around a guest goes first, or each guest would make that one's accounts for itself. Where another worker has it, the guest
+    /// waits.
+    private func accountInTurn(_ run: WorkQueue.Run) async throws -> Int {
+        guard let around = try await pool.withConnection({ try await WorkQueue.around(run, $0) }) else { return try await account(run) }
+        let first = try await accountInTurn(around)
+        return first == 0 ? 0 : first + (try await account(run))
     }
 
     private func account(_ run: WorkQueue.Run) async throws -> Int {
@@ -188,6 +199,7 @@ struct AccountingWorker: Service {
             )
             let accounts = stretch.hours.map { HourAccounts(stretch.inputs(of: $0)) }
             let hours = accounts.map(\.accounted)
+            let guests = try await GuestFigures.read(on: host.id, hours: stretch.hours, tx)
             try await HourLedger.replace(hostID: host.id, hours: hours, software: SoftwareVersion.current, tx)
             if !stretch.workloads.isEmpty {
                 try await WorkloadOwnership.record(
@@ -201,7 +213,7 @@ struct AccountingWorker: Service {
             }
             let quiet = Dictionary(accounts.map { ($0.inputs.hour, IdleMinutes.means(of: $0.inputs.input)) }) { $1 }
             try await IdleFloors.note(quiet, hostID: host.id, now: now, tx)
-            try await NestedHosts.markChildren(of: host.id, hours: stretch.hours, now: now, tx)
+            try await guests.markChanged(hours, now: now, tx)
         }
         try await WorkQueue.finish(ids: marks.values.flatMap(\.self), tx)
         return marks.count

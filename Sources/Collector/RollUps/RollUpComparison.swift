@@ -15,6 +15,7 @@ struct RollUpComparison: Sendable {
             fields["window"] = answer.window
             fields["open_hours"] = answer.openHours.map { .integer(Int64($0)) } ?? .null
             fields["left_out_hours"] = .integer(Int64(answer.leftOutHours))
+            fields["set_aside_hours"] = .integer(Int64(answer.setAsideHours))
             object[name] = .object(fields)
         }
         object["difference"] = .null

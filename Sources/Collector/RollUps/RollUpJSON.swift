@@ -154,7 +154,7 @@ extension RollUpAnswer {
             "by": .array(question.fields.map { .string($0) }), "group": question.bucket.map { .string($0.rawValue) } ?? .null,
             "policy": .string(question.policy.rawValue), "window": window, "groups": .array(groups),
             "total": withTotal ? .object(json.fields(total)) : .null, "open_hours": openHours.map { .integer(Int64($0)) } ?? .null,
-            "left_out_hours": .integer(Int64(leftOutHours)),
+            "left_out_hours": .integer(Int64(leftOutHours)), "set_aside_hours": .integer(Int64(setAsideHours)),
         ]
         object["ledger"] = ledger.map { .array($0.map { RollUpJSON.ledger($0, bucket: question.bucket) }) } ?? .null
         return .object(object)

@@ -34,11 +34,11 @@ struct RollUpReader {
         let sites = try await RollUpTable.sites(connection)
         let open = try await openHours(question, &answer)
         let computed = Set(open.map { HostHour(hostID: $0.host.id, hour: $0.accounts.inputs.hour) })
-        answer.rows = try await figures(question, open: open, leavingOut: computed, sites: sites)
+        answer.rows = try await figures(question, open: open, leavingOut: computed, moving: answer.moving, sites: sites)
         if question.keys.isEmpty, question.bucket == nil {
             answer.total = answer.rows.values.first ?? RollUpFigures()
         } else {
-            answer.total = try await total(question, open: open, leavingOut: computed, sites: sites)
+            answer.total = try await total(question, open: open, leavingOut: computed, moving: answer.moving, sites: sites)
         }
         if question.visibility == .everything, question.filter.count == (question.filter.hostID == nil ? 0 : 1) {
             answer.ledger = try await ledger(question, open: open, leavingOut: computed)
@@ -53,13 +53,14 @@ struct RollUpReader {
         let sites = try await RollUpTable.sites(connection)
         let open = try await openHours(question, &answer)
         let computed = Set(open.map { HostHour(hostID: $0.host.id, hour: $0.accounts.inputs.hour) })
-        return (try await total(question, open: open, leavingOut: computed, sites: sites), answer)
+        return (try await total(question, open: open, leavingOut: computed, moving: answer.moving, sites: sites), answer)
     }
 
     private func total(
         _ question: RollUpQuestion,
         open: [OpenHour],
         leavingOut: Set<HostHour>,
+        moving: Set<HostHour>,
         sites: [Int32: String]
     ) async throws -> RollUpFigures {
         // By releases a job counts for each; in a total once. What is withheld of the groups is withheld of it, too.
@@ -67,7 +68,7 @@ struct RollUpReader {
         whole.cellKeys = question.keys.filter { $0 != .release }
         whole.keys = []
         whole.bucket = nil
-        return try await figures(whole, open: open, leavingOut: leavingOut, sites: sites).values.first ?? RollUpFigures()
+        return try await figures(whole, open: open, leavingOut: leavingOut, moving: moving, sites: sites).values.first ?? RollUpFigures()
     }
 
     // MARK: Open hours
@@ -76,13 +77,15 @@ struct RollUpReader {
     private func openHours(_ question: RollUpQuestion, _ answer: inout RollUpAnswer) async throws -> [OpenHour] {
         // Without a token nothing younger than 15 minutes is shown; an open hour shows once it is settled.
         if case .public = question.visibility { return [] }
-        var open = try await RollUpTable.openHours(question.interval, now: now, connection)
-        if let hostID = question.filter.hostID { open.removeAll { $0.place.hostID != hostID } }
-        answer.openHours = open.count
-        guard open.count <= Self.mostComputed else {
-            answer.leftOutHours = open.count { !$0.isStored }
-            return []
-        }
+        let all = try await RollUpTable.openHours(question.interval, hostID: question.filter.hostID, now: now, connection)
+        answer.openHours = all.count
+        answer.setAsideHours = all.count(where: \.isSetAside)
+        let waiting = all.filter { !$0.isSetAside }
+        let open = waiting.count <= Self.mostComputed ? waiting : []
+        // Of what is not computed, what the ledger holds counts, as far as it does.
+        let left = open.isEmpty ? all : all.filter(\.isSetAside)
+        answer.leftOutHours = left.count { !$0.isStored }
+        answer.moving = Set(left.filter(\.isStored).map(\.place))
         let complete = try await CurveReading.coverCompleteUntil(hostIDs: Set(open.map(\.place.hostID)).sorted(), connection)
         let simulated = try await RollUpTable.simulatedHosts(connection)
         var hours: [OpenHour] = []
@@ -101,6 +104,7 @@ struct RollUpReader {
         _ question: RollUpQuestion,
         open: [OpenHour],
         leavingOut: Set<HostHour>,
+        moving: Set<HostHour>,
         sites: [Int32: String]
     ) async throws -> [RollUpAnswer.Place: RollUpFigures] {
         let stretch = question.stretch
@@ -114,6 +118,11 @@ struct RollUpReader {
         for edge in try await RollUpTable.edges(question, by: stretch, leavingOut: leavingOut, connection) {
             let place = RollUpAnswer.Place(group: edge.group, bucket: question.bucket?.start(of: edge.start))
             rows[place]?.add(edge, policy: question.policy)
+        }
+        if !moving.isEmpty {
+            for (group, bucket) in try await RollUpTable.groups(question, in: moving, connection) {
+                rows[RollUpAnswer.Place(group: group, bucket: bucket)]?.isOpen = true
+            }
         }
         for hour in open { try await add(hour, to: &rows, question, site: sites[hour.host.id]) }
         for jobs in try await RollUpTable.jobs(question, now: now, connection) {
@@ -206,6 +215,10 @@ struct RollUpAnswer: Sendable {
     var openHours: Int?
     /// Of these the ones that are not in the sums at all.
     var leftOutHours = 0
+    /// Of the open ones those that could not be accounted.
+    var setAsideHours = 0
+    /// Hours that may move and are in the sums as the ledger has them.
+    var moving: Set<HostHour> = []
 
     init(_ question: RollUpQuestion) { self.question = question }
 }

@@ -16,6 +16,8 @@ struct JobExplanation {
     let interval: Interval?
     let slices: [ExplainedSlice]
     let hours: [AccountedHour]
+    /// Of those hours that were accounted from other inputs before: what older statements name.
+    var superseded: [Hour: [AccountedHour]] = [:]
     let curves: [ExplainedCurve]
 
     /// So many hours are shown with their steps; those after them with what the ledger keeps.
@@ -124,12 +126,14 @@ extension JobExplanation {
             grouping: try await HourLedger.slices(hostID: hostID, spanIDs: [spanID], connection)[spanID] ?? [],
             by: \.hour
         )
+        // To account them now would fail as it did then.
+        let setAside = try await HourLedger.setAside(hostID: hostID, hours: hours, connection)
         var explained: [ExplainedSlice] = []
         var inputs: [(input: HostInput, member: Int64)] = []
         var stretchesLeft = mostStretchesInAll
         for (place, hour) in hours.enumerated() {
             let isSettled = settled.contains(hour)
-            guard place < mostHours || !isSettled else {
+            guard place < mostHours || !isSettled, !setAside.contains(hour) else {
                 explained += (stored[hour] ?? []).ordered.map { ExplainedSlice(stored: $0, policy: policy) }
                 continue
             }
@@ -156,6 +160,7 @@ extension JobExplanation {
             interval: interval,
             slices: explained,
             hours: try await AccountedHours.read(hostID: hostID, hours: settled.sorted(), connection),
+            superseded: try await AccountedHours.superseded(hostID: hostID, hours: settled.sorted(), connection),
             curves: ExplainedCurve.all(of: inputs, around: interval)
         )
     }

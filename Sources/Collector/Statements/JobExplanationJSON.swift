@@ -20,13 +20,21 @@ extension JobExplanation {
                 }
             ),
         ]
+        func version(_ hour: AccountedHour) -> [String: JSONValue] {
+            [
+                "version": .integer(Int64(hour.version)),
+                "inputs_sha256": hour.inputsSHA256.map { .string($0.map(FootprintStatement.hex).joined()) } ?? .null,
+                "software": .string(hour.software),
+            ]
+        }
         document["hours"] = .array(
             hours.map { hour in
-                .object([
-                    "hour": time(hour.hour.start), "version": .integer(Int64(hour.version)),
-                    "inputs_sha256": hour.inputsSHA256.map { .string($0.map(FootprintStatement.hex).joined()) } ?? .null,
-                    "software": .string(hour.software),
-                ])
+                .object(
+                    version(hour).merging([
+                        "hour": time(hour.hour.start),
+                        "superseded": .array((superseded[hour.hour] ?? []).map { .object(version($0)) }),
+                    ]) { $1 }
+                )
             }
         )
         var missing = footprint.allMissing
