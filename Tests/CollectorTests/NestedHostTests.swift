@@ -1,5 +1,6 @@
 import Accounting
 import Energy
+import Logging
 import Postgres
 import TestSupport
 import Testing
@@ -97,6 +98,132 @@ import Testing
             #expect(!settled.hasOpenHour)
             #expect(settled.energy?.total == running.energy?.total)
         }
+    }
+
+    @Test func aGuestsStatementWaitsForWhatItsMachineWaitsFor() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(3_700)
+            let jobID = try await Self.run(Step.allCases, farm)
+            let settled = try #require(try await farm.footprint(jobID))
+            #expect(settled.statement != nil && !settled.hasOpenHour)
+            let short = farm.settledFootprints
+            #expect(short > 0)
+            // A job on the machine, beside the guest: late.
+            try await farm.post(
+                """
+                {"id": "late", "host": "big", "cpu_share": 0.25, "started_at": "2026-09-01T09:00:00Z", "finished_at": "2026-09-01T10:00:00Z"}
+                """
+            )
+            #expect(try await farm.count("dirty WHERE host_id = 2") == 0)
+            let pending = try #require(try await farm.footprint(jobID))
+            #expect(farm.settledFootprints == short)
+            #expect(pending.hasOpenHour && pending.statement == nil)
+            #expect(pending.allMissing.contains { $0.field == "statement" && $0.reason == "hour_open" })
+            try await farm.account()
+            let again = try #require(try await farm.footprint(jobID))
+            #expect(again.statement != nil && !again.hasOpenHour)
+            #expect(again.energy?.total == pending.energy?.total)
+            // What could not be accounted of the machine is not known of the guest.
+            try await farm.connection.executeScript(
+                "INSERT INTO poisoned_hour (host_id, hour, error) VALUES (1, '2026-09-01T09:00:00Z', 'odd')"
+            )
+            let aside = try #require(try await farm.footprint(jobID))
+            #expect(aside.statement == nil && aside.hasOpenHour && aside.energy?.total == again.energy?.total)
+        }
+    }
+
+    @Test func aMachineIsAccountedOnceAndBeforeItsGuests() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(3_700)
+            _ = try await HostImport.apply(
+                try HostFile(
+                    text: "hosts: [{name: big, slots: 4}, {name: vm1, parent: big, threads: 1}, {name: vm2, parent: big, threads: 1}]",
+                    name: "hosts.yaml"
+                ),
+                dryRun: false,
+                now: farm.clock.now,
+                farm.connection
+            )
+            // The guests' readings come first, and with them their marks.
+            for (name, joules, busy) in [("vm1", 9_999.0, 1_800.0), ("vm2", 9_999, 900), ("big", 360_000, 7_200)] {
+                var reporter = Reporter(host: name, boot: name)
+                let batch = reporter.batch(energy: [knot(0, 0), knot(3_600, joules)], busy: [knot(0, 0), knot(3_600, busy)])
+                _ = try await farm.commit(batch, token: try await farm.token(name, host: name))
+            }
+            #expect(try await Self.accounted(farm) == 3)
+            let machine = try await farm.connection.query(
+                Statement(
+                    "machine_first",
+                    """
+                    SELECT bool_and(a.computed_at <= b.computed_at) AS is_first FROM accounted_hour a JOIN host h USING (host_id)
+                        CROSS JOIN accounted_hour b WHERE h.name = 'big'
+                    """
+                )
+            ).only()
+            #expect(try machine.bool("is_first"))
+        }
+    }
+
+    /// How many host-hours a worker accounts until nothing is left.
+    private static func accounted(_ farm: Farm) async throws -> Int {
+        let worker = AccountingWorker(
+            pool: farm.pool,
+            log: Logger(label: "test"),
+            now: { [clock = farm.clock] in clock.now },
+            metrics: CollectorMetrics()
+        )
+        var count = 0
+        while true {
+            let done = try await worker.accountMarkedHours()
+            if done == 0 { return count }
+            count += done
+        }
+    }
+
+    @Test func guestsAreMarkedOnlyWhereTheirPartOfTheMachineChanges() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(3_700)
+            _ = try await Self.run(Step.allCases, farm)
+            let hour = [at(0).hour]
+            try await WorkQueue.mark(hostID: 1, hours: hour, now: farm.clock.now, reason: "test", farm.connection)
+            #expect(try await Self.accounted(farm) == 1)
+            let before = try #require(try await HourLedger.read(hostID: 2, hour[0].interval, farm.connection).first)
+            // A job that takes all the rest leaves the guest's CPU time what it was, and its idle energy less.
+            try await farm.post(
+                """
+                {"id": "late", "host": "big", "cpu_share": 1, "started_at": "2026-09-01T09:05:00Z", "finished_at": "2026-09-01T09:55:00Z"}
+                """
+            )
+            #expect(try await Self.accounted(farm) == 2)
+            let after = try #require(try await HourLedger.read(hostID: 2, hour[0].interval, farm.connection).first)
+            #expect(after.accounts.metered < before.accounts.metered)
+        }
+    }
+
+    @Test func anotherNameChangesNoAccountsAndNoDigests() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(3_700)
+            _ = try await Self.run(Step.allCases, farm)
+            let versions = try await farm.count("accounted_version")
+            let digests = try await Self.digests(farm)
+            let edits = HostEdits(now: { at(3_700) })
+            try await edits.rename("vm", to: "a-guest", farm.connection)
+            try await edits.rename("big", to: "z-machine", farm.connection)
+            #expect(try await farm.count("dirty") == 0)
+            try await PackedHoursTests.markAll(farm)
+            try await farm.account()
+            #expect(try await Self.digests(farm) == digests)
+            #expect(try await farm.count("accounted_version") == versions)
+        }
+    }
+
+    private static func digests(_ farm: Farm) async throws -> [String] {
+        try await farm.connection.query(
+            Statement(
+                "digests_by_host",
+                "SELECT host_id || encode(inputs_sha256, 'hex') AS line FROM accounted_hour ORDER BY host_id, hour"
+            )
+        ).map { try $0.string("line") }
     }
 
     @Test(arguments: [

@@ -315,6 +315,74 @@ import TestSupport
         }
     }
 
+    @Test func anHourThatCouldNotBeAccountedIsSaidAndCountsWithWhatWasKnown() async throws {
+        try await Farm.with { farm in
+            try await Self.fill(farm)
+            let before = try await Self.answer(farm) { ($0.keys, $0.bucket) = ([.host], .hour) }
+            #expect(before.setAsideHours == 0 && before.rows.values.allSatisfy { !$0.isOpen })
+            // An hour with jobs of the first host; one that nobody has accounted of the second; and one of another time.
+            let place = try #require(before.rows.first { $0.key.group == ["one"] && $0.value.energy > 0 }?.key)
+            let bucket = RFC3339.format(try #require(place.bucket))
+            try await farm.connection.executeScript(
+                """
+                INSERT INTO poisoned_hour (host_id, hour, error) VALUES (1, '\(bucket)', 'odd'), (2, '2026-09-01T15:00:00Z', 'odd'),
+                    (2, '2026-08-01T15:00:00Z', 'odd');
+                DELETE FROM slice_table WHERE host_id = 2 AND hour = '2026-09-01T15:00:00Z';
+                DELETE FROM host_hour WHERE host_id = 2 AND hour = '2026-09-01T15:00:00Z';
+                DELETE FROM accounted_hour WHERE host_id = 2 AND hour = '2026-09-01T15:00:00Z';
+                """.replacing("slice_table", with: try await LedgerChecksTests.tableOfSlices(farm))
+            )
+            let after = try await Self.answer(farm) { ($0.keys, $0.bucket) = ([.host], .hour) }
+            #expect(after.openHours == 2 && after.setAsideHours == 2 && after.leftOutHours == 1)
+            #expect(after.rows.filter(\.value.isOpen).map(\.key) == [place])
+            #expect(after.rows[place]?.energy == before.rows[place]?.energy)
+            #expect(after.total.isOpen)
+            let json = after.json(isPublic: false, withTotal: true).object
+            #expect(json?["set_aside_hours"] == .integer(2))
+            #expect(json?["total"]?.object?["settled"] == .bool(false))
+            // Of one host.
+            let own = try await Self.answer(farm) { $0.filter.hostID = 2 }
+            #expect(own.openHours == 1 && own.leftOutHours == 1)
+        }
+    }
+
+    @Test func whereTooManyHoursWaitTheirGroupsSayThatTheyMayMove() async throws {
+        try await Farm.with { farm in
+            try await Self.fill(farm)
+            try await farm.connection.executeScript(
+                "INSERT INTO dirty (host_id, hour, reason) SELECT host_id, hour, 'test' FROM accounted_hour WHERE host_id = 2"
+            )
+            let answer = try await Self.answer(farm) { $0.keys = [.host] }
+            #expect((answer.openHours ?? 0) > RollUpReader.mostComputed && answer.leftOutHours == 0)
+            #expect(answer.rows.filter { $0.value.hasEnergy }.allSatisfy { $0.value.isOpen == ($0.key.group == ["two"]) })
+        }
+    }
+
+    @Test func aGuestsHourIsOpenWhileItsMachinesIs() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(3_700)
+            _ = try await HostImport.apply(
+                try HostFile(text: "hosts: [{name: big, slots: 4}, {name: vm, parent: big, threads: 2}]", name: "hosts.yaml"),
+                dryRun: false,
+                now: farm.clock.now,
+                farm.connection
+            )
+            for (name, joules, busy) in [("big", 360_000.0, 7_200.0), ("vm", 9_999, 3_600)] {
+                var reporter = Reporter(host: name)
+                let batch = reporter.batch(energy: [knot(0, 0), knot(3_600, joules)], busy: [knot(0, 0), knot(3_600, busy)])
+                _ = try await farm.commit(batch, token: try await farm.token(name, host: name))
+            }
+            try await farm.account()
+            func open() async throws -> [Int32] {
+                try await RollUpTable.openHours(at(0).hour.interval, now: farm.clock.now, farm.connection).map(\.place.hostID)
+            }
+            #expect(try await open() == [])
+            try await WorkQueue.mark(hostID: 1, hours: [at(0).hour], now: farm.clock.now, reason: "test", farm.connection)
+            #expect(try await open() == [1, 2])
+            #expect(try await RollUpTable.openHours(at(0).hour.interval, hostID: 2, now: farm.clock.now, farm.connection).count == 1)
+        }
+    }
+
     @Test func monthsAndDaysBeginWhereTheCalendarSays() {
         for (text, month, next) in [
             ("2024-02-29T23:59:59Z", "2024-02-01T00:00:00Z", "2024-03-01T00:00:00Z"),
