@@ -53,10 +53,9 @@ extension ComponentSums {
         let span = timeline.spans[Int(cell.span)]
         guard span.tracked < 0, channels.isEmpty else { return figure(of: cell, timeline).dynamic }
         let (first, last) = (Int(cell.from), Int(cell.to))
-        let weighed = (rows[last][Lane.drawn] - rows[first][Lane.drawn]) - (rows[last][Lane.floor] - rows[first][Lane.floor])
+        let weighed = rows.between(first, last, at: Lane.drawn) - rows.between(first, last, at: Lane.floor)
         guard span.equalWeight > 0 else { return span.weight * weighed }
-        let equal =
-            (rows[last][Lane.drawnEqual] - rows[first][Lane.drawnEqual]) - (rows[last][Lane.floorEqual] - rows[first][Lane.floorEqual])
+        let equal = rows.between(first, last, at: Lane.drawnEqual) - rows.between(first, last, at: Lane.floorEqual)
         return span.weight * weighed + span.equalWeight * equal
     }
 }

@@ -17,9 +17,9 @@ struct ComponentSums {
     private(set) var quality: Quality?
     private(set) var pieces: [PieceSums]
 
-    private(set) var rows: [SIMD16<Double>] = []
+    private(set) var rows = PrefixSums<SIMD16<Double>>()
     /// Per unit of measured CPU; empty where no span has a cgroup.
-    private(set) var measuredRows: [SIMD8<Double>] = []
+    private(set) var measuredRows = PrefixSums<SIMD8<Double>>()
     private(set) var channels: [Channel] = []
     /// One for each time between two changes of a meter, and one for each change; `edgeOfRow` says which a row has.
     private var edges: [EdgeRow] = []
@@ -65,23 +65,31 @@ struct ComponentSums {
     struct Channel {
         enum Rate { case memory, gpuTime(Int), owners(Int), slots }
         var rate: Rate
-        var rows: [SIMD8<Double>] = []
-        fileprivate var sums = SIMD8<Double>.zero
+        fileprivate(set) var rows = PrefixSums<SIMD8<Double>>()
+        /// Of the sums, at least.
+        fileprivate var magnitude = 0.0
+
+        fileprivate init(rate: Rate) { self.rate = rate }
+
+        fileprivate mutating func keep() { if rows.keep(magnitude: magnitude) { magnitude = 0 } }
 
         @inline(__always)
         fileprivate mutating func add(_ flow: Flow, _ dt: Double, factor: Double, perSpans: Double, least: Double, most: Double) {
             let energy = flow.energy * dt
             let floor = flow.floor * dt
             let (atLow, atHigh) = energy >= floor ? (least, most) : (most, least)
-            sums += SIMD8(
-                factor * energy,
-                factor * floor,
-                factor * perSpans * floor,
-                atLow * flow.low * dt,
-                atLow * floor,
-                atHigh * flow.high * dt,
-                atHigh * floor,
-                0
+            magnitude += max(factor, least, most) * max(1, perSpans) * (flow.high * dt + floor)
+            rows.add(
+                SIMD8(
+                    factor * energy,
+                    factor * floor,
+                    factor * perSpans * floor,
+                    atLow * flow.low * dt,
+                    atLow * floor,
+                    atHigh * flow.high * dt,
+                    atHigh * floor,
+                    0
+                )
             )
         }
     }
@@ -181,8 +189,8 @@ struct ComponentSums {
         rows.reserveCapacity(timeline.rows.count)
         edgeOfRow.reserveCapacity(timeline.rows.count)
         if hasMeasured { measuredRows.reserveCapacity(timeline.rows.count) }
-        var sums = SIMD16<Double>.zero
-        var measuredSums = SIMD8<Double>.zero
+        // Of the sums of both, at least.
+        var magnitude = 0.0
         var flow = Flow()
         var missing = 0.0
         var isWhole = true
@@ -198,10 +206,11 @@ struct ComponentSums {
         var nextPieceRow = 0
 
         func keep(_ row: Int32, _ time: Int64) {
-            rows.append(sums)
+            let isLarge = rows.keep(magnitude: magnitude)
+            if hasMeasured { measuredRows.keep(magnitude: magnitude) }
+            if isLarge { magnitude = 0 }
             floorRows.append(floorSums)
-            if hasMeasured { measuredRows.append(measuredSums) }
-            for c in channels.indices { channels[c].rows.append(channels[c].sums) }
+            for c in channels.indices { channels[c].keep() }
             if isChange || !hasEdge {
                 let errors = isChange ? Self.edgeErrors(of: meters) { cursors[$0].lastKnot.microseconds == origin + time } : allEdges
                 edges.append(
@@ -296,57 +305,64 @@ struct ComponentSums {
                 let low = dynamic < 0 ? f.remainder : 0
                 let high = dynamic < 0 ? 0 : f.remainder
                 let perSpans = f.perSpans * floor
-                sums += SIMD16(
-                    f.perWeight * energy,
-                    f.perWeight * floor,
-                    f.perWeight * perSpans,
-                    f.perEqualWeight * energy,
-                    f.perEqualWeight * floor,
-                    f.perEqualWeight * perSpans,
-                    f.perClaim * floor,
-                    f.perEqualClaim * floor,
-                    f.perSlot * floor,
-                    low * flow.low * dt,
-                    low * floor,
-                    high * flow.high * dt,
-                    high * floor,
-                    missing * dt,
-                    isWhole ? dt : 0,
-                    energy
+                magnitude += max(1, f.perWeight, f.perMeasured) * max(1, f.perSpans) * (flow.high * dt + floor)
+                rows.add(
+                    SIMD16(
+                        f.perWeight * energy,
+                        f.perWeight * floor,
+                        f.perWeight * perSpans,
+                        f.perEqualWeight * energy,
+                        f.perEqualWeight * floor,
+                        f.perEqualWeight * perSpans,
+                        f.perClaim * floor,
+                        f.perEqualClaim * floor,
+                        f.perSlot * floor,
+                        low * flow.low * dt,
+                        low * floor,
+                        high * flow.high * dt,
+                        high * floor,
+                        missing * dt,
+                        isWhole ? dt : 0,
+                        energy
+                    )
                 )
                 if hasMeasured {
                     let perMeasured = f.perMeasured
                     let plus = dynamic < 0 ? 0 : perMeasured * dt
                     let minus = dynamic < 0 ? perMeasured * dt : 0
-                    measuredSums += SIMD8(
-                        perMeasured * energy,
-                        perMeasured * floor,
-                        perMeasured * perSpans,
-                        plus * flow.low,
-                        minus * flow.low,
-                        plus * flow.high,
-                        minus * flow.high,
-                        plus * flow.floor
+                    measuredRows.add(
+                        SIMD8(
+                            perMeasured * energy,
+                            perMeasured * floor,
+                            perMeasured * perSpans,
+                            plus * flow.low,
+                            minus * flow.low,
+                            plus * flow.high,
+                            minus * flow.high,
+                            plus * flow.floor
+                        )
                     )
                 }
             } else {
-                sums += SIMD16(
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    f.perClaim * floor,
-                    f.perEqualClaim * floor,
-                    f.perSlot * floor,
-                    0,
-                    0,
-                    0,
-                    0,
-                    missing * dt,
-                    isWhole ? dt : 0,
-                    energy
+                rows.add(
+                    SIMD16(
+                        0,
+                        0,
+                        0,
+                        0,
+                        0,
+                        0,
+                        f.perClaim * floor,
+                        f.perEqualClaim * floor,
+                        f.perSlot * floor,
+                        0,
+                        0,
+                        0,
+                        0,
+                        missing * dt,
+                        isWhole ? dt : 0,
+                        energy
+                    )
                 )
             }
             if hasMeasured, f.busy > 0 { prices[i] = flow.high / f.busy }

@@ -35,7 +35,7 @@ extension ComponentSums {
     /// What a span has between two rows at which nothing of it lies outside.
     func figure(of index: Int, from first: Int, to last: Int, _ timeline: Timeline) -> SpanFigure {
         let span = timeline.spans[index]
-        let d = rows[last] - rows[first]
+        let d = rows.between(first, last)
         var figure = SpanFigure()
         figure.missing = d[L.missing]
         figure.metered = d[L.metered]
@@ -79,7 +79,7 @@ extension ComponentSums {
     }
 
     private func add(_ state: SpanState, _ from: Int, _ to: Int, _ figure: inout SpanFigure, _ timeline: Timeline) {
-        let d = rows[to] - rows[from]
+        let d = rows.between(from, to)
         figure.drawn += state.weight * d[L.drawn] + state.equalWeight * d[L.drawnEqual]
         figure.floor += state.weight * d[L.floor] + state.equalWeight * d[L.floorEqual]
         figure.busy += state.weight * d[L.busy] + state.equalWeight * d[L.busyEqual]
@@ -96,7 +96,7 @@ extension ComponentSums {
         if state.isShared { figure.shared += time }
         if state.isPartial { figure.isPartial = true }
         guard state.mostMeasured > 0, !measuredRows.isEmpty else { return }
-        let m = measuredRows[to] - measuredRows[from]
+        let m = measuredRows.between(from, to)
         let floorMinus = m[M.floor] - m[M.floorPlus]
         figure.drawn += state.measured * m[M.drawn]
         figure.floor += state.measured * m[M.floor]
@@ -118,7 +118,7 @@ extension ComponentSums {
     ) {
         func add(_ channel: Channel, _ rate: Double, _ from: Int, _ to: Int) {
             guard rate > 0, from < to else { return }
-            let d = channel.rows[to] - channel.rows[from]
+            let d = channel.rows.between(from, to)
             figure.drawn += rate * d[C.drawn]
             figure.floor += rate * d[C.floor]
             figure.busy += rate * d[C.busy]

@@ -142,6 +142,33 @@ import Testing
         }
     }
 
+    @Test func aRunnersJobsAreHeldAgainstThoseBesideThemOnly() {
+        // One after another on two runners, two that overlap, and one that never ended.
+        let spans = (0..<Int64(Self.count)).map { n in
+            SpanIdentity(
+                id: n,
+                startedAt: Self.time(Double(n / 2) * 20),
+                finishedAt: n == 11 ? nil : Self.time(Double(n / 2) * 20 + (n == 20 ? 25 : 15)),
+                edgeResolution: .seconds(1),
+                key: "k\(n)",
+                runner: n % 2 == 0 ? "even" : "odd"
+            )
+        }
+        let cgroups = ["even", "odd"].enumerated().map { n, name in
+            WatchedCgroup(
+                curveID: Int32(n),
+                path: "/system.slice/actions.runner.o-r.\(name).service",
+                bornAt: Self.time(-100),
+                unit: "actions.runner.o-r.\(name).service"
+            )
+        }
+        Self.expectSeconds {
+            let decisions = OwnershipDecision.decide(spans: spans, cgroups: cgroups)
+            #expect(decisions.values.count { $0.ownership?.rule == .unit } == Self.count - 3)
+            #expect([11, 20, 22].allSatisfy { decisions[$0]?.reason == .runnerShared })
+        }
+    }
+
     @Test func cgroupsThatFitManySpansAreLookedAtOnce() {
         let spans = (0..<Int64(Self.count)).map {
             SpanIdentity(id: $0, startedAt: Self.time(10), finishedAt: Self.time(20), edgeResolution: .seconds(1), key: "k\($0)")
