@@ -30,9 +30,71 @@ ALTER TABLE host_hour
     ADD COLUMN floor_error_ratio double precision NOT NULL DEFAULT 0,
     DROP CONSTRAINT co2e_all_or_none;
 UPDATE host_hour SET intensity_ids = ARRAY[intensity_id] WHERE intensity_id IS NOT NULL;
-ALTER TABLE slice ADD COLUMN intensity_id bigint;
-UPDATE slice s SET intensity_id = h.intensity_id FROM host_hour h
-WHERE h.host_id = s.host_id AND h.hour = s.hour AND h.component = s.component AND h.intensity_id IS NOT NULL;
+
+-- Slices are most of what is written and kept. In the table what most of them have in common is null, columns stand where they need no
+-- padding, and one index serves hours and spans; the view has every column of every slice.
+CREATE TABLE stored_slice (
+    hour        timestamptz NOT NULL,
+    span_id     bigint NOT NULL,
+    from_t      timestamptz NOT NULL,
+    to_t        timestamptz NOT NULL,
+    dynamic_uj  bigint NOT NULL CHECK (dynamic_uj >= 0),
+    idle_reserved_uj bigint NOT NULL CHECK (idle_reserved_uj >= 0),
+    idle_busy_uj bigint NOT NULL CHECK (idle_busy_uj >= 0),
+    idle_equal_uj bigint NOT NULL CHECK (idle_equal_uj >= 0),
+    mean_share  double precision NOT NULL,
+    -- What the hard limits under each policy are made of (docs/methodology.md, "Bounds"). The floor's: null for 0.
+    drawn_low_uj double precision NOT NULL,
+    drawn_high_uj double precision NOT NULL,
+    floor_low_uj double precision,
+    floor_high_uj double precision,
+    -- Null for 1.
+    floor_ratio_low double precision,
+    floor_ratio_high double precision,
+    -- Null for 0.
+    unmetered_high_uj double precision,
+    -- Limits of the idle that the policy busy moves: it goes by shares, which may be in doubt. Both null where nobody kept them; the low one
+    -- alone is null for 0.
+    busy_idle_low_uj double precision,
+    busy_idle_high_uj double precision,
+    -- Standard deviations, by the keys of docs/methodology.md, "Uncertainty". The idle floor within its part of all energy. Null for 0.
+    floor_uj    double precision,
+    start_error_uj double precision,
+    end_error_uj double precision,
+    gap_error_uj double precision,
+    -- Null where all of the slice's time was metered.
+    metered_us  bigint,
+    -- Its own mean power over its time that was not metered; outside the accounts.
+    estimated_uj bigint CHECK (estimated_uj >= 0),
+    intensity_id bigint,
+    host_id     int NOT NULL,
+    component   text NOT NULL,
+    -- Null for `declared`.
+    share_method text CHECK (share_method IN ('measured', 'measured_client', 'equal')),
+    -- Null for `measured`.
+    quality     text
+);
+INSERT INTO stored_slice
+SELECT hour, span_id, from_t, to_t, dynamic_uj, s.idle_reserved_uj, s.idle_busy_uj, s.idle_equal_uj, mean_share, drawn_low_uj, drawn_high_uj,
+    nullif(floor_low_uj, 0), nullif(floor_high_uj, 0), nullif(floor_ratio_low, 1), nullif(floor_ratio_high, 1), nullif(unmetered_high_uj, 0),
+    NULL, NULL, NULL, NULL, NULL, NULL, nullif(metered_us, (extract(epoch FROM to_t - from_t) * 1000000)::bigint), NULL, h.intensity_id,
+    host_id, component, nullif(share_method, 'declared'), nullif(s.quality, 'measured')
+FROM slice s JOIN host_hour h USING (host_id, hour, component);
+DROP TABLE slice;
+-- Hours are the index's second column, so whoever asks for a span says in which hours. A slice that is there twice does not add up.
+CREATE INDEX stored_slice_hour ON stored_slice (host_id, hour, span_id);
+CREATE VIEW slice AS
+SELECT host_id, hour, component, span_id, from_t, to_t, dynamic_uj, idle_reserved_uj, idle_busy_uj, idle_equal_uj, drawn_low_uj,
+    drawn_high_uj, coalesce(floor_low_uj, 0) AS floor_low_uj, coalesce(floor_high_uj, 0) AS floor_high_uj,
+    coalesce(floor_ratio_low, 1) AS floor_ratio_low, coalesce(floor_ratio_high, 1) AS floor_ratio_high,
+    coalesce(unmetered_high_uj, 0) AS unmetered_high_uj,
+    CASE WHEN busy_idle_high_uj IS NOT NULL THEN coalesce(busy_idle_low_uj, 0) END AS busy_idle_low_uj, busy_idle_high_uj,
+    coalesce(metered_us, (extract(epoch FROM to_t - from_t) * 1000000)::bigint) AS metered_us,
+    coalesce(share_method, 'declared') AS share_method, mean_share, coalesce(quality, 'measured') AS quality,
+    CASE WHEN metered_us IS NULL THEN 0 ELSE estimated_uj END AS estimated_uj,
+    coalesce(floor_uj, 0) AS floor_uj, coalesce(start_error_uj, 0) AS start_error_uj, coalesce(end_error_uj, 0) AS end_error_uj,
+    coalesce(gap_error_uj, 0) AS gap_error_uj, intensity_id
+FROM stored_slice;
 -- A mark of what has just come (a late knot, a span), which somebody may be waiting for; one of many made at once is none.
 ALTER TABLE dirty ADD COLUMN is_fresh boolean NOT NULL DEFAULT false;
 CREATE INDEX dirty_fresh ON dirty (id) WHERE is_fresh;
@@ -42,18 +104,6 @@ ALTER TABLE host_hour DROP COLUMN intensity_id,
     ADD CONSTRAINT co2e_all_or_none CHECK (
         num_nulls(co2e_ug, co2e_job_dynamic_ug, co2e_system_ug, co2e_agent_ug, co2e_idle_ug, co2e_unknown_ug) IN (0, 6));
 
-ALTER TABLE slice
-    -- Limits of the idle that the policy busy moves: it goes by shares, which may be in doubt.
-    ADD COLUMN busy_idle_low_uj double precision,
-    ADD COLUMN busy_idle_high_uj double precision,
-    -- Its own mean power over its time that was not metered; outside the accounts.
-    ADD COLUMN estimated_uj bigint CHECK (estimated_uj >= 0),
-    -- Standard deviations, by the keys of docs/methodology.md, "Uncertainty". The idle floor within its part of all energy.
-    ADD COLUMN floor_uj double precision NOT NULL DEFAULT 0,
-    ADD COLUMN start_error_uj double precision NOT NULL DEFAULT 0,
-    ADD COLUMN end_error_uj double precision NOT NULL DEFAULT 0,
-    ADD COLUMN gap_error_uj double precision NOT NULL DEFAULT 0;
-
 -- Nothing is recorded any more of the spans of a host without cgroups: they are accounted by their own edges.
 DELETE FROM ownership o WHERE reason = 'no_cgroup' AND NOT EXISTS (SELECT FROM workload w WHERE w.host_id = o.host_id);
 
@@ -61,7 +111,6 @@ DELETE FROM ownership o WHERE reason = 'no_cgroup' AND NOT EXISTS (SELECT FROM w
 -- the same: no transaction ends with slices that do not add up to their host_hour, or that have none, or that name an intensity which is
 -- not there. A statement that changes slices or host-hours leaves the keys of what it changed here, and each is compared at the end of the
 -- transaction; where SET CONSTRAINTS asks for that, at the end of every statement. No row outlives its transaction.
-ALTER TABLE slice DROP CONSTRAINT slice_host_id_hour_component_fkey;
 CREATE UNLOGGED TABLE unchecked_hour (
     host_id     int NOT NULL,
     hour        timestamptz NOT NULL,
@@ -78,20 +127,20 @@ BEGIN
     SELECT job_dynamic_uj, idle_reserved_uj, idle_busy_uj, idle_equal_uj INTO ledger FROM host_hour
     WHERE host_id = NEW.host_id AND hour = NEW.hour AND component = NEW.component;
     IF NOT FOUND THEN
-        IF EXISTS (SELECT FROM slice WHERE host_id = NEW.host_id AND hour = NEW.hour AND component = NEW.component) THEN
+        IF EXISTS (SELECT FROM stored_slice WHERE host_id = NEW.host_id AND hour = NEW.hour AND component = NEW.component) THEN
             RAISE EXCEPTION 'slices of host % at % (%) have no host_hour', NEW.host_id, NEW.hour, NEW.component
-                USING ERRCODE = 'check_violation', CONSTRAINT = 'slices_add_up', TABLE = 'slice',
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'slices_add_up', TABLE = 'stored_slice',
                     HINT = 'Write or delete a host_hour and its slices in one transaction.';
         END IF;
         RETURN NULL;
     END IF;
     SELECT coalesce(sum(dynamic_uj), 0) AS dynamic, coalesce(sum(idle_reserved_uj), 0) AS reserved,
         coalesce(sum(idle_busy_uj), 0) AS busy, coalesce(sum(idle_equal_uj), 0) AS equal
-    INTO total FROM slice WHERE host_id = NEW.host_id AND hour = NEW.hour AND component = NEW.component;
+    INTO total FROM stored_slice WHERE host_id = NEW.host_id AND hour = NEW.hour AND component = NEW.component;
     IF total.dynamic <> ledger.job_dynamic_uj OR total.reserved <> ledger.idle_reserved_uj
         OR total.busy <> ledger.idle_busy_uj OR total.equal <> ledger.idle_equal_uj THEN
         RAISE EXCEPTION 'slices of host % at % (%) do not add up to its host_hour', NEW.host_id, NEW.hour, NEW.component
-            USING ERRCODE = 'check_violation', CONSTRAINT = 'slices_add_up', TABLE = 'slice',
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'slices_add_up', TABLE = 'stored_slice',
                 DETAIL = format('slices: dynamic %s, reserved %s, busy %s, equal %s; host_hour: %s, %s, %s, %s', total.dynamic,
                     total.reserved, total.busy, total.equal, ledger.job_dynamic_uj, ledger.idle_reserved_uj, ledger.idle_busy_uj,
                     ledger.idle_equal_uj);
@@ -110,24 +159,24 @@ BEGIN
     END IF;
     IF TG_OP <> 'DELETE' THEN
         INSERT INTO unchecked_hour SELECT DISTINCT host_id, hour, component FROM after_change ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING;
-        IF TG_TABLE_NAME = 'slice' THEN
+        IF TG_TABLE_NAME = 'stored_slice' THEN
             SELECT s.intensity_id INTO missing FROM (SELECT DISTINCT intensity_id FROM after_change WHERE intensity_id IS NOT NULL) s
                 LEFT JOIN intensity i USING (intensity_id)
             WHERE i.intensity_id IS NULL LIMIT 1;
             IF FOUND THEN
                 RAISE EXCEPTION 'a slice names intensity %, which is not there', missing
-                    USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'slice_intensity', TABLE = 'slice';
+                    USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'slice_intensity', TABLE = 'stored_slice';
             END IF;
         END IF;
     END IF;
     RETURN NULL;
 END $$;
 -- A trigger with transition tables is of one event.
-CREATE TRIGGER inserted_slices_add_up AFTER INSERT ON slice REFERENCING NEW TABLE AS after_change
+CREATE TRIGGER inserted_slices_add_up AFTER INSERT ON stored_slice REFERENCING NEW TABLE AS after_change
     FOR EACH STATEMENT EXECUTE FUNCTION note_unchecked_hours();
-CREATE TRIGGER changed_slices_add_up AFTER UPDATE ON slice REFERENCING OLD TABLE AS before_change NEW TABLE AS after_change
+CREATE TRIGGER changed_slices_add_up AFTER UPDATE ON stored_slice REFERENCING OLD TABLE AS before_change NEW TABLE AS after_change
     FOR EACH STATEMENT EXECUTE FUNCTION note_unchecked_hours();
-CREATE TRIGGER deleted_slices_add_up AFTER DELETE ON slice REFERENCING OLD TABLE AS before_change
+CREATE TRIGGER deleted_slices_add_up AFTER DELETE ON stored_slice REFERENCING OLD TABLE AS before_change
     FOR EACH STATEMENT EXECUTE FUNCTION note_unchecked_hours();
 CREATE TRIGGER inserted_slices_add_up AFTER INSERT ON host_hour REFERENCING NEW TABLE AS after_change
     FOR EACH STATEMENT EXECUTE FUNCTION note_unchecked_hours();
@@ -143,7 +192,7 @@ BEGIN
         USING ERRCODE = 'check_violation', CONSTRAINT = 'slices_add_up', TABLE = TG_TABLE_NAME,
             HINT = 'Delete host-hours and their slices in one transaction.';
 END $$;
-CREATE TRIGGER slices_add_up BEFORE TRUNCATE ON slice FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncation();
+CREATE TRIGGER slices_add_up BEFORE TRUNCATE ON stored_slice FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncation();
 CREATE TRIGGER slices_add_up BEFORE TRUNCATE ON host_hour FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncation();
 
 CREATE FUNCTION keep_intensities() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -210,9 +259,6 @@ CREATE INDEX units_service ON units (service, from_t);
 
 -- Spans that ended long before a stretch of time are passed over.
 CREATE INDEX span_end ON span (host_id, finished_at);
--- A service's or a guest's slices go on for years.
-DROP INDEX slice_span;
-CREATE INDEX slice_span ON slice (host_id, span_id, hour);
 ALTER TABLE span
     -- The job that this one says it runs within, and the CI's run that it belongs to.
     ADD COLUMN parent_job_id text,

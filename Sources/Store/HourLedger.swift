@@ -129,8 +129,7 @@ public enum HourLedger {
         "host_id", "hour", "component", "span_id", "from_t", "to_t", "dynamic_uj", "idle_reserved_uj", "idle_busy_uj", "idle_equal_uj",
         "drawn_low_uj", "drawn_high_uj", "floor_low_uj", "floor_high_uj", "floor_ratio_low", "floor_ratio_high", "unmetered_high_uj",
         "busy_idle_low_uj", "busy_idle_high_uj", "metered_us", "share_method", "mean_share", "quality", "floor_uj", "start_error_uj",
-        "end_error_uj", "estimated_uj",
-        "gap_error_uj", "intensity_id",
+        "end_error_uj", "estimated_uj", "gap_error_uj", "intensity_id",
     ]
 
     /// Replaces the accounts of some hours of a host, whatever they were; in a transaction of the caller's.
@@ -140,7 +139,7 @@ public enum HourLedger {
         guard !hours.isEmpty else { return }
         let times = PostgresValue.timestamptzArray(microseconds: hours.map { $0.hour.start.microseconds })
         // The ledger's rows first: slices are held to them.
-        for (name, table) in [("drop_host_hours", "host_hour"), ("drop_slices", "slice"), ("heal_hours", "poisoned_hour")] {
+        for (name, table) in [("drop_host_hours", "host_hour"), ("drop_slices", "stored_slice"), ("heal_hours", "poisoned_hour")] {
             _ = try await connection.execute(
                 Statement(name, "DELETE FROM \(table) WHERE host_id = $1 AND hour = ANY($2)"),
                 [.int4(hostID), times]
@@ -155,7 +154,7 @@ public enum HourLedger {
         }
         if !slices.isEmpty {
             try await connection.copyIn(
-                Statement("copy_slice", "COPY slice (\(sliceColumns.joined(separator: ", "))) FROM STDIN (FORMAT binary)"),
+                Statement("copy_slice", "COPY stored_slice (\(sliceColumns.joined(separator: ", "))) FROM STDIN (FORMAT binary)"),
                 rows: slices
             )
         }
@@ -215,7 +214,9 @@ public enum HourLedger {
         return (ledger, slices)
     }
 
+    /// What most slices have in common is null in the table; the view `slice` has it.
     private static func append(_ slice: Slice, of row: LedgerRow, component: String, to rows: inout CopyBuffer) {
+        func unless(_ common: Double, _ value: Double) -> Double? { value == common ? nil : value }
         rows.beginRow()
         rows.append(int4: row.hostID)
         rows.append(timestamptzMicroseconds: row.hour.start.microseconds)
@@ -229,22 +230,23 @@ public enum HourLedger {
         rows.append(int8: slice.idle.equal)
         rows.append(float8: slice.bounds.drawnLow)
         rows.append(float8: slice.bounds.drawnHigh)
-        rows.append(float8: slice.bounds.floorLow)
-        rows.append(float8: slice.bounds.floorHigh)
-        rows.append(float8: slice.bounds.floorRatioLow)
-        rows.append(float8: slice.bounds.floorRatioHigh)
-        rows.append(float8: slice.bounds.unmeteredHigh)
-        rows.append(float8: slice.bounds.busyIdleLow)
+        rows.append(float8: unless(0, slice.bounds.floorLow))
+        rows.append(float8: unless(0, slice.bounds.floorHigh))
+        rows.append(float8: unless(1, slice.bounds.floorRatioLow))
+        rows.append(float8: unless(1, slice.bounds.floorRatioHigh))
+        rows.append(float8: unless(0, slice.bounds.unmeteredHigh))
+        rows.append(float8: slice.bounds.busyIdleLow.flatMap { unless(0, $0) })
         rows.append(float8: slice.bounds.busyIdleHigh)
-        rows.append(int8: slice.metered.count)
-        rows.append(text: slice.shareMethod.rawValue)
+        let isWhole = slice.metered == slice.interval.duration
+        rows.append(int8: isWhole ? nil : slice.metered.count)
+        rows.append(text: slice.shareMethod == .declared ? nil : slice.shareMethod.rawValue)
         rows.append(float8: slice.meanShare)
-        rows.append(text: slice.quality.rawValue)
-        rows.append(float8: slice.errors.floor)
-        rows.append(float8: slice.errors.start)
-        rows.append(float8: slice.errors.end)
-        rows.append(int8: slice.estimated)
-        rows.append(float8: slice.errors.gap)
+        rows.append(text: slice.quality == .measured ? nil : slice.quality.rawValue)
+        rows.append(float8: unless(0, slice.errors.floor))
+        rows.append(float8: unless(0, slice.errors.start))
+        rows.append(float8: unless(0, slice.errors.end))
+        rows.append(int8: isWhole ? nil : slice.estimated)
+        rows.append(float8: unless(0, slice.errors.gap))
         rows.append(int8: row.intensity(of: slice)?.id)
     }
 
@@ -304,10 +306,24 @@ public enum HourLedger {
     /// The stored slices of some spans of a host.
     public static func slices(hostID: Int32, spanIDs: [Int64], _ connection: PostgresConnection) async throws -> [Int64: [SliceRow]] {
         let rows = try await connection.query(
-            Statement("read_slices_of_spans", "\(selectSlices) AND s.span_id = ANY($2) ORDER BY s.span_id, s.hour, s.component, s.from_t"),
+            Statement(
+                "read_slices_of_spans",
+                """
+                \(selectSlices(joins: "JOIN span p ON p.host_id = s.host_id AND p.span_id = s.span_id"))
+                    AND p.span_id = ANY($2) AND \(isWithin("p")) ORDER BY s.span_id, s.hour, s.component, s.from_t
+                """
+            ),
             [.int4(hostID), .int8Array(spanIDs)]
         )
         return Dictionary(grouping: try rows.map(sliceRow), by: \.slice.spanID)
+    }
+
+    /// The hours that slices `s` of a span can be in, for the index: its cgroups may end its edges elsewhere than where it was posted.
+    static func isWithin(_ span: String) -> String {
+        """
+        s.hour > \(span).started_at - interval '1 hour 361 seconds'
+            AND s.hour < coalesce(\(span).finished_at, 'infinity') + interval '361 seconds'
+        """
     }
 
     /// The stored slices of one span of a host within an interval of whole hours.
@@ -315,7 +331,7 @@ public enum HourLedger {
         try await connection.query(
             Statement(
                 "read_slices_of_span",
-                "\(selectSlices) AND s.span_id = $4 AND s.hour >= $2 AND s.hour < $3 ORDER BY s.hour, s.component, s.from_t"
+                "\(selectSlices()) AND s.span_id = $4 AND s.hour >= $2 AND s.hour < $3 ORDER BY s.hour, s.component, s.from_t"
             ),
             [
                 .int4(hostID), .timestamptz(microseconds: interval.start.microseconds),
@@ -329,17 +345,19 @@ public enum HourLedger {
         try await connection.query(
             Statement(
                 "read_slices_of_hours",
-                "\(selectSlices) AND s.hour >= $2 AND s.hour < $3 ORDER BY s.hour, s.span_id, s.component, s.from_t"
+                "\(selectSlices()) AND s.hour >= $2 AND s.hour < $3 ORDER BY s.hour, s.span_id, s.component, s.from_t"
             ),
             [.int4(hostID), .timestamptz(microseconds: interval.start.microseconds), .timestamptz(microseconds: interval.end.microseconds)]
         ).map(sliceRow)
     }
 
-    private static let selectSlices = """
+    private static func selectSlices(joins: String = "") -> String {
+        """
         SELECT s.*, \(wholeColumns("h")), \(IntensityTable.joinedColumns)
-        FROM slice s JOIN host_hour h USING (host_id, hour, component) LEFT JOIN intensity i ON i.intensity_id = s.intensity_id
+        FROM slice s JOIN host_hour h USING (host_id, hour, component) LEFT JOIN intensity i ON i.intensity_id = s.intensity_id \(joins)
         WHERE s.host_id = $1
         """
+    }
 
     /// What `sliceRow` reads of the host-hour that a slice is a part of.
     static func wholeColumns(_ table: String) -> String {

@@ -110,7 +110,8 @@ public struct SettledSpan: Sendable {
                     -- Nothing is recorded of the spans of a host without cgroups: they were accounted by their own edges.
                     SELECT s.host_id, s.span_id, NULL, '\(OwnerlessReason.noCgroup.rawValue)', '{}', s.started_at, s.finished_at
                     WHERE NOT EXISTS (SELECT FROM ownership WHERE host_id = s.host_id AND span_id = s.span_id)
-                        AND EXISTS (SELECT FROM slice WHERE host_id = s.host_id AND span_id = s.span_id)) AS o
+                        AND EXISTS (SELECT FROM slice WHERE host_id = s.host_id AND span_id = s.span_id
+                            AND hour >= date_trunc('hour', s.started_at, 'UTC') AND hour < s.finished_at)) AS o
             WHERE \(condition) AND s.finished_at IS NOT NULL AND owned_from < owned_to
         )
         SELECT one.*, \(HostTable.columns.split(separator: ", ").map { $0 == "host_id" ? "h.host_id" : "h.\($0)" }.joined(separator: ", ")),

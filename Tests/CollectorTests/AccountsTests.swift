@@ -192,7 +192,10 @@ import Wire
                 ("slices_add_up", "UPDATE host_hour SET hour = hour + interval '1 hour'"),
                 (
                     "slices_add_up",
-                    "CREATE TEMP TABLE copied AS SELECT * FROM slice; UPDATE copied SET span_id = 99; INSERT INTO slice SELECT * FROM copied"
+                    """
+                    CREATE TEMP TABLE copied AS SELECT * FROM stored_slice; UPDATE copied SET span_id = 99;
+                    INSERT INTO stored_slice SELECT * FROM copied
+                    """
                 ),
                 ("slices_add_up", "UPDATE host_hour SET flags = 0; DELETE FROM slice"),
                 ("slices_add_up", "BEGIN; DELETE FROM host_hour; COMMIT"),

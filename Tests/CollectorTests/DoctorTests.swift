@@ -157,7 +157,7 @@ import Wire
                 farm
             ) {
                 try await Self.run(
-                    "DELETE FROM host_record; UPDATE host SET grid_zone = 'FR'; UPDATE slice SET share_method = 'equal'",
+                    "DELETE FROM host_record; UPDATE host SET grid_zone = 'FR'; UPDATE stored_slice SET share_method = 'equal'",
                     farm
                 )
             } cured: {

@@ -127,7 +127,8 @@ import Wire
     private static func rows(_ farm: Farm) async throws -> [String] {
         var lines: [String] = []
         for table in [
-            "accounted_hour", "accounted_version", "dirty", "host_hour", "intensity", "knot", "ownership", "slice", "span", "span_key",
+            "accounted_hour", "accounted_version", "dirty", "host_hour", "intensity", "knot", "ownership", "span", "span_key",
+            "stored_slice",
         ] {
             lines += try await farm.connection.query(
                 Statement("rows_\(table)", "SELECT '\(table) ' || t.xmin::text || ' ' || t::text AS line FROM \(table) t ORDER BY 1")
