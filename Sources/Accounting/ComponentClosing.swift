@@ -37,8 +37,10 @@ struct ComponentClosing {
     func accounts(flags: AccountFlags) -> ComponentAccounts {
         var accounts = ComponentAccounts(component: sums.component)
         accounts.metered = sums.metered
-        accounts.meteredLow = min(sums.metered, Int64(saturating: sums.meteredLimits.low.rounded(.down)))
-        accounts.meteredHigh = max(sums.metered, Int64(saturating: sums.meteredLimits.high.rounded(.up)))
+        // Nobody read the meters at an hour's ends.
+        let ends = meters.reduce(0) { $0 + $1.limitAtEnds(of: host.window) }
+        accounts.meteredLow = min(sums.metered, Int64(saturating: max(0, sums.meteredLimits.low - ends).rounded(.down)))
+        accounts.meteredHigh = max(sums.metered, Int64(saturating: (sums.meteredLimits.high + ends).rounded(.up)))
         accounts.flags = flags
         if sums.isFloorHigh { accounts.flags.insert(.idleFloorHigh) }
         if meters.contains(where: { $0.idle == nil }) { accounts.flags.insert(.idleFloorUnknown) }
@@ -175,6 +177,29 @@ struct ComponentClosing {
             upper += edge.upper
             slice.errors.end = share * edge.deviation
         }
+        // Where the window cuts the span nobody read the meters either.
+        let whole = host.spans[span.input].interval
+        let isCutOff = (
+            Int(cell.from) == 0 && whole.start < host.window.start,
+            Int(cell.to) == timeline.rows.count - 1 && host.window.end < whole.end
+        )
+        if isCutOff.0 || isCutOff.1 {
+            let cut = meters.reduce(0) {
+                $0 + (isCutOff.0 ? $1.limit(at: host.window.start) : 0) + (isCutOff.1 ? $1.limit(at: host.window.end) : 0)
+            }
+            lower += cut
+            upper += cut
+        }
+        // What accounts below 0 took from the idle energy they would not have taken with a floor that is truly never undercut.
+        let scaled = max(
+            figure.reserved - Double(slice.idle.reserved),
+            figure.busy - Double(slice.idle.busy),
+            figure.equal - Double(slice.idle.equal)
+        )
+        upper += max(0, scaled) * floorRatios.high
+        let bends = sums.bends(of: cell, timeline)
+        lower += bends.least
+        upper += bends.most
         var (low, high) = (figure.low, figure.high)
         if let other {
             let alternative = other.figure(of: cell, timeline)

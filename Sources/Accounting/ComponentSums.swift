@@ -32,6 +32,9 @@ struct ComponentSums {
     private(set) var priceChanges: [Double] = []
     /// The component's idle floor, and that of it while some span's share is in doubt, at each row.
     private(set) var floorRows: [SIMD2<Double>] = []
+    /// How much what a unit of measured CPU gets, and what nobody was measured to use, have changed before each row, each change times what
+    /// the curves may be off by there, µJ.
+    private(set) var bendRows: [SIMD2<Double>] = []
 
     /// What of the dynamic energy is no span's, fractional µJ, of either sign.
     struct PieceSums {
@@ -183,7 +186,10 @@ struct ComponentSums {
             }
         }
         var floorSums = SIMD2<Double>.zero
+        var bendSums = SIMD2<Double>.zero
+        var shares = SIMD2<Double>(-1, -1)
         floorRows.reserveCapacity(timeline.rows.count)
+        bendRows.reserveCapacity(timeline.rows.count)
         var prices = hasMeasured ? [Double](repeating: 0, count: timeline.stretches.count) : []
 
         rows.reserveCapacity(timeline.rows.count)
@@ -210,6 +216,7 @@ struct ComponentSums {
             if hasMeasured { measuredRows.keep(magnitude: magnitude) }
             if isLarge { magnitude = 0 }
             floorRows.append(floorSums)
+            bendRows.append(bendSums)
             for c in channels.indices { channels[c].keep() }
             if isChange || !hasEdge {
                 let errors = isChange ? Self.edgeErrors(of: meters) { cursors[$0].lastKnot.microseconds == origin + time } : allEdges
@@ -289,6 +296,14 @@ struct ComponentSums {
                 keep(stretch.row, stretch.time)
             }
             let f = factors[Int(stretch.factors)]
+            if f.perMeasured != shares.x || f.remainder != shares.y {
+                let new = SIMD2(f.perMeasured, f.remainder)
+                if i > 0 {
+                    let errors = isChange ? Self.edgeErrors(of: meters) { cursors[$0].lastKnot == t } : allEdges
+                    bendSums += SIMD2((new.x - shares.x).magnitude, (new.y - shares.y).magnitude) * errors.limit
+                }
+                shares = new
+            }
             let dt = Double((i + 1 < stretches.count ? stretches[i + 1].time : length) - stretch.time)
             let energy = flow.energy * dt
             let floor = flow.floor * dt

@@ -22,7 +22,29 @@ struct RestMeter {
         let rest = max(0, total - inside)
         isBelowInner = !covered.isEmpty && total < inside
         let time = covered.reduce(0) { $0 + Double($1.duration.count) }
+        let limits =
+            [
+                CurveLimits(
+                    curve: whole.curve,
+                    epsilonMicrojoules: whole.epsilonMicrojoules,
+                    samplePeriod: whole.samplePeriod,
+                    maximumPower: whole.maximumPower
+                )
+            ]
+            + inner.map {
+                CurveLimits(
+                    curve: $0.curve,
+                    epsilonMicrojoules: $0.epsilonMicrojoules,
+                    samplePeriod: $0.samplePeriod,
+                    maximumPower: $0.maximumPower
+                )
+            }
+        // What each of them may be off by at the ends of what all know is in the amount, however it is spread.
+        let doubt = limits.reduce(0.0) { sum, one in covered.reduce(sum) { $0 + one.limit(at: $1.start) + one.limit(at: $1.end) } }
+        let ratios = rest > 0 ? (low: max(0, rest - doubt) / rest, high: (rest + doubt) / rest) : (low: 1, high: 1)
 
+        // Of the whole less its parts: each is off by itself. That the parts' own errors are then not in their sum with the rest is
+        // not kept, so that sum is said to be more in doubt than the whole meter is.
         var error = total * whole.errorRatio * total * whole.errorRatio
         for meter in inner {
             let own = increase(meter.curve) * meter.errorRatio
@@ -33,9 +55,14 @@ struct RestMeter {
             component: .rest,
             quality: inner.reduce(whole.quality) { max($0, $1.quality) },
             curve: Self.curve(covered) { time > 0 ? rest * $0 / time : 0 },
-            epsilonMicrojoules: inner.reduce(whole.epsilonMicrojoules) { $0 + $1.epsilonMicrojoules },
-            samplePeriod: whole.samplePeriod,
+            // The limits at edges go by the ratio too, and these are not a part of what is left.
+            epsilonMicrojoules: Int64(
+                saturating: limits.reduce(0.0) {
+                    $0 + Double($1.epsilonMicrojoules) + $1.maximumPower.microjoules(over: $1.samplePeriod) / 4
+                } / ratios.high
+            ),
             maximumPower: whole.maximumPower,
+            boundRatios: ratios,
             errorRatio: rest > 0 ? error.squareRoot() / rest : 0
         )
         if let idle = host.restIdle {
@@ -48,7 +75,7 @@ struct RestMeter {
         } else if time > 0 {
             // Fans, disks and supplies run whether or not anything is done.
             let mean = Power(watts: rest / time)
-            meter.idle = UtilisationModel.Point(low: .zero, best: mean, high: mean)
+            meter.idle = UtilisationModel.Point(low: .zero, best: mean, high: Power(watts: mean.watts * ratios.high))
         }
         even = meter
         var other = meter

@@ -54,6 +54,8 @@ public struct Calibration: Sendable {
         public var widths: [Double] = []
         public var errors: [Double] = []
 
+        public init() {}
+
         public var coverage: Double { hosts > 0 ? Double(covered) / Double(hosts) : .nan }
         public var coverageGrams: Double { hosts > 0 ? Double(coveredGrams) / Double(hosts) : .nan }
         public var meanWidth: Double { widths.isEmpty ? .nan : widths.reduce(0, +) / Double(widths.count) }
@@ -66,7 +68,8 @@ public struct Calibration: Sendable {
         }
     }
 
-    /// One host: the figure, the truth, and what perfect readings of its meters would have given.
+    /// One host: the figure, the truth, and what perfect readings of its meters and of its jobs would have given, with the floor that its
+    /// meters truly show: what the hard limits are about.
     public struct Case: Sendable {
         public var energy: Estimate
         public var grams: Estimate?

@@ -45,6 +45,18 @@ struct CalibrationHost {
         var floorErrorRatio: Double
         /// As told, W.
         var floor: Double
+
+        /// What the meter can show at most, W.
+        var maximumPower: Double { 2 * (idle + dynamic) * max(1, factor) }
+    }
+
+    /// What a job, or the whole host, used of a component in an hour, µJ, while the meters were read; and the time that they were and were
+    /// not, µs. Where nothing is drawn for gaps, all of it.
+    private struct Use {
+        var own = 0.0
+        var idle = 0.0
+        var metered = 0.0
+        var missed = 0.0
     }
 
     init(_ hostClass: Calibration.HostClass, _ world: Calibration.World, _ target: Calibration.Target, seed: UInt64) {
@@ -67,7 +79,8 @@ struct CalibrationHost {
             let idle = full * share * draws.uniform(0.15, 0.4)
             // What it counts is the truth by a lognormal whose mean is 1.
             let factor = RealFunctions.exponential(meter * draws.normal() + meter * meter / 2)
-            var off = 1 + floorError * clipped()
+            // The true floor is around what is told.
+            var off = 1 / (1 + floorError * clipped())
             if world == .wrongFloor { off = draws.chance(0.5) ? 0.8 : 1.2 }
             parts.append(
                 Part(
@@ -180,25 +193,65 @@ struct CalibrationHost {
         return part.dynamic * fraction
     }
 
-    /// µJ by component and hour: of the jobs that count, and of everything that runs. Where gaps are drawn as the engine takes them to be,
-    /// of metered time only.
-    private func truth(of part: Part, hour: Hour, counts: (Int) -> Bool) -> (own: Double, idle: Double, dynamic: Double) {
-        var own = 0.0
-        var idle = 0.0
-        var dynamic = 0.0
+    /// Of a component in an hour: each job's, by index, and the host's, whose own is all dynamic energy. Where every source of error is as
+    /// modelled nothing of gaps: what is used in them is drawn.
+    private func uses(of part: Part, hour: Hour) -> (jobs: [Int: Use], host: Use) {
+        var jobs: [Int: Use] = [:]
+        var host = Use()
         for (i, stretch) in stretches.enumerated() where hour.interval.contains(times[i]) {
-            if world == .asModelled, gaps.contains(where: { $0.contains(times[i]) }) { continue }
             let dt = Double((times[i + 1] - times[i]).count)
-            let power = dynamicPower(part, stretch) * dt
-            let load = stretch.loads.reduce(stretch.system) { $0 + $1.cpus * jobs[$1.job].intensity }
-            dynamic += power
-            for (job, cpus) in stretch.loads where counts(job) {
-                own += power * cpus * jobs[job].intensity / load
-                idle += part.idle * dt * reserved(job, among: stretch)
+            if world == .asModelled, gaps.contains(where: { $0.contains(times[i]) }) {
+                host.missed += dt
+                for (job, _) in stretch.loads { jobs[job, default: Use()].missed += dt }
+                continue
             }
-            if counts(-1) { idle += part.idle * dt }
+            let power = dynamicPower(part, stretch) * dt
+            let load = stretch.loads.reduce(stretch.system) { $0 + $1.cpus * self.jobs[$1.job].intensity }
+            host.own += power
+            host.idle += part.idle * dt
+            host.metered += dt
+            for (job, cpus) in stretch.loads {
+                jobs[job, default: Use()].own += power * cpus * self.jobs[job].intensity / load
+                jobs[job, default: Use()].idle += part.idle * dt * reserved(job, among: stretch)
+                jobs[job, default: Use()].metered += dt
+            }
         }
-        return (own, idle, dynamic)
+        return (jobs, host)
+    }
+
+    /// What the chosen jobs together, or the host, truly used of a component in an hour, µJ, with what is drawn where every source of error
+    /// is as modelled. Nothing here is taken from what the engine says.
+    private mutating func truth(of part: Part, hour: Hour, jobs chosen: Set<Int>?) -> Double {
+        let (jobs, host) = uses(of: part, hour: hour)
+        guard let chosen else { return host.own + host.idle + missed([host], of: host, part) }
+        let own = chosen.sorted().compactMap { jobs[$0] }
+        let dynamic = own.reduce(0) { $0 + $1.own }
+        guard world == .asModelled else { return own.reduce(dynamic) { $0 + $1.idle } }
+        let scale = dynamic > 0 ? 1 + skew(dynamic, of: host.own) / dynamic : 1
+        let skewed = own.map { use in
+            var use = use
+            use.own *= scale
+            return use
+        }
+        return skewed.reduce(0) { $0 + $1.own + $1.idle } + missed(skewed, of: host, part)
+    }
+
+    /// What flowed while nobody metered, as the methodology has it (section 12): around the user's own mean power while it was metered, by
+    /// one lognormal factor for all of the hour; of whom less than half was metered anything up to what the meters can show.
+    private mutating func missed(_ uses: [Use], of host: Use, _ part: Part) -> Double {
+        let sigma = GapAccuracy.logErrorRatio
+        let factor = RealFunctions.exponential(sigma * draws.normal() - sigma * sigma / 2)
+        let evenly = draws.unit()
+        var around = 0.0
+        var unknown = 0.0
+        for use in uses where use.missed > 0 {
+            if use.metered >= use.missed {
+                around += (use.own + use.idle) / use.metered * use.missed
+            } else {
+                unknown += use.missed
+            }
+        }
+        return around * factor + min(unknown, host.missed) * part.maximumPower * evenly
     }
 
     /// By what the jobs declare, else a slot each.
@@ -324,7 +377,8 @@ struct CalibrationHost {
         let job = target == .job
         func counts(_ index: Int) -> Bool { job ? index == chosen : half[index] }
         guard isHost || jobs.indices.contains(where: counts) else { return nil }
-        let ids = Set(jobs.indices.filter(counts).map { jobs[$0].id })
+        let indices = Set(jobs.indices.filter(counts))
+        let ids = Set(indices.map { jobs[$0].id })
 
         let period: Microseconds = hostClass == .modelled ? .seconds(1) : .milliseconds(100)
         let meters = parts.map { part -> MeterInput in
@@ -336,7 +390,7 @@ struct CalibrationHost {
                 curve: meterCurve(part, period: period),
                 epsilonMicrojoules: 1_000_000,
                 samplePeriod: period,
-                maximumPower: Power(watts: 2 * (part.idle + part.dynamic) * max(1, part.factor)),
+                maximumPower: Power(watts: part.maximumPower),
                 idle: UtilisationModel.Point(
                     low: Power(watts: part.floor * (1 - width)),
                     best: Power(watts: part.floor),
@@ -356,15 +410,20 @@ struct CalibrationHost {
         let perfect = zip(meters, parts).map { meter, part in
             var meter = meter
             meter.curve = exactCurve(part)
+            // The floor that it has in the meter's own units, as far as what was told of it can be true.
+            if let told = meter.idle {
+                let floor = Power(watts: min(told.high.watts, max(told.low.watts, part.idle * part.factor)))
+                meter.idle = UtilisationModel.Point(low: floor, best: floor, high: floor)
+            }
             return meter
         }
         var sum = UncertainSum()
         var truth = 0.0
+        /// By perfect readings of the same meters.
         var counted = 0.0
         for hour in [window.start.hour, window.start.hour.next] {
             let known = input(hour, meters, spans: spans(exactly: false))
             for accounts in Sweep.accounts(of: known) {
-                guard let part = parts.first(where: { $0.component == accounts.component }) else { continue }
                 let whole = HourFigures(accounts, policy: .reserved)
                 if isHost {
                     sum.add(
@@ -381,33 +440,11 @@ struct CalibrationHost {
                         )
                     )
                 }
-                var missed = (estimated: 0.0, error: 0.0, most: 0.0)
                 for slice in accounts.slices where !isHost && ids.contains(slice.spanID) {
-                    let figures = SliceFigures(slice, host: 1, hour: hour, policy: .reserved, whole: whole, pue: pue, intensity: grid)
-                    sum.add(figures)
-                    missed.estimated += figures.estimated ?? 0
-                    missed.error += figures.errors.gap
-                    if figures.estimated == nil { missed.most += figures.unmeteredHigh }
-                }
-                let parts = self.truth(of: part, hour: hour) { isHost ? $0 == -1 : $0 >= 0 && counts($0) }
-                if isHost {
-                    truth += parts.dynamic + parts.idle
-                    if world == .asModelled, hostClass == .gaps {
-                        truth += gapEnergy(Double(accounts.metered), accounts)
-                    }
-                } else {
-                    var own = parts.own
-                    if world == .asModelled {
-                        own += skew(own, of: parts.dynamic)
-                        if missed.estimated > 0 {
-                            let sigma = missed.error / missed.estimated
-                            truth += missed.estimated * RealFunctions.exponential(sigma * draws.normal() - sigma * sigma / 2)
-                        }
-                        truth += min(missed.most, max(0, (whole.ceiling ?? 0) - whole.metered)) * draws.unit()
-                    }
-                    truth += own + parts.idle
+                    sum.add(SliceFigures(slice, host: 1, hour: hour, policy: .reserved, whole: whole, pue: pue, intensity: grid))
                 }
             }
+            for part in parts { truth += self.truth(of: part, hour: hour, jobs: isHost ? nil : indices) }
             for accounts in Sweep.accounts(of: input(hour, perfect, spans: spans(exactly: true))) {
                 if isHost {
                     counted += Double(accounts.metered)
@@ -420,30 +457,13 @@ struct CalibrationHost {
         let factor =
             max(1, 1.4 + 0.4 * PUEAccuracy.overheadErrorRatio * draws.normal()) * 200
             * RealFunctions.exponential(RealFunctions.logarithm(200.0 / 150) / 1.96 * draws.normal())
-        var energy = sum.energy()
-        // At an hour's ends nobody read the meters, which the limits of a whole hour leave out; and where the course of a share bends
-        // within a slice the curve may be off by its thinning, which those of a slice leave out.
-        let thinned = meters.reduce(0) { $0 + Double($1.epsilonMicrojoules) }
-        let ends = isHost ? meters.reduce(4 * thinned) { $0 + $1.maximumPower.watts * Double(period.count) } : thinned
-        energy.boundLow -= ends
-        energy.boundHigh += ends
         return Calibration.Case(
-            energy: energy,
+            energy: sum.energy(),
             grams: sum.grams(),
             truth: truth,
             trueGrams: truth / 3.6e12 * factor,
             counted: counted
         )
-    }
-
-    /// What flowed while the host was not metered, as the sum has it.
-    private mutating func gapEnergy(_ metered: Double, _ accounts: ComponentAccounts) -> Double {
-        let gone = Double(accounts.unmetered.count)
-        let length = Double(Microseconds.hour.count)
-        guard gone > 0 else { return 0 }
-        guard 2 * gone <= length else { return Double(accounts.unmeteredMaximum) * draws.unit() }
-        let sigma = GapAccuracy.logErrorRatio
-        return metered * gone / (length - gone) * RealFunctions.exponential(sigma * draws.normal() - sigma * sigma / 2)
     }
 
     /// What a set truly had beyond its part by CPU time, as the engine's error of shares has it.

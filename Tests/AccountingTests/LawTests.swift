@@ -32,6 +32,9 @@ import Testing
                 }
             }
         }
+        // And so is what was true, where what is seen of it is all within what was told of the meters.
+        let violations = UncertaintyLimitsTests.violations(TrueHost(seed: seed))
+        #expect(violations.isEmpty, "seed \(seed): \(violations.joined(separator: "\n"))")
     }
 
     @Test(arguments: 0..<100) func theSameInputsGiveTheSameDigitsInWhateverOrderTheSpansCome(seed: UInt64) {

@@ -132,15 +132,7 @@ struct SkewedError: Hashable, Sendable {
         switch shape {
         case .normal(let sigma): sigma * z
         case .lognormal(let s, let scale): scale * (ElementaryFunctions.exp(s * z) - 1)
-        case .even(let low, let high): low + (high - low) * Self.normalPart(below: z)
+        case .even(let low, let high): low + (high - low) * NormalDistribution.part(below: z)
         }
-    }
-
-    /// The part of the standard normal distribution below a point, to about 1e-7 (Hastings 1955, as in Abramowitz and Stegun 26.2.17).
-    private static func normalPart(below z: Double) -> Double {
-        let t = 1 / (1 + 0.231_641_9 * abs(z))
-        let series = t * (0.319_381_530 + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))))
-        let above = 0.398_942_280_401_432_7 * ElementaryFunctions.exp(-z * z / 2) * series
-        return z >= 0 ? 1 - above : above
     }
 }

@@ -100,6 +100,13 @@ extension Intensity.Kind {
 
 /// What flowed in a gap, around a host's or a span's own mean power.
 public enum GapAccuracy {
-    /// Standard deviation of the logarithm where the engine found none.
-    public static let logErrorRatio = 0.5
+    /// Standard deviation of the logarithm: within a factor of 2 of the mean power in 95 % of cases, ln 2 / 1.96.
+    public static let logErrorRatio = 0.353_6
+
+    /// The same of what is kept as a standard deviation in µJ, that is `sqrt(exp(sigma²) - 1)` of the amount; the default where none was.
+    static func logErrorRatio(deviation: Double, of amount: Double) -> Double {
+        guard deviation > 0, amount > 0 else { return logErrorRatio }
+        let ratio = deviation / amount
+        return ElementaryFunctions.log(1 + ratio * ratio).squareRoot()
+    }
 }

@@ -32,21 +32,14 @@ public struct MonteCarlo: Sendable {
         func interval(_ values: inout [Double], _ estimate: Estimate) -> Estimate {
             values.sort()
             var result = estimate
-            result.low = min(estimate.best, max(0, Self.quantile(0.025, values)))
-            result.high = max(estimate.best, Self.quantile(0.975, values))
+            let drawn = ErrorInterval(ofSorted: values, holding: estimate.best)
+            result.low = max(0, drawn.low)
+            result.high = drawn.high
             return result
         }
         let energy = interval(&energies, sum.energy())
         let mass = sum.grams().map { interval(&grams, $0) }
         return (energy, mass)
-    }
-
-    /// Of sorted values, linear between them.
-    static func quantile(_ p: Double, _ sorted: [Double]) -> Double {
-        let place = p * Double(sorted.count - 1)
-        let low = Int(place)
-        let high = min(sorted.count - 1, low + 1)
-        return sorted[low] + (place - Double(low)) * (sorted[high] - sorted[low])
     }
 
     /// Slices as sums over independent standard normal causes.
@@ -57,7 +50,7 @@ public struct MonteCarlo: Sendable {
             var missed = 0.0
             var gap: (cause: Int, logSigma: Double)?
             /// Of the meter, on all that it counted and on what is estimated by it.
-            var meter = (cause: 0, logSigma: 0.0)
+            var meter = (cause: 0, sigma: 0.0, isLognormal: true)
             /// Its part of what its hour's set may have too much or too little.
             var share: (set: Int, part: Double)
             var perMicrojoule = 0.0
@@ -116,7 +109,9 @@ public struct MonteCarlo: Sendable {
                     if sigma != 0 { term.linear.append((cause(key, &count), sigma)) }
                 }
                 let (host, component) = (slice.host, slice.component)
-                term.meter = (cause(.meter(host: host, component: component), &causes), slice.whole.meterErrorRatio)
+                term.meter = (
+                    cause(.meter(host: host, component: component), &causes), slice.whole.meterErrorRatio, component != .rest
+                )
                 add(
                     .floor(host: host, component: component),
                     (slice.idleMoved - slice.errors.floor) * slice.whole.floorErrorRatio,
@@ -125,8 +120,8 @@ public struct MonteCarlo: Sendable {
                 add(.edge(host: host, component: component, instant: slice.interval.start), -slice.errors.start, &causes)
                 add(.edge(host: host, component: component, instant: slice.interval.end), slice.errors.end, &causes)
                 if term.missed > 0 {
-                    let error = slice.errors.gap > 0 ? slice.errors.gap / term.missed : GapAccuracy.logErrorRatio
-                    term.gap = (cause(.gap(host: host, hour: slice.hour, component: component), &causes), error)
+                    let logSigma = GapAccuracy.logErrorRatio(deviation: slice.errors.gap, of: term.missed)
+                    term.gap = (cause(.gap(host: host, hour: slice.hour, component: component), &causes), logSigma)
                 }
                 if let intensity = slice.intensity {
                     term.perMicrojoule = slice.pue.best * intensity.best / 3.6e12
@@ -161,7 +156,8 @@ public struct MonteCarlo: Sendable {
                     own += term.missed * Self.lognormal(latent[gap.cause], gap.logSigma)
                 }
                 // The first order, as errors of energy add up.
-                own += (term.energy + term.missed) * (Self.lognormal(latent[term.meter.cause], term.meter.logSigma) - 1)
+                let (z, sigma) = (latent[term.meter.cause], term.meter.sigma)
+                own += (term.energy + term.missed) * (term.meter.isLognormal ? Self.lognormal(z, sigma) - 1 : sigma * z)
                 for (cause, sigma) in term.linear { own += sigma * latent[cause] }
                 energy += own
                 var mass = own * term.perMicrojoule

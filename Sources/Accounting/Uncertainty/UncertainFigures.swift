@@ -38,6 +38,11 @@ struct WeightedSums {
                 gross.error += abs(factor.energyError.value)
             }
             guard gross.energy > 0, gross.error > 0 else { continue }
+            // What is left of a whole once its parts are taken away is off by what they are off by, either way, however little it is.
+            if case .meter(_, .rest) = key {
+                result.append((key, ErrorMoments(variance: error * error)))
+                continue
+            }
             let sigma = gross.error / gross.energy
             result.append((key, ErrorMoments(lognormalAround: error / sigma, logSigma: sigma)))
         }
@@ -156,12 +161,10 @@ struct WeightedSums {
             error.variance += pairs / (gross * gross)
             error.third += 6 * pairs / (gross * gross) * (best + missed)
         }
-        // An even error that is nearly all there is lies within 0.95 of its limits; a normal one with its deviation would go beyond them.
         let widest = ranges.map(\.variance).max() ?? 0
-        let alone = error.variance > 0 ? widest / error.variance : 0
-        let z = ErrorMoments.z95 * (1 - 0.16 * alone * alone * alone * alone)
-        var low = best + missed + error.quantile(-z)
-        var high = best + missed + error.quantile(z)
+        let interval = ErrorInterval(error, even: error.variance > 0 ? widest / error.variance : 0, holding: -missed)
+        var low = best + missed + interval.low
+        var high = best + missed + interval.high
         var bounds = (low: 0.0, high: 0.0)
         for (sum, weight) in terms {
             let a = weight * (isEnergy ? sum.boundLow : sum.gramsBoundLow).value
@@ -257,8 +260,9 @@ extension UncertainSum {
             third: parts.map(\.third).sorted().reduce(0, +)
         )
         let best = embodiedBest.value
-        let low = max(0, min(best, best + error.quantile(-ErrorMoments.z95)))
-        let high = max(best, best + error.quantile(ErrorMoments.z95))
+        let interval = ErrorInterval(error, holding: 0)
+        let low = max(0, best + interval.low)
+        let high = best + interval.high
         // Nobody states limits that must hold; from nothing to what the sources say at most is the nearest.
         return Estimate(
             best: best,

@@ -254,7 +254,7 @@ public struct UncertainSum: Sendable {
             scale(intensity.key, intensity.best, intensity.low, intensity.high)
         }
         if missed > 0 {
-            let error = slice.errors.gap > 0 ? slice.errors.gap : missed * GapAccuracy.logErrorRatio
+            let error = missed * GapAccuracy.logErrorRatio(deviation: slice.errors.gap, of: missed)
             factors[.gap(host: host, hour: slice.hour, component: component), default: Factor()].add(f * missed, f * error, f * error * g)
         }
         let key = ErrorKey.share(host: host, hour: slice.hour, component: component)
