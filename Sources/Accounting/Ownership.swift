@@ -122,6 +122,11 @@ public struct SpanIdentity: Sendable {
     func began(before other: SpanIdentity) -> Bool {
         (startedAt, jobID, key, id) < (other.startedAt, other.jobID, other.key, other.id)
     }
+
+    /// For longer than their edges are in doubt.
+    func overlaps(_ other: SpanIdentity) -> Bool {
+        interval.intersection(other.interval).map { $0.duration > tolerance + other.tolerance } ?? false
+    }
     var reach: Interval { Interval(interval.start - tolerance, interval.end + tolerance) }
 }
 
@@ -183,9 +188,9 @@ extension OwnershipDecision {
         var decisions: [Int64: OwnershipDecision] = [:]
         var taken: Set<Int32> = []
         let directory = CgroupDirectory(cgroups)
-        let runners = Dictionary(grouping: spans.filter { $0.runner != nil }, by: { $0.runner ?? "" })
+        var runners = RunnersJobs(spans)
         for span in spans {
-            guard let decision = named(span, runners: runners, directory: directory) else { continue }
+            guard let decision = named(span, runners: &runners, directory: directory) else { continue }
             decisions[span.id] = decision
             taken.formUnion(decision.ownership?.curveIDs ?? [])
         }
@@ -223,7 +228,7 @@ extension OwnershipDecision {
     /// What names the span's cgroups; nil where nothing does.
     private static func named(
         _ span: SpanIdentity,
-        runners: [String: [SpanIdentity]],
+        runners: inout RunnersJobs,
         directory: CgroupDirectory
     ) -> OwnershipDecision? {
         func near(_ cgroups: [WatchedCgroup]?) -> [WatchedCgroup] { (cgroups ?? []).filter { $0.life.intersection(span.reach) != nil } }
@@ -247,14 +252,58 @@ extension OwnershipDecision {
         guard let unit = units.first else { return nil }
         // Two units of one name (of two organisations): nobody can tell which.
         guard units.allSatisfy({ $0.path == unit.path }) else { return .none(.ambiguous) }
-        let others = runners.filter { unit.isUnit(of: $0.key) }.values.joined().contains { other in
-            guard other.id != span.id else { return false }
-            // A runner takes one job at a time: one that never said its end was over when the next began.
-            if other.finishedAt == nil, other.began(before: span) { return false }
-            guard let both = other.interval.intersection(span.interval) else { return false }
-            return both.duration > span.tolerance + other.tolerance
-        }
+        let others = runners.jobs(of: unit).areOthersBeside(span)
         return others ? .none(.runnerShared) : .owned(span.owning(units, by: .unit))
+    }
+}
+
+/// The jobs of all runners, by the units that the runners are.
+private struct RunnersJobs {
+    private let byRunner: [String: [SpanIdentity]]
+    private var byUnit: [String: UnitJobs] = [:]
+
+    init(_ spans: [SpanIdentity]) {
+        byRunner = Dictionary(grouping: spans.filter { $0.runner != nil }, by: { $0.runner ?? "" })
+    }
+
+    mutating func jobs(of unit: WatchedCgroup) -> UnitJobs {
+        let name = unit.unit ?? ""
+        if let known = byUnit[name] { return known }
+        let jobs = UnitJobs(byRunner.filter { unit.isUnit(of: $0.key) }.flatMap(\.value))
+        byUnit[name] = jobs
+        return jobs
+    }
+}
+
+/// The jobs of the runners that one unit is, in the order in which they began.
+private struct UnitJobs {
+    private let jobs: [SpanIdentity]
+    /// Of those up to each that have ended, the one that surely ran longest.
+    private let last: [SpanIdentity?]
+
+    init(_ jobs: [SpanIdentity]) {
+        self.jobs = jobs.sorted { $0.began(before: $1) }
+        var last: [SpanIdentity?] = []
+        for job in self.jobs {
+            let before = last.last ?? nil
+            // A runner takes one job at a time: one that never said its end was over when the next began.
+            guard job.finishedAt != nil else {
+                last.append(before)
+                continue
+            }
+            last.append(before.map { $0.interval.end - $0.tolerance >= job.interval.end - job.tolerance } ?? false ? before : job)
+        }
+        self.last = last
+    }
+
+    /// Whether another one ran at the same time, for longer than their edges are in doubt.
+    func areOthersBeside(_ span: SpanIdentity) -> Bool {
+        let own = jobs.partitioningIndex { !$0.began(before: span) }
+        if own > 0, let longest = last[own - 1], longest.interval.end - longest.tolerance > span.startedAt + span.tolerance {
+            // No other is surely as near as that one; one whose edges are better known may be all the same.
+            if longest.overlaps(span) || jobs[..<own].contains(where: { $0.finishedAt != nil && $0.overlaps(span) }) { return true }
+        }
+        return jobs[own...].prefix { $0.startedAt < span.interval.end }.contains { $0.id != span.id && $0.overlaps(span) }
     }
 }
 
@@ -326,9 +375,9 @@ private struct CgroupDirectory {
     }
 }
 
-extension [WatchedCgroup] {
+extension Array {
     /// Where those begin of which this is true; it is false of all before them.
-    fileprivate func partitioningIndex(where isAfter: (WatchedCgroup) -> Bool) -> Int {
+    fileprivate func partitioningIndex(where isAfter: (Element) -> Bool) -> Int {
         var low = 0
         var high = count
         while low < high {

@@ -77,12 +77,14 @@ public struct HostStretch: Sendable {
     ///   - hours: not empty; what lies between the first and the last is read too.
     ///   - limit: `CurveReading.TooMany` is thrown beyond so many knots.
     ///   - keeping: what is learned on the way is kept: the accounts are.
+    ///   - machines: of the answer that it is read for.
     public static func read(
         host: HostRow,
         hours: [Hour],
         now: Timestamp,
         limit: Int = .max,
         keeping: Bool = false,
+        machines: OpenMachineHours = OpenMachineHours(),
         _ connection: PostgresConnection
     ) async throws -> HostStretch {
         let hours = Set(hours).sorted()
@@ -135,7 +137,14 @@ public struct HostStretch: Sendable {
             slots: try await HostSlots.read(host: host, window, connection),
             floors: try await IdleFloors.read(hostID: host.id, window, keeping: keeping, connection),
             nested: try await NestedHosts.read(on: host.id, window, limit: limit, connection),
-            derived: try await DerivedMeters.read(of: host, hours: hours, now: now, keeping: keeping, connection)
+            derived: try await DerivedMeters.read(
+                of: host,
+                hours: hours,
+                now: now,
+                keeping: keeping,
+                machines: machines,
+                connection
+            )
         )
     }
 
@@ -318,8 +327,14 @@ public struct HourInputs: Sendable {
     /// Reads a host-hour. In the running hour the window ends at `now`.
     ///
     /// - Parameter now: where the hour has not ended, how far it goes.
-    public static func read(host: HostRow, hour: Hour, now: Timestamp, _ connection: PostgresConnection) async throws -> HourInputs {
-        try await HostStretch.read(host: host, hours: [hour], now: now, connection).inputs(of: hour)
+    public static func read(
+        host: HostRow,
+        hour: Hour,
+        now: Timestamp,
+        machines: OpenMachineHours = OpenMachineHours(),
+        _ connection: PostgresConnection
+    ) async throws -> HourInputs {
+        try await HostStretch.read(host: host, hours: [hour], now: now, machines: machines, connection).inputs(of: hour)
     }
 }
 

@@ -277,6 +277,44 @@ public struct GuestFigures: Sendable {
     }
 }
 
+/// What guests have of the open hours of the hosts that they run on: each such hour is accounted once for all guests that one answer is
+/// about.
+public final class OpenMachineHours {
+    private struct Place: Hashable {
+        let hostID: Int32
+        let hour: Hour
+        /// How far the hour goes.
+        let now: Timestamp
+    }
+
+    private var known: [Place: [Int64: [Slice]]] = [:]
+
+    public init() {}
+
+    /// How many hours were accounted for it.
+    public var count: Int { known.count }
+
+    func slices(
+        of own: Int64,
+        on machine: HostRow,
+        hours: [Hour],
+        now: Timestamp,
+        _ connection: PostgresConnection
+    ) async throws -> [Slice] {
+        func place(_ hour: Hour) -> Place { Place(hostID: machine.id, hour: hour, now: min(now, hour.end)) }
+        let new = hours.filter { known[place($0)] == nil }
+        if !new.isEmpty {
+            let stretch = try await HostStretch.read(host: machine, hours: new, now: now, machines: self, connection)
+            for hour in new {
+                let inputs = stretch.inputs(of: hour)
+                let slices = Sweep.accounts(of: inputs.input).flatMap(\.slices)
+                known[place(hour)] = Dictionary(grouping: slices) { inputs.spanIDs[Int($0.spanID)] }.filter { $0.key < 0 }
+            }
+        }
+        return hours.flatMap { known[place($0)]?[own] ?? [] }
+    }
+}
+
 /// The energy of a host that runs on another one: that one's slices of it.
 struct DerivedMeters: Sendable {
     private let slices: [Slice]
@@ -294,6 +332,7 @@ struct DerivedMeters: Sendable {
         hours: [Hour],
         now: Timestamp,
         keeping: Bool,
+        machines: OpenMachineHours,
         _ connection: PostgresConnection
     ) async throws -> DerivedMeters? {
         guard let parentID = host.parentID, let parent = try await HostTable.find(id: parentID, connection) else { return nil }
@@ -313,14 +352,7 @@ struct DerivedMeters: Sendable {
             slices = stored.filter { settled.contains($0.hour) }.map(\.slice)
         }
         let open = hours.filter { !settled.contains($0) && $0.start < now }
-        if !open.isEmpty {
-            let stretch = try await HostStretch.read(host: parent, hours: open, now: now, connection)
-            for hour in open {
-                let inputs = stretch.inputs(of: hour)
-                guard let number = inputs.spanIDs.firstIndex(of: own) else { continue }
-                slices += Sweep.accounts(of: inputs.input).flatMap(\.slices).filter { $0.spanID == Int64(number) }
-            }
-        }
+        if !open.isEmpty { slices += try await machines.slices(of: own, on: parent, hours: open, now: now, connection) }
         return DerivedMeters(slices: slices)
     }
 

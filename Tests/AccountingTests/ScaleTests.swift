@@ -144,14 +144,19 @@ import Testing
 
     @Test func aRunnersJobsAreHeldAgainstThoseBesideThemOnly() {
         // One after another on two runners, two that overlap, and one that never ended.
-        let spans = (0..<Int64(Self.count)).map { n in
-            SpanIdentity(
-                id: n,
-                startedAt: Self.time(Double(n / 2) * 20),
-                finishedAt: n == 11 ? nil : Self.time(Double(n / 2) * 20 + (n == 20 ? 25 : 15)),
-                edgeResolution: .seconds(1),
-                key: "k\(n)",
-                runner: n % 2 == 0 ? "even" : "odd"
+        var spans: [SpanIdentity] = []
+        for n in 0..<Self.count {
+            let start = Double(n / 2) * 20
+            let length: Double = n == 20 ? 25 : 15
+            spans.append(
+                SpanIdentity(
+                    id: Int64(n),
+                    startedAt: Self.time(start),
+                    finishedAt: n == 11 ? nil : Self.time(start + length),
+                    edgeResolution: .seconds(1),
+                    key: "k\(n)",
+                    runner: n % 2 == 0 ? "even" : "odd"
+                )
             )
         }
         let cgroups = ["even", "odd"].enumerated().map { n, name in

@@ -180,6 +180,33 @@ import Testing
         }
     }
 
+    @Test func anAnswerAboutManyGuestsAccountsTheirMachinesOpenHourOnce() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(3_599)
+            let guests = (1...3).map { "{name: vm\($0), parent: big, threads: 1}" }.joined(separator: ", ")
+            _ = try await HostImport.apply(
+                try HostFile(text: "hosts: [{name: big, slots: 4}, \(guests)]", name: "hosts.yaml"),
+                dryRun: false,
+                now: farm.clock.now,
+                farm.connection
+            )
+            var machine = Reporter(host: "big", boot: "big")
+            let batch = machine.batch(energy: [knot(0, 0), knot(3_590, 359_000)], busy: [knot(0, 0), knot(3_590, 7_180)])
+            _ = try await farm.commit(batch, token: try await farm.token("big", host: "big"))
+            var jobs: [JobRow] = []
+            for guest in 1...3 {
+                let id = try await farm.post(
+                    #"{"id": "\#(guest)", "host": "vm\#(guest)", "started_at": "2026-09-01T09:00:00Z", "finished_at": "2026-09-01T09:30:00Z"}"#
+                ).jobID
+                jobs.append(try #require(try await JobDirectory.find(jobID: id, for: .everything, farm.connection)))
+            }
+            let reader = FootprintReader(farm.connection, now: farm.clock.now, policy: .reserved)
+            let footprints = try await reader.footprints(of: jobs)
+            #expect(footprints.count == 3 && footprints.allSatisfy { $0.hasOpenHour && ($0.energy?.total.microjoules ?? 0) > 0 })
+            #expect(reader.machines.count == 1)
+        }
+    }
+
     @Test func guestsAreMarkedOnlyWhereTheirPartOfTheMachineChanges() async throws {
         try await Farm.with { farm in
             farm.clock.now = at(3_700)

@@ -9,8 +9,16 @@ struct HourAccounts: Sendable {
     let rows: [LedgerRow]
 
     /// The same for a settled hour, one that has just ended and the running one, whose window ends at `now`.
-    static func make(host: HostRow, hour: Hour, now: Timestamp, _ connection: PostgresConnection) async throws -> HourAccounts {
-        HourAccounts(try await HourInputs.read(host: host, hour: hour, now: now, connection))
+    ///
+    /// - Parameter machines: of the answer that it is made for.
+    static func make(
+        host: HostRow,
+        hour: Hour,
+        now: Timestamp,
+        machines: OpenMachineHours = OpenMachineHours(),
+        _ connection: PostgresConnection
+    ) async throws -> HourAccounts {
+        HourAccounts(try await HourInputs.read(host: host, hour: hour, now: now, machines: machines, connection))
     }
 
     /// A pure function of the inputs.

@@ -13,6 +13,8 @@ final class FootprintReader {
     private let policy: Policy
     private var hosts: [Int32: HostRow] = [:]
     private var computed: [WorkQueue.Item: HourAccounts] = [:]
+    /// Open hours of the hosts that others run on.
+    let machines = OpenMachineHours()
     private var coverComplete: [Int32: Timestamp?] = [:]
     private var threads: [Int32: [(from: Timestamp, threads: Int?)]] = [:]
 
@@ -199,7 +201,7 @@ final class FootprintReader {
         let end = hour.end <= now ? now : min(now, try await completeUntil(host.id) ?? now)
         // As the accounts are made: with what counted of the host in that hour.
         let dated = try await HostTable.find(id: host.id, at: hour.start, connection) ?? host
-        let accounts = try await HourAccounts.make(host: dated, hour: hour, now: end, connection)
+        let accounts = try await HourAccounts.make(host: dated, hour: hour, now: end, machines: machines, connection)
         computed[item] = accounts
         return accounts
     }

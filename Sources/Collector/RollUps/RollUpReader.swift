@@ -89,10 +89,11 @@ struct RollUpReader {
         let complete = try await CurveReading.coverCompleteUntil(hostIDs: Set(open.map(\.place.hostID)).sorted(), connection)
         let simulated = try await RollUpTable.simulatedHosts(connection)
         var hours: [OpenHour] = []
+        let machines = OpenMachineHours()
         for place in open.map(\.place) {
             guard let host = try await HostTable.find(id: place.hostID, at: place.hour.start, connection) else { continue }
             let end = place.hour.end <= now ? now : min(now, complete[place.hostID] ?? now)
-            let accounts = try await HourAccounts.make(host: host, hour: place.hour, now: end, connection)
+            let accounts = try await HourAccounts.make(host: host, hour: place.hour, now: end, machines: machines, connection)
             hours.append(OpenHour(host: host, accounts: accounts, isSimulated: simulated.contains(host.id)))
         }
         return hours
