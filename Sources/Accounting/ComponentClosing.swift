@@ -27,11 +27,8 @@ struct ComponentClosing {
         self.other = other
         self.ceiling = ceiling
         self.timeline = timeline
-        let best = meters.reduce(0) { $0 + ($1.idle?.best.watts ?? 0) } * sums.floorScale
-        let low = meters.reduce(0) { $0 + ($1.idle?.low.watts ?? 0) }
-        let high = meters.reduce(0) { $0 + ($1.idle?.high.watts ?? 0) }
         errorRatios = Self.errorRatios(host, meters, isFloorUnknown: ceiling != nil)
-        floorRatios = best > 0 ? (min(1, low / best), max(1, high / best)) : (1, 1)
+        floorRatios = sums.floorRatios(of: meters)
     }
 
     func accounts(flags: AccountFlags) -> ComponentAccounts {

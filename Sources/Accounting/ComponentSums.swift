@@ -51,7 +51,8 @@ struct ComponentSums {
     enum Lane {
         static let drawn = 0, floor = 1, busy = 2, drawnEqual = 3, floorEqual = 4, busyEqual = 5
         static let reserved = 6, reservedEqual = 7, equal = 8
-        /// Where all that nobody was measured to use is a span's: where dynamic energy is negative, the least; where not, the most.
+        /// Where all that nobody was measured to use is a span's: where dynamic energy is negative, the least; where not, the most; where
+        /// it is either by what the floor is (`OpenPart`), both, and the floor is in the energy then.
         static let low = 9, lowFloor = 10, high = 11, highFloor = 12
         static let missing = 13, metered = 14, energy = 15
     }
@@ -170,6 +171,7 @@ struct ComponentSums {
         var cursors = meters.map { CurveCursor($0.curve, from: window.start) }
         var flows = meters.map { _ in Flow() }
         let floors = meters.map { ($0.idle?.best.watts ?? 0) * floorScale }
+        let ratios = floorRatios(of: meters)
         let hasMeasured = !timeline.tracked.isEmpty && timeline.tracked.all.contains { $0.hasCgroup }
         let goesByMemory = component == .dram && timeline.hasMemory
         let goesByGPU = component == .gpu
@@ -300,7 +302,7 @@ struct ComponentSums {
                 let new = SIMD2(f.perMeasured, f.remainder)
                 if i > 0 {
                     let errors = isChange ? Self.edgeErrors(of: meters) { cursors[$0].lastKnot == t } : allEdges
-                    bendSums += SIMD2((new.x - shares.x).magnitude, (new.y - shares.y).magnitude) * errors.limit
+                    bendSums += Self.bend(from: shares, to: new) * errors.limit
                 }
                 shares = new
             }
@@ -317,8 +319,7 @@ struct ComponentSums {
             var open = goesByGPU || f.isMeasured ? 0 : floor
             let isByMemory = goesByMemory && timeline.memorySums[Int(stretch.factors)] > 0
             if !isByMemory && !goesByGPU {
-                let low = dynamic < 0 ? f.remainder : 0
-                let high = dynamic < 0 ? 0 : f.remainder
+                let unseen = OpenPart(least: flow.low * dt, most: flow.high * dt, floor: floor, ratios: ratios)
                 let perSpans = f.perSpans * floor
                 magnitude += max(1, f.perWeight, f.perMeasured) * max(1, f.perSpans) * (flow.high * dt + floor)
                 rows.add(
@@ -332,10 +333,10 @@ struct ComponentSums {
                         f.perClaim * floor,
                         f.perEqualClaim * floor,
                         f.perSlot * floor,
-                        low * flow.low * dt,
-                        low * floor,
-                        high * flow.high * dt,
-                        high * floor,
+                        f.remainder * unseen.low,
+                        f.remainder * unseen.lowFloor,
+                        f.remainder * unseen.high,
+                        f.remainder * unseen.highFloor,
                         missing * dt,
                         isWhole ? dt : 0,
                         energy
@@ -441,6 +442,14 @@ struct ComponentSums {
             }
         }
         self.prices = RangeMaximum(prices)
+    }
+
+    /// Limits of the idle floor as ratios of the one used.
+    func floorRatios(of meters: [MeterInput]) -> (low: Double, high: Double) {
+        let best = meters.reduce(0) { $0 + ($1.idle?.best.watts ?? 0) } * floorScale
+        let low = meters.reduce(0) { $0 + ($1.idle?.low.watts ?? 0) }
+        let high = meters.reduce(0) { $0 + ($1.idle?.high.watts ?? 0) }
+        return best > 0 ? (min(1, low / best), max(1, high / best)) : (1, 1)
     }
 
     func edge(at row: Int) -> EdgeRow { edges[Int(edgeOfRow[row])] }

@@ -38,8 +38,9 @@ struct PlainSweep {
         var most: Double
         var claim: Double
         var slots: Double
-        /// Whether what nobody was measured to use may be its own.
+        /// Whether what nobody was measured to use may be its own, and how much of the dynamic energy that is, beside `most`.
         var isOpen: Bool
+        var open: Double
     }
 
     /// What a running span has, as parts of the host: of the CPU what was measured, else its weight.
@@ -132,6 +133,13 @@ struct PlainSweep {
             )
         }
         let floor = groups.reduce(0) { $0 + $1.floor }
+        let best = meters.reduce(0) { $0 + ($1.idle?.best.watts ?? 0) } * scale
+        let ratios =
+            best > 0
+            ? (
+                low: min(1, meters.reduce(0) { $0 + ($1.idle?.low.watts ?? 0) } / best),
+                high: max(1, meters.reduce(0) { $0 + ($1.idle?.high.watts ?? 0) } / best)
+            ) : (low: 1, high: 1)
         accounts.floor += floor
         for share in shares {
             accounts.figures[share.span.id, default: Figure()].reserved += floor * share.claim / max(1, claims)
@@ -174,6 +182,17 @@ struct PlainSweep {
                 figure.lowFloor += atLow * group.floor
                 figure.high += atHigh * group.high
                 figure.highFloor += atHigh * group.floor
+                // Of what is open nothing or all, by the floor that makes it less or more.
+                if group.low >= group.floor * ratios.high {
+                    figure.high += share.open * group.high
+                    figure.highFloor += share.open * group.floor
+                } else if group.high < group.floor * ratios.low {
+                    figure.low += share.open * group.low
+                    figure.lowFloor += share.open * group.floor
+                } else {
+                    figure.low += share.open * (group.low - group.floor * ratios.high)
+                    figure.high += share.open * max(0, group.high - group.floor * ratios.low)
+                }
                 accounts.figures[share.span.id] = figure
             }
         }
@@ -200,6 +219,7 @@ struct PlainSweep {
             shares[i].share = sum * part
             shares[i].least = isMeasured ? sum * part : 0
             shares[i].most = isMeasured ? sum * part : max(sum, 1 - formula.agent) * part
+            shares[i].open = 0
         }
     }
 
@@ -211,6 +231,7 @@ struct PlainSweep {
         let count = shares.reduce(0) { $0 + $1.slots }
         guard total > 0 || owners > 0 || count > 0 else { return false }
         for i in shares.indices {
+            shares[i].open = 0
             if total > 0 {
                 shares[i].share = times[i] / total
                 shares[i].least = shares[i].share
@@ -300,10 +321,11 @@ struct PlainSweep {
                     span: span,
                     share: formula.measured(part.measured ?? 0) + formula.declared(part.weight),
                     least: formula.measured(part.least),
-                    most: formula.measured(part.most) + (part.isOpen ? formula.mostUndeclared : 0),
+                    most: formula.measured(part.most),
                     claim: part.claim,
                     slots: part.slots,
-                    isOpen: part.isOpen
+                    isOpen: part.isOpen,
+                    open: part.isOpen ? formula.mostUndeclared : 0
                 )
             }
         }

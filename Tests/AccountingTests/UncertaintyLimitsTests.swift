@@ -238,4 +238,30 @@ struct UncertaintyLimitsTests {
         let violations = Self.violations(TrueHost(seed: seed))
         #expect(violations.isEmpty, "seed \(seed): \(violations.joined(separator: "\n"))")
     }
+
+    @Test func `where the floor is in doubt a job that may have used everything has what is above the lowest one`() {
+        let window = Hour(number: 480_000).interval
+        let job = Interval(window.start, window.start + .seconds(600))
+        let meter = MeterInput(
+            name: "p0",
+            component: .cpu,
+            quality: .measured,
+            curve: Curve(knots: [Knot(time: window.start, value: 0), Knot(time: window.end, value: 25 * 3_600_000_000)]),
+            idle: UtilisationModel.Point(low: Power(watts: 20), best: Power(watts: 26), high: Power(watts: 30))
+        )
+        let busy = Curve(knots: [Knot(time: window.start, value: 0), Knot(time: window.end, value: 3_600_000_000)])
+        let slice = Sweep.accounts(
+            of: HostInput(
+                window: window,
+                cpus: 4,
+                meters: [meter],
+                busy: busy,
+                spans: [SpanInput(id: 1, interval: job, cpuShare: 0.1)]
+            )
+        )[0].slices[0]
+        let limits = slice.bounds.limits(policy: .reserved, idle: slice.idle)
+        // 5 W of dynamic power and a tenth of 20 W for ten minutes, though the floor that is used is above all that the machine drew.
+        #expect(limits.low <= 0 && limits.high >= 4_200_000_000)
+        #expect(limits.high < 6_000_000_000)
+    }
 }

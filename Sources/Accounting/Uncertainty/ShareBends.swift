@@ -1,6 +1,13 @@
 import Energy
 
 extension ComponentSums {
+    /// How far what a unit of measured CPU gets, and what is open, change. On a machine that did next to nothing a unit is worth any number;
+    /// more than this would cost later sums their digits.
+    @inline(__always)
+    static func bend(from old: SIMD2<Double>, to new: SIMD2<Double>) -> SIMD2<Double> {
+        SIMD2(min(1e9, (new.x - old.x).magnitude), min(1, (new.y - old.y).magnitude))
+    }
+
     /// What thinning may hide within a cell, µJ: where a span's part of the energy changes and nobody read the meters just then, some of what
     /// is counted on one side may have flowed on the other. Hard limits, for the least and the most that the span can have.
     ///
@@ -16,7 +23,7 @@ extension ComponentSums {
         /// Without the changes at the two rows themselves.
         func within(_ from: Int, _ to: Int) -> (perMeasured: Double, remainder: Double) {
             let (old, new) = (factors(from, before: true), factors(from, before: false))
-            let own = SIMD2((new.perMeasured - old.perMeasured).magnitude, (new.remainder - old.remainder).magnitude)
+            let own = Self.bend(from: SIMD2(old.perMeasured, old.remainder), to: SIMD2(new.perMeasured, new.remainder))
             let d = bendRows[to] - bendRows[from] - own * edge(at: from).limit
             return (max(0, d.x), max(0, d.y))
         }
