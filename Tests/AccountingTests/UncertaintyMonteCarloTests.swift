@@ -56,6 +56,24 @@ struct UncertaintyMonteCarloTests {
         let drawn = MonteCarlo(draws: draws, seed: 9).estimates(of: [slice]).energy
         let energy = UncertaintyTests.sum([slice]).energy()
         #expect(abs(energy.high - drawn.high) < 0.01 * drawn.halfWidth)
+        // Nothing lies below what was metered, so all of the 5 % that are left out lie above: one lognormal whose 95 % point is known.
+        let s = (ElementaryFunctions.log(1 + 16.0 / 81)).squareRoot()
+        #expect(energy.low == 1e9)
+        #expect(abs(energy.high - 1e9 - 9e8 * ElementaryFunctions.exp(1.644_854 * s - s * s / 2)) < 0.01 * energy.halfWidth)
+    }
+
+    @Test func `they agree within 1 % of the half-width for what a whole meter has beyond its parts, which is normal however little it is`()
+    {
+        let slice = UncertaintyTests.slice(
+            1,
+            component: .rest,
+            dynamic: 1e9,
+            whole: UncertaintyTests.whole(1e9, meter: 0.4, floor: 1e-12)
+        )
+        let drawn = MonteCarlo(draws: draws, seed: 10).estimates(of: [slice]).energy
+        let energy = UncertaintyTests.sum([slice]).energy()
+        #expect(widthsAgree(energy, drawn, within: 0.01))
+        #expect(abs(energy.high - 1.784e9) < 1e6 && abs(energy.low - 0.216e9) < 1e6)
     }
 
     @Test(arguments: 1...3)

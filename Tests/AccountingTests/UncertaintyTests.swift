@@ -234,6 +234,17 @@ struct UncertaintyTests {
         #expect(Self.sum([unknown]).energy().high >= 1e9 + 0.95 * 9e8)
     }
 
+    @Test(arguments: [0.05, 0.3, 2, 20])
+    func `an interval that begins at what was metered leaves out 5 %, not 2.5 %`(missed: Double) {
+        // An error of 1 around so much more.
+        let interval = ErrorInterval(ErrorMoments(variance: 1), holding: -missed)
+        let within = NormalDistribution.part(below: interval.high) - NormalDistribution.part(below: interval.low)
+        #expect(abs(within - 0.95) < 1e-6)
+        #expect(interval.low <= -missed || missed < 1.96)
+        let other = ErrorInterval(ErrorMoments(variance: 1), holding: missed)
+        #expect(abs(other.low + interval.high) < 1e-6 && abs(other.high + interval.low) < 1e-6)
+    }
+
     @Test func `where nobody stated a PUE the grams reach up to an average building's, and the meter's error is on either side`() {
         let unstated = PUEFigure(1, site: nil, host: 1)
         let slice = Self.slice(1, dynamic: 1e12, whole: Self.whole(1e12), intensity: Self.gb, pue: unstated)
