@@ -352,6 +352,20 @@ END $$;
 CREATE TRIGGER host_keeps_original_name BEFORE INSERT OR UPDATE OF original_name ON host
     FOR EACH ROW EXECUTE FUNCTION keep_original_name();
 
+-- A guest is known by its cgroup on its machine, which is called as it came or as it is called now.
+CREATE FUNCTION mark_hours_of_cgroup() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO dirty (host_id, hour, reason)
+    SELECT a.host_id, a.hour, 'name' FROM markable_hour a
+    WHERE a.host_id = NEW.parent_host_id AND EXISTS (
+        SELECT FROM workload w CROSS JOIN unnest(ARRAY[OLD.name, NEW.name]) AS n (name)
+        WHERE w.host_id = a.host_id AND w.born_at < a.hour + interval '1 hour' AND coalesce(w.died_at, 'infinity') > a.hour
+            AND n.name <> NEW.original_name AND strpos(w.cgroup, replace(n.name, '-', '\x2d')) > 0);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER guest_renamed AFTER UPDATE OF name ON host FOR EACH ROW
+    WHEN (NEW.parent_host_id IS NOT NULL AND NEW.name <> OLD.name) EXECUTE FUNCTION mark_hours_of_cgroup();
+
 -- Hosts within hosts: the outermost one has the meters.
 CREATE INDEX host_parent ON host (parent_host_id) WHERE parent_host_id IS NOT NULL;
 -- The hosts that one runs on, the one directly around it first.

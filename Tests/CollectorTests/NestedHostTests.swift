@@ -4,6 +4,7 @@ import Logging
 import Postgres
 import TestSupport
 import Testing
+import Wire
 
 @testable import Collector
 @testable import Store
@@ -241,6 +242,36 @@ import Testing
             try await farm.account()
             #expect(try await Self.digests(farm) == digests)
             #expect(try await farm.count("accounted_version") == versions)
+        }
+    }
+
+    @Test func aNameThatACgroupOfTheMachineHasMarksTheHoursOfThatCgroup() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(3_700)
+            _ = try await Self.run(Step.allCases, farm)
+            // A cgroup that keeps 1.5 of 4 CPUs busy, of a machine whose agent counts 1.
+            var curve = Reporter.busy(ref: 3, origin: 7)
+            (curve.name, curve.kind) = ("cgroup/kvm#1", .workloadCpu)
+            var more = Reporter(host: "big", boot: "b3", incarnation: String(repeating: "c", count: 32))
+            var batch = more.batch(energy: [], busy: nil)
+            batch.curves.append(curve)
+            batch.knots.append(WireKnotColumn(ref: 3, knots: [knot(0, 0), knot(3_600, 5_400)]))
+            var tail = WireTail()
+            (tail.ref, tail.tUs, tail.value, tail.completeUntilUs) = (3, at(3_600).microseconds, 5_400_000_000, at(3_600).microseconds)
+            batch.tails.append(tail)
+            var workload = WireWorkloadChange()
+            (workload.ref, workload.cgroup, workload.bornUs) = (3, "/machine.slice/machine-kvm\\x2d1.scope", at(0).microseconds)
+            batch.workloads = [workload]
+            _ = try await farm.commit(batch, token: 1)
+            try await farm.account()
+            func dynamic() async throws -> Int64? {
+                try await HourLedger.read(hostID: 1, at(0).hour.interval, farm.connection).first?.accounts.jobDynamic
+            }
+            #expect(try await dynamic() == 144_000_000_000)
+            try await HostEdits(now: { at(3_700) }).rename("vm", to: "kvm-1", farm.connection)
+            #expect(try await farm.count("dirty") == 1)
+            try await farm.account()
+            #expect(try await dynamic() == 216_000_000_000)
         }
     }
 
