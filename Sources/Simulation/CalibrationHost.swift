@@ -338,13 +338,13 @@ struct CalibrationHost {
         return Curve(knots: knots)
     }
 
-    private mutating func input(_ hour: Hour, _ meters: [MeterInput], spans: [SpanInput]) -> HostInput {
+    private func input(_ hour: Hour, _ meters: [MeterInput], busy: Curve, spans: [SpanInput]) -> HostInput {
         HostInput(
             window: hour.interval,
             cpus: cpus,
             slots: Double(slots),
             meters: meters,
-            busy: cpuCurve(within: window) { stretch in stretch.loads.reduce(stretch.system) { $0 + $1.cpus } },
+            busy: busy,
             spans: spans
         )
     }
@@ -421,9 +421,10 @@ struct CalibrationHost {
         var truth = 0.0
         /// By perfect readings of the same meters.
         var counted = 0.0
+        let busy = cpuCurve(within: window) { stretch in stretch.loads.reduce(stretch.system) { $0 + $1.cpus } }
+        let (seen, exact) = (spans(exactly: false), spans(exactly: true))
         for hour in [window.start.hour, window.start.hour.next] {
-            let known = input(hour, meters, spans: spans(exactly: false))
-            for accounts in Sweep.accounts(of: known) {
+            for accounts in Sweep.accounts(of: input(hour, meters, busy: busy, spans: seen)) {
                 let whole = HourFigures(accounts, policy: .reserved)
                 if isHost {
                     sum.add(
@@ -445,7 +446,7 @@ struct CalibrationHost {
                 }
             }
             for part in parts { truth += self.truth(of: part, hour: hour, jobs: isHost ? nil : indices) }
-            for accounts in Sweep.accounts(of: input(hour, perfect, spans: spans(exactly: true))) {
+            for accounts in Sweep.accounts(of: input(hour, perfect, busy: busy, spans: exact)) {
                 if isHost {
                     counted += Double(accounts.metered)
                 } else {
