@@ -56,6 +56,8 @@ let package = Package(
             ],
             exclude: ["OTLP/trace.proto"]
         ),
+        // Other exporters' series: their formats, the table that makes meters of them, and their curves.
+        .target(name: "Telemetry", dependencies: ["Documents", "Energy"], resources: [.embedInCode("Rules/meters.yaml")]),
         // What the webhooks missed, asked for over REST.
         .target(name: "CIHistory", dependencies: ["CIEvents", "Documents", "Energy", "HTTPClient"]),
 
@@ -176,6 +178,10 @@ let package = Package(
             name: "CIHistoryTests",
             dependencies: ["CIHistory", "CIEvents", "Documents", "Energy", "HTTPClient", "TestSupport"],
             exclude: ["Support"]
+        ),
+        .testTarget(
+            name: "TelemetryTests",
+            dependencies: ["Telemetry", "Documents", "Energy", "TestSupport", .product(name: "Yams", package: "Yams")]
         ),
         .testTarget(name: "FactorsTests", dependencies: ["Factors"]),
         .testTarget(

@@ -40,7 +40,7 @@ struct CountedCurve {
         announcement.origin = state.origin
         value = state.value
         let time = Timestamp(microseconds: state.time)
-        recorder.resume(at: Knot(time: time, value: state.value), isKnot: state.isKnot, after: state.gaps ?? [])
+        recorder.resume(at: Knot(time: time, value: state.value), isKnot: state.isKnot, after: (state.gaps ?? []).compactMap(Self.untold))
         if let raw = state.raw { counter.goOn(from: raw, at: time) }
         resumed = (isSameBoot, time)
     }
@@ -116,6 +116,17 @@ struct CountedCurve {
             value: tail.value,
             isKnot: recorder.isTailAKnot,
             announced: announced
+        )
+    }
+
+    /// Nil where a later version wrote a cause that is not known here.
+    private static func untold(_ gap: AgentState.Gap) -> CurveRecorder.UntoldGap? {
+        guard let cause = Gap.Cause(rawValue: gap.cause), gap.from < gap.to else { return nil }
+        let interval = Interval(Timestamp(microseconds: gap.from), Timestamp(microseconds: gap.to))
+        return CurveRecorder.UntoldGap(
+            Gap(interval: interval, low: gap.low, high: gap.high, cause: cause),
+            valueBefore: gap.valueBefore,
+            valueAfter: gap.valueAfter
         )
     }
 }

@@ -12,10 +12,20 @@ public struct SwingingDoor: Sendable {
     public private(set) var origin: Knot?
     /// The latest sample.
     public private(set) var tail: Knot?
-    private var lowestSlope = -Double.infinity
-    private var highestSlope = Double.infinity
+    /// The cone that the samples since the last knot have left, in the curve's unit per µs.
+    public private(set) var lowestSlope = -Double.infinity
+    public private(set) var highestSlope = Double.infinity
 
     public init(epsilon: Int64) { self.epsilon = max(0, epsilon) }
+
+    /// Goes on from where another door stood.
+    public init(epsilon: Int64, origin: Knot, tail: Knot, lowestSlope: Double, highestSlope: Double) {
+        self.epsilon = max(0, epsilon)
+        self.origin = origin
+        self.tail = tail
+        self.lowestSlope = lowestSlope
+        self.highestSlope = highestSlope
+    }
 
     /// Takes the next sample; returns the knot that it settles, if any. A sample that is not later than the tail is ignored.
     public mutating func add(_ sample: Knot) -> Knot? {

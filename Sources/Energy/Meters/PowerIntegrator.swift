@@ -1,24 +1,29 @@
-import Energy
-
 /// Makes energy of samples of power, by trapezoid over the time that really passed between them.
 ///
 /// Whole numbers throughout: half picojoules are added up, so that no rounding drifts however many samples there are. What is not a
 /// new and possible value is not integrated: the stretch around it is a gap, never a guess and never the last value once more.
-struct PowerIntegrator: Sendable {
+public struct PowerIntegrator: Sendable {
     /// What a sensor can say, and for how long it can be believed.
-    struct Limits: Hashable, Sendable {
+    public struct Limits: Hashable, Sendable {
         /// A larger value is an error of the sensor.
-        var maximum: Power
+        public var maximum: Power
         /// False where the thing measured always draws something, so that 0 W means that the sensor has no value.
-        var isZeroPossible: Bool
+        public var isZeroPossible: Bool
         /// Samples further apart than this say nothing of the time between them.
-        var longestStep: Microseconds
+        public var longestStep: Microseconds
         /// A value that stays the same to the µW for longer comes from a sensor that stands still; nil where that is no sign.
-        var longestRepeat: Microseconds?
+        public var longestRepeat: Microseconds?
+
+        public init(maximum: Power, isZeroPossible: Bool, longestStep: Microseconds, longestRepeat: Microseconds? = nil) {
+            self.maximum = maximum
+            self.isZeroPossible = isZeroPossible
+            self.longestStep = longestStep
+            self.longestRepeat = longestRepeat
+        }
     }
 
     /// What became of a sample.
-    enum Verdict: Hashable, Sendable {
+    public enum Verdict: Hashable, Sendable {
         /// The count begins here.
         case first
         /// The time since the sample before is counted.
@@ -33,9 +38,9 @@ struct PowerIntegrator: Sendable {
         case impossible
     }
 
-    let limits: Limits
+    public let limits: Limits
     /// The time of the last good sample.
-    private(set) var time: Timestamp?
+    public private(set) var time: Timestamp?
     /// In halves of a picojoule: (p0 + p1) x dt, in µW and µs, is twice the energy in pJ.
     private var halfPicojoules: Int128 = 0
     private var lastPower: Int64 = 0
@@ -43,13 +48,62 @@ struct PowerIntegrator: Sendable {
     private var sameSince: Timestamp?
     private var isBroken = false
 
-    init(_ limits: Limits) { self.limits = limits }
+    public init(_ limits: Limits) { self.limits = limits }
+
+    /// Where an integrator of samples of power stands, so that another one can go on.
+    public struct Standing: Hashable, Sendable {
+        public var time: Timestamp
+        /// Of the last good sample.
+        public var powerMicrowatts: Int64
+        /// Counted and too little for a whole µJ, in halves of a picojoule: 0 ..< 2,000,000.
+        public var remainderHalfPicojoules: Int64
+        /// Since when the power has been the same.
+        public var sameSince: Timestamp
+        /// The time since the last good sample is not known.
+        public var isBroken: Bool
+
+        public init(
+            time: Timestamp,
+            powerMicrowatts: Int64,
+            remainderHalfPicojoules: Int64,
+            sameSince: Timestamp,
+            isBroken: Bool
+        ) {
+            self.time = time
+            self.powerMicrowatts = powerMicrowatts
+            self.remainderHalfPicojoules = remainderHalfPicojoules
+            self.sameSince = sameSince
+            self.isBroken = isBroken
+        }
+    }
+
+    /// Nil before the first good sample, and for one that was fed by a counter.
+    public var standing: Standing? {
+        guard let time, lastCount == nil else { return nil }
+        return Standing(
+            time: time,
+            powerMicrowatts: lastPower,
+            remainderHalfPicojoules: Int64(halfPicojoules % 2_000_000),
+            sameSince: sameSince ?? time,
+            isBroken: isBroken
+        )
+    }
+
+    /// Counts on from where another integrator stood; the whole µJ counted before are not in it.
+    public init(_ limits: Limits, goingOn standing: Standing) {
+        self.limits = limits
+        time = standing.time
+        lastPower = standing.powerMicrowatts
+        halfPicojoules = Int128(standing.remainderHalfPicojoules)
+        sameSince = standing.sameSince
+        isBroken = standing.isBroken
+    }
 
     /// What was counted so far, in whole µJ, rounded down.
-    var microjoules: Int64 { Int64(clamping: halfPicojoules / 2_000_000) }
+    public var microjoules: Int64 { Int64(clamping: halfPicojoules / 2_000_000) }
 
     /// Takes the power at an instant.
-    mutating func take(microwatts power: Int64, at time: Timestamp) -> Verdict {
+    public mutating func take(microwatts power: Int64, at time: Timestamp) -> Verdict {
         guard power >= 0, power <= limits.maximum.microwatts, power > 0 || limits.isZeroPossible else {
             isBroken = true
             return .impossible
@@ -73,7 +127,7 @@ struct PowerIntegrator: Sendable {
     }
 
     /// Takes the count of a counter of µJ at an instant. A counter knows of any time, however long; one that fell began anew.
-    mutating func take(microjoules count: Int64, at time: Timestamp) -> Verdict {
+    public mutating func take(microjoules count: Int64, at time: Timestamp) -> Verdict {
         guard count >= 0 else {
             isBroken = true
             return .impossible
@@ -99,7 +153,7 @@ struct PowerIntegrator: Sendable {
     }
 
     /// The sensor was asked and had no value: the time around this is a gap.
-    mutating func miss() { isBroken = true }
+    public mutating func miss() { isBroken = true }
 
     private mutating func begin(_ power: Int64, at time: Timestamp, count: Int64? = nil) {
         self.time = time

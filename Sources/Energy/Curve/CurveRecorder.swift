@@ -1,32 +1,49 @@
-import Energy
-
 /// Makes knots and gaps of the samples of one cumulative quantity.
 ///
 /// Knots come from the swinging door, and are forced at UTC hours, at edges and on both sides of a gap.
-struct CurveRecorder: Sendable {
+public struct CurveRecorder: Sendable {
     private var door: SwingingDoor
     /// Settled and not yet taken, in order of time.
-    private(set) var knots: [Knot] = []
-    private(set) var gaps: [Gap] = []
+    public private(set) var knots: [Knot] = []
+    public private(set) var gaps: [Gap] = []
     private var isResumed = false
 
-    init(epsilon: Int64) { door = SwingingDoor(epsilon: epsilon) }
+    public init(epsilon: Int64) { door = SwingingDoor(epsilon: epsilon) }
+
+    /// Goes on exactly where another recorder stood, as if it were the same one.
+    public init(goingOn door: SwingingDoor) { self.door = door }
+
+    /// Where it stands.
+    public var standing: SwingingDoor { door }
 
     /// The latest sample.
-    var tail: Knot? { door.tail }
+    public var tail: Knot? { door.tail }
     /// Whether the latest sample has been given out as a knot.
-    var isTailAKnot: Bool { door.tail != nil && door.tail?.time == door.origin?.time }
-    var epsilon: Int64 { door.epsilon }
+    public var isTailAKnot: Bool { door.tail != nil && door.tail?.time == door.origin?.time }
+    public var epsilon: Int64 { door.epsilon }
+
+    /// A gap of an earlier run that nobody was told of, with the curve's values at its sides.
+    public struct UntoldGap: Sendable {
+        public var gap: Gap
+        public var valueBefore: Int64?
+        public var valueAfter: Int64?
+
+        public init(_ gap: Gap, valueBefore: Int64?, valueAfter: Int64?) {
+            self.gap = gap
+            self.valueBefore = valueBefore
+            self.valueAfter = valueAfter
+        }
+    }
 
     /// Continues a curve from where an earlier run of the agent left it.
     ///
     /// - Parameter untold: gaps of that run that reached no batch; they are given out again with the knots at their sides.
-    mutating func resume(at tail: Knot, isKnot: Bool, after untold: [AgentState.Gap] = []) {
-        for gap in untold {
-            guard let cause = Gap.Cause(rawValue: gap.cause), gap.from < gap.to, gap.to <= tail.time.microseconds else { continue }
-            let interval = Interval(Timestamp(microseconds: gap.from), Timestamp(microseconds: gap.to))
-            gaps.append(Gap(interval: interval, low: gap.low, high: gap.high, cause: cause))
-            for (time, value) in [(interval.start, gap.valueBefore), (interval.end, gap.valueAfter)] {
+    public mutating func resume(at tail: Knot, isKnot: Bool, after untold: [UntoldGap] = []) {
+        for told in untold {
+            let interval = told.gap.interval
+            guard !interval.isEmpty, interval.end <= tail.time else { continue }
+            gaps.append(told.gap)
+            for (time, value) in [(interval.start, told.valueBefore), (interval.end, told.valueAfter)] {
                 guard let value, knots.last.map({ $0.time < time }) ?? true else { continue }
                 knots.append(Knot(time: time, value: value, flags: .gapEdge))
             }
@@ -38,7 +55,7 @@ struct CurveRecorder: Sendable {
     }
 
     /// Takes a sample. One that is not later than the last only forces it, where flags ask for that.
-    mutating func add(time: Timestamp, value: Int64, flags: KnotFlags = []) {
+    public mutating func add(time: Timestamp, value: Int64, flags: KnotFlags = []) {
         guard let last = door.tail else {
             keep(door.add(Knot(time: time, value: value, flags: flags)))
             return
@@ -58,7 +75,7 @@ struct CurveRecorder: Sendable {
     }
 
     /// Takes a sample after a stretch over which the increase is not known: flat from the last sample to this one.
-    mutating func addAfterGap(time: Timestamp, low: Int64, high: Int64, cause: Gap.Cause, flags: KnotFlags = []) {
+    public mutating func addAfterGap(time: Timestamp, low: Int64, high: Int64, cause: Gap.Cause, flags: KnotFlags = []) {
         guard let last = door.tail, last.time < time else { return }
         isResumed = false
         keep(door.force(flags: .gapEdge))
@@ -68,9 +85,9 @@ struct CurveRecorder: Sendable {
     }
 
     /// Makes the latest sample a knot.
-    mutating func force(flags: KnotFlags = []) { keep(door.force(flags: flags)) }
+    public mutating func force(flags: KnotFlags = []) { keep(door.force(flags: flags)) }
 
-    mutating func take() -> (knots: [Knot], gaps: [Gap]) {
+    public mutating func take() -> (knots: [Knot], gaps: [Gap]) {
         defer {
             knots = []
             gaps = []
@@ -79,7 +96,7 @@ struct CurveRecorder: Sendable {
     }
 
     /// Samples from now on may be this far off the line.
-    mutating func setEpsilon(_ epsilon: Int64) {
+    public mutating func setEpsilon(_ epsilon: Int64) {
         guard epsilon != door.epsilon else { return }
         keep(door.force())
         let tail = door.tail
@@ -106,7 +123,7 @@ struct CurveRecorder: Sendable {
 
 /// Drops knots of a stretch that waits for room on the disk. Ends, hours and the sides of gaps stay; the rest stays within
 /// `epsilon` of the line, and no energy is lost: the values that remain are the same.
-func thinned(_ knots: [Knot], epsilon: Int64) -> [Knot] {
+public func thinned(_ knots: [Knot], epsilon: Int64) -> [Knot] {
     var door = SwingingDoor(epsilon: epsilon)
     var kept: [Knot] = []
     for knot in knots {
