@@ -70,7 +70,8 @@ FROM (
 INSERT INTO prefix_host_hour (host_id, hour, component, metered_uj, metered_low_uj, metered_high_uj, job_dynamic_uj, system_uj, agent_uj,
     idle_uj, unknown_uj, idle_reserved_uj, idle_busy_uj, idle_equal_uj, unmetered_us, unmetered_max_uj, flags, quality, pue,
     meter_error_ratio, intensity_ids, co2e_ug, co2e_job_dynamic_ug, co2e_system_ug, co2e_agent_ug, co2e_idle_ug, co2e_unknown_ug)
-SELECT host_id, hour, 'cpu', metered, metered, metered, dynamic, system, 0, metered - dynamic - system, 0, least(reserved, idle), least(busy, idle), least(equal, idle),
+SELECT host_id, hour, 'cpu', metered, metered, metered, dynamic, system, 0, metered - dynamic - system, 0, least(reserved, metered - dynamic - system),
+    least(busy, metered - dynamic - system), least(equal, metered - dynamic - system),
     0, 0, 0, 'measured', 1, :meter, ARRAY[:intensity], round(metered * :grams), round(dynamic * :grams), round(system * :grams), 0,
     round(metered * :grams) - round(dynamic * :grams) - round(system * :grams), 0
 FROM (
