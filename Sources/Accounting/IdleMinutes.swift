@@ -47,10 +47,11 @@ public enum IdleMinutes {
         for meter in host.meters where meter.component == component {
             guard meter.quality <= .sampled else { return nil }
             guard let part = increase(of: meter.curve, over: window) else {
-                // As in the accounts: one that has ended is no part of the cover here, nor is one that takes the place of another which ended
-                // before it began. One that has not begun otherwise is missing, and what the others count is not all.
+                // As in the accounts: one that has ended is no part of the cover here, nor is one that takes the place of another which
+                // ended before it began. One that has not begun otherwise is missing, and what the others count is not all.
                 guard let extent = meter.curve.extent else { continue }
-                if meter.isClosed && extent.end <= window.start || window.end <= extent.start && takesPlace(meter, among: host) { continue }
+                let hasEnded = meter.isClosed && extent.end <= window.start
+                if hasEnded || window.end <= extent.start && takesPlace(meter, among: host) { continue }
                 return nil
             }
             sum = (sum ?? 0) + part

@@ -43,12 +43,14 @@ public struct NestedHosts: Sendable {
             Statement(
                 "nested_hosts",
                 """
-                SELECT c.host_id, c.name, c.original_name, c.retired_at, r.valid_from, coalesce((r.record ->> 'threads')::int, c.cpus) AS cpus,
+                SELECT c.host_id, c.name, c.original_name, c.retired_at, r.valid_from,
+                    coalesce((r.record ->> 'threads')::int, c.cpus) AS cpus,
                     r.record ->> 'parent' IS NOT NULL AND (
                         r.record ->> 'parent' = last_value(r.record ->> 'parent') OVER (
                             PARTITION BY c.host_id ORDER BY r.valid_from ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
                         -- Records of before the machine got another name.
-                        OR EXISTS (SELECT FROM host m WHERE m.host_id = $1 AND lower(r.record ->> 'parent') IN (lower(m.name), lower(m.original_name)))
+                        OR EXISTS (SELECT FROM host m WHERE m.host_id = $1
+                            AND lower(r.record ->> 'parent') IN (lower(m.name), lower(m.original_name)))
                         OR EXISTS (SELECT FROM host_alias m WHERE m.host_id = $1 AND lower(r.record ->> 'parent') = m.alias)) AS is_here
                 FROM host c JOIN host_record r USING (host_id)
                 WHERE c.parent_host_id = $1 ORDER BY c.host_id, r.valid_from
