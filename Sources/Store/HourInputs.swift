@@ -38,7 +38,9 @@ public struct HostStretch: Sendable {
         /// Curves of their memory.
         var memoryCurveIDs: [Int32] = []
 
-        var row: SpanRow { posted.row }
+        var row: SpanRow {
+            _read { yield posted.row }
+        }
 
         init(_ row: SpanRow) {
             posted = Posted(row)
@@ -201,17 +203,18 @@ public struct HostStretch: Sendable {
         let names =
             hasCgroups
             ? "repository, runner, workload, workload_key, job_ids"
-            : "CASE WHEN run_id IS NOT NULL THEN repository END, CASE WHEN run_id IS NOT NULL THEN runner END, NULL::text, ''::text, '{}'::text[]"
+            : "CASE WHEN run_id IS NOT NULL THEN repository END, CASE WHEN run_id IS NOT NULL THEN runner END, NULL::text, ''::text, NULL::text[]"
         let statement = Statement(
             "copy_spans_out",
             """
             COPY (SELECT span_id, job_id, started_at, finished_at, time_resolution_us, cpu_share, cpus, weight, cpu_time_us, source,
-                    service, parent_job_id, run_id, gpus, \(names)
+                    service, parent_job_id, run_id, CASE WHEN cardinality(gpus) > 0 THEN gpus END, \(names)
                 FROM span
                 WHERE host_id = \(hostID) AND started_at < timestamptz '\(end)' + interval '6 minutes'
-                    AND started_at - (\(reach)) < timestamptz '\(end)'
+                    AND (started_at < timestamptz '\(end)' OR started_at - (\(reach)) < timestamptz '\(end)')
                     AND (finished_at > timestamptz '\(start)' - interval '361 seconds' OR finished_at IS NULL)
-                    AND coalesce(finished_at, started_at + interval '7 days') + (\(reach)) > timestamptz '\(start)')
+                    AND (finished_at > timestamptz '\(start)'
+                        OR coalesce(finished_at, started_at + interval '7 days') + (\(reach)) > timestamptz '\(start)'))
             TO STDOUT (FORMAT binary)
             """
         )
@@ -238,13 +241,13 @@ public struct HostStretch: Sendable {
                     repository: nil,
                     parentJobID: try fields.textIfPresent(),
                     runID: try fields.textIfPresent(),
-                    gpus: try fields.textArray()
+                    gpus: try fields.textArrayIfPresent() ?? []
                 )
                 row.repository = try fields.textIfPresent()
                 row.runner = try fields.textIfPresent()
                 row.workload = try fields.textIfPresent()
                 row.workloadKey = try fields.text()
-                row.jobIDs = try fields.textArray()
+                row.jobIDs = try fields.textArrayIfPresent() ?? []
                 members.append(Member(row))
             }
         }
@@ -376,20 +379,20 @@ extension HostStretch {
         let slots = slots.slots(in: window, recorded: host.slots, spans: members.lazy.map { self.members[$0].row })
         let spans = members.enumerated().map { position, index in
             let member = self.members[index]
-            let span = member.row
             let number = Int64(position)
+            // A row is large: what is asked of it is asked where it lies.
             var input = SpanInput(
                 id: number,
                 interval: member.interval,
-                edgeResolution: span.edgeResolution,
-                postedCPUTime: span.finishedAt == nil ? nil : span.cpuTime,
+                edgeResolution: member.row.edgeResolution,
+                postedCPUTime: member.row.finishedAt == nil ? nil : member.row.cpuTime,
                 // A service that has the host to itself reserves all of it, though it declares no part.
-                cpuShare: slots?.origin == .service ? nil : span.cpuShare,
-                cpus: span.cpus,
-                weight: span.weight
+                cpuShare: slots?.origin == .service ? nil : member.row.cpuShare,
+                cpus: member.row.cpus,
+                weight: member.row.weight
             )
-            input.ownedGPUs = Set(span.gpus)
-            if let parent = parents[span.spanID].flatMap({ numbers[$0] }) {
+            if !member.row.gpus.isEmpty { input.ownedGPUs = Set(member.row.gpus) }
+            if mayNest, let parent = parents[member.row.spanID].flatMap({ numbers[$0] }) {
                 // Of two cgroups within each other the outer one's curve has the inner one's time: `childSpanIDs` tells that.
                 let isNestedCgroup = children[parent]?.contains(number) ?? false
                 input.parentID = isNestedCgroup ? nil : parent

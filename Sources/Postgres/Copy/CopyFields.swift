@@ -92,6 +92,8 @@ public struct CopyFields {
         return values
     }
 
+    public mutating func textArrayIfPresent() throws(PostgresError) -> [String]? { try isNull() ? nil : textArray() }
+
     /// Whether the next field is NULL; it is passed over then.
     private mutating func isNull() throws(PostgresError) -> Bool {
         guard position + 4 <= bytes.count else { throw malformed("a field") }
