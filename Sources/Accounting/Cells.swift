@@ -15,7 +15,7 @@ struct Cell {
         var cells: [Cell] = []
         cells.reserveCapacity(timeline.spans.count)
         for index in timeline.spans.indices {
-            let (start, end) = (timeline.spans[index].startRow, timeline.spans[index].endRow)
+            let (start, end) = (Int(timeline.spans[index].startRow), Int(timeline.spans[index].endRow))
             var piece = 0
             if pieceRows.count > 2 {
                 var high = pieceRows.count - 1
@@ -50,13 +50,10 @@ extension ComponentSums {
 
     /// A cell's dynamic energy alone.
     func dynamic(of cell: Cell, _ timeline: Timeline) -> Double {
-        let span = timeline.spans[Int(cell.span)]
-        guard span.tracked < 0, channels.isEmpty else { return figure(of: cell, timeline).dynamic }
-        let (first, last) = (Int(cell.from), Int(cell.to))
-        let weighed = rows.between(first, last, at: Lane.drawn) - rows.between(first, last, at: Lane.floor)
-        guard span.equalWeight > 0 else { return span.weight * weighed }
-        let equal = rows.between(first, last, at: Lane.drawnEqual) - rows.between(first, last, at: Lane.floorEqual)
-        return span.weight * weighed + span.equalWeight * equal
+        let index = Int(cell.span)
+        guard timeline.spans[index].tracked < 0, channels.isEmpty else { return figure(of: cell, timeline).dynamic }
+        let d = dynamicRows.between(Int(cell.from), Int(cell.to))
+        return timeline.spans[index].weight * d.x + timeline.spans[index].equalWeight * d.y
     }
 }
 

@@ -162,13 +162,13 @@ struct ComponentClosing {
         // Of all that flowed, with the idle of the default policy: an edge that is off moves that too.
         let part = figure.drawn - figure.floor + figure.reserved
         let share = figure.energy > 0 ? min(1, max(0, part / figure.energy)) : 0
-        if Int(cell.from) == span.startRow, span.hasStart {
+        if cell.from == span.startRow, span.hasStart {
             let edge = edge(Int(cell.from), slice.interval.start, isEnd: false, span, cell)
             lower += edge.lower
             upper += edge.upper
             slice.errors.start = share * edge.deviation
         }
-        if Int(cell.to) == span.endRow, span.hasEnd {
+        if cell.to == span.endRow, span.hasEnd {
             let edge = edge(Int(cell.to), slice.interval.end, isEnd: true, span, cell)
             lower += edge.lower
             upper += edge.upper
@@ -238,7 +238,7 @@ struct ComponentClosing {
 
     /// Limits of the idle that `busy` moves: while the share of some running span is in doubt it may be anything up to the floor then.
     private func boundBusy(_ bounds: inout SliceBounds, _ cell: Cell, _ figure: SpanFigure, moved: Int64) {
-        let floors = sums.floorRows[Int(cell.to)] - sums.floorRows[Int(cell.from)]
+        let floors = sums.marks[Int(cell.to)].floors - sums.marks[Int(cell.from)].floors
         let isExact = figure.highFloor - figure.lowFloor <= 1e-6 * floors[0] + 1
         let doubt = isExact ? floors[1] : floors[0]
         bounds.busyIdleLow = min(Double(moved), max(0, figure.busy - doubt))
@@ -268,8 +268,8 @@ struct ComponentClosing {
             return max(0, figure.low) + max(figure.reserved, figure.busy, figure.equal) * floorRatios.high
         }
         let (from, to) = (Int(cell.from), Int(cell.to))
-        let late = min(to, max(from, span.lateRow))
-        let early = span.earlyRow < 0 ? to : max(from, min(to, span.earlyRow))
+        let late = min(to, max(from, Int(span.lateRow)))
+        let early = span.earlyRow < 0 ? to : max(from, min(to, Int(span.earlyRow)))
         return part(from, late) + part(max(late, early), to)
     }
 

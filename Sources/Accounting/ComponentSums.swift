@@ -18,24 +18,21 @@ struct ComponentSums {
     private(set) var pieces: [PieceSums]
 
     private(set) var rows = PrefixSums<SIMD16<Double>>()
+    /// Dynamic energy per unit of weight and per part of an equal one: what all spans are asked for before any is made a slice.
+    private(set) var dynamicRows = PrefixSums<SIMD2<Double>>()
     /// Per unit of measured CPU; empty where no span has a cgroup.
     private(set) var measuredRows = PrefixSums<SIMD8<Double>>()
     private(set) var channels: [Channel] = []
-    /// One for each time between two changes of a meter, and one for each change; `edgeOfRow` says which a row has.
+    /// What else is known at each row.
+    private(set) var marks: [Mark] = []
+    /// One for each time between two changes of a meter, and one for each change.
     private var edges: [EdgeRow] = []
-    private var edgeOfRow: [Int32] = []
     /// From when on the meters that are known have which quality at worst.
     private(set) var qualities: [(time: Int64, quality: Quality?)] = []
     /// µJ that one CPU-µs costs at most, per stretch; empty where nobody asks.
     private(set) var prices = RangeMaximum([])
     /// By how much that price has changed in all, up or down, before each stretch.
     private(set) var priceChanges: [Double] = []
-    /// The component's idle floor, and that of it while some span's share is in doubt, at each row.
-    private(set) var floorRows: [SIMD2<Double>] = []
-    /// How much what a unit of measured CPU gets, and what nobody was measured to use, have changed before each row, each change times what
-    /// the curves may be off by there, µJ.
-    private(set) var bendRows: [SIMD2<Double>] = []
-
     /// What of the dynamic energy is no span's, fractional µJ, of either sign.
     struct PieceSums {
         var agent = 0.0
@@ -96,6 +93,17 @@ struct ComponentSums {
                 )
             )
         }
+    }
+
+    /// What is known at a row beside the sums.
+    struct Mark {
+        /// The component's idle floor up to here, and that of it while some span's share was in doubt, µJ.
+        var floors: SIMD2<Double>
+        /// How much what a unit of measured CPU gets, and what nobody was measured to use, have changed up to here, each change times what
+        /// the curves may be off by there, µJ: without and with the change at this row.
+        var bendsBefore: SIMD2<Double>
+        var bends: SIMD2<Double>
+        fileprivate var edge: Int32
     }
 
     /// What the curves may be off by at a row, and what flows around it.
@@ -190,12 +198,11 @@ struct ComponentSums {
         var floorSums = SIMD2<Double>.zero
         var bendSums = SIMD2<Double>.zero
         var shares = SIMD2<Double>(-1, -1)
-        floorRows.reserveCapacity(timeline.rows.count)
-        bendRows.reserveCapacity(timeline.rows.count)
         var prices = hasMeasured ? [Double](repeating: 0, count: timeline.stretches.count) : []
 
         rows.reserveCapacity(timeline.rows.count)
-        edgeOfRow.reserveCapacity(timeline.rows.count)
+        dynamicRows.reserveCapacity(timeline.rows.count)
+        marks.reserveCapacity(timeline.rows.count)
         if hasMeasured { measuredRows.reserveCapacity(timeline.rows.count) }
         // Of the sums of both, at least.
         var magnitude = 0.0
@@ -216,9 +223,8 @@ struct ComponentSums {
         func keep(_ row: Int32, _ time: Int64) {
             let isLarge = rows.keep(magnitude: magnitude)
             if hasMeasured { measuredRows.keep(magnitude: magnitude) }
+            dynamicRows.keep(magnitude: magnitude)
             if isLarge { magnitude = 0 }
-            floorRows.append(floorSums)
-            bendRows.append(bendSums)
             for c in channels.indices { channels[c].keep() }
             if isChange || !hasEdge {
                 let errors = isChange ? Self.edgeErrors(of: meters) { cursors[$0].lastKnot.microseconds == origin + time } : allEdges
@@ -234,7 +240,9 @@ struct ComponentSums {
                 )
                 hasEdge = !isChange
             }
-            edgeOfRow.append(Int32(truncatingIfNeeded: edges.count - 1))
+            marks.append(
+                Mark(floors: floorSums, bendsBefore: bendSums, bends: bendSums, edge: Int32(truncatingIfNeeded: edges.count - 1))
+            )
             if nextPieceRow < timeline.pieceRows.count, Int(row) == timeline.pieceRows[nextPieceRow] {
                 nextPieceRow += 1
                 if piece >= 0 { pieces[piece] = part }
@@ -303,6 +311,7 @@ struct ComponentSums {
                 if i > 0 {
                     let errors = isChange ? Self.edgeErrors(of: meters) { cursors[$0].lastKnot == t } : allEdges
                     bendSums += Self.bend(from: shares, to: new) * errors.limit
+                    if stretch.row >= 0 { marks[marks.count - 1].bends = bendSums }
                 }
                 shares = new
             }
@@ -321,6 +330,7 @@ struct ComponentSums {
             if !isByMemory && !goesByGPU {
                 let unseen = OpenPart(least: flow.low * dt, most: flow.high * dt, floor: floor, ratios: ratios)
                 let perSpans = f.perSpans * floor
+                dynamicRows.add(SIMD2(f.perWeight, f.perEqualWeight) * dynamic)
                 magnitude += max(1, f.perWeight, f.perMeasured) * max(1, f.perSpans) * (flow.high * dt + floor)
                 rows.add(
                     SIMD16(
@@ -452,7 +462,7 @@ struct ComponentSums {
         return best > 0 ? (min(1, low / best), max(1, high / best)) : (1, 1)
     }
 
-    func edge(at row: Int) -> EdgeRow { edges[Int(edgeOfRow[row])] }
+    func edge(at row: Int) -> EdgeRow { edges[Int(marks[row].edge)] }
 
     /// How far the curves may be off at an instant, µJ: nothing where a meter was read at it, else ε at the nearest samples and at most
     /// `P_max * dt / 4` between them, each of them evenly within its limits.

@@ -50,12 +50,6 @@ struct PrefixSums<Row: SIMD & Sendable>: Sendable where Row.Scalar == Double {
         origins.count == 1 ? rows[to] - rows[from] : across(from, to)
     }
 
-    /// The same of one part.
-    @inline(__always)
-    func between(_ from: Int, _ to: Int, at lane: Int) -> Double {
-        origins.count == 1 ? rows[to][lane] - rows[from][lane] : across(from, to)[lane]
-    }
-
     private func across(_ from: Int, _ to: Int) -> Row {
         let (first, last) = (origin(of: from), origin(of: to))
         guard first != last else { return rows[to] - rows[from] }

@@ -43,14 +43,14 @@ struct ActiveSpan {
     let startError: Microseconds
     let endError: Microseconds
     let shareMethod: ShareMethod
+    /// When it may have started at the latest and ended at the earliest, and the rows of those; -1 where its edges are known.
+    let late: Int64
+    let early: Int64
+    var lateRow: Int32 = -1
+    var earlyRow: Int32 = -1
     /// Rows of the timeline at which it starts and ends.
-    var startRow = 0
-    var endRow = 0
-    /// When it may have started at the latest and ended at the earliest, and the rows of those; nil and -1 where its edges are known.
-    let late: Int64?
-    let early: Int64?
-    var lateRow = -1
-    var earlyRow = -1
+    var startRow: Int32 = 0
+    var endRow: Int32 = 0
     var weight: Double
     var equalWeight: Double
     var claim: Double
@@ -83,19 +83,19 @@ struct ActiveSpan {
         mayBeTracked = span.mayChange
     }
 
-    /// µs since the window's start; nil where the clipped span does not reach so far back.
-    private static func within(_ clipped: Interval, _ start: Timestamp, plus error: Microseconds, _ window: Interval) -> Int64? {
-        guard error > .zero else { return nil }
+    /// µs since the window's start; -1 where the clipped span does not reach so far back.
+    private static func within(_ clipped: Interval, _ start: Timestamp, plus error: Microseconds, _ window: Interval) -> Int64 {
+        guard error > .zero else { return -1 }
         let (time, overflow) = start.microseconds.addingReportingOverflow(error.count)
         let last = overflow ? clipped.end.microseconds : min(time, clipped.end.microseconds)
-        return last > clipped.start.microseconds ? last - window.start.microseconds : nil
+        return last > clipped.start.microseconds ? last - window.start.microseconds : -1
     }
 
-    private static func within(_ clipped: Interval, _ end: Timestamp, minus error: Microseconds, _ window: Interval) -> Int64? {
-        guard error > .zero else { return nil }
+    private static func within(_ clipped: Interval, _ end: Timestamp, minus error: Microseconds, _ window: Interval) -> Int64 {
+        guard error > .zero else { return -1 }
         let (time, overflow) = end.microseconds.subtractingReportingOverflow(error.count)
         let first = overflow ? clipped.start.microseconds : max(time, clipped.start.microseconds)
-        return first < clipped.end.microseconds ? first - window.start.microseconds : nil
+        return first < clipped.end.microseconds ? first - window.start.microseconds : -1
     }
 
     /// Bad input weighs nothing; a share over 1 is scaled by the formula.

@@ -149,8 +149,8 @@ struct Timeline {
         for i in spans.indices {
             events.append(TimedEvent(spans[i].start, .start, i))
             events.append(TimedEvent(spans[i].end, .end, i))
-            if let late = spans[i].late { events.append(TimedEvent(late, .late, i)) }
-            if let early = spans[i].early { events.append(TimedEvent(early, .early, i)) }
+            if spans[i].late >= 0 { events.append(TimedEvent(spans[i].late, .late, i)) }
+            if spans[i].early >= 0 { events.append(TimedEvent(spans[i].early, .early, i)) }
         }
         for (i, one) in tracked.all.enumerated() {
             let input = host.spans[spans[one.span].input]
@@ -267,15 +267,19 @@ struct Timeline {
                     pieceRows.append(row)
                 case .late:
                     isRow = true
-                    spans[index].lateRow = row
+                    spans[index].lateRow = Int32(truncatingIfNeeded: row)
                 case .early:
                     isRow = true
-                    spans[index].earlyRow = row
+                    spans[index].earlyRow = Int32(truncatingIfNeeded: row)
                 case .start, .end:
                     isRow = true
                     isStale = true
                     let isStart = event.kind == .start
-                    if isStart { spans[index].startRow = row } else { spans[index].endRow = row }
+                    if isStart {
+                        spans[index].startRow = Int32(truncatingIfNeeded: row)
+                    } else {
+                        spans[index].endRow = Int32(truncatingIfNeeded: row)
+                    }
                     running.count += isStart ? 1 : -1
                     let place = spans[index].tracked
                     if place < 0 {

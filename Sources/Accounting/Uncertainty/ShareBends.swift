@@ -15,23 +15,21 @@ extension ComponentSums {
     /// by memory or by a GPU's use is left out.
     func bends(of cell: Cell, _ timeline: Timeline) -> (least: Double, most: Double) {
         let (first, last) = (Int(cell.from), Int(cell.to))
-        guard first < last, channels.isEmpty, !bendRows.isEmpty else { return (0, 0) }
+        guard first < last, channels.isEmpty else { return (0, 0) }
         func factors(_ row: Int, before: Bool) -> ShareFactors {
             let stretch = timeline.rows[row].stretch - (before ? 1 : 0)
             return timeline.factors[Int(timeline.stretches[max(0, stretch)].factors)]
         }
         /// Without the changes at the two rows themselves.
         func within(_ from: Int, _ to: Int) -> (perMeasured: Double, remainder: Double) {
-            let (old, new) = (factors(from, before: true), factors(from, before: false))
-            let own = Self.bend(from: SIMD2(old.perMeasured, old.remainder), to: SIMD2(new.perMeasured, new.remainder))
-            let d = bendRows[to] - bendRows[from] - own * edge(at: from).limit
+            let d = marks[to].bendsBefore - marks[from].bends
             return (max(0, d.x), max(0, d.y))
         }
-        let span = timeline.spans[Int(cell.span)]
-        guard span.tracked >= 0 else { return (0, within(first, last).remainder) }
+        let tracked = timeline.spans[Int(cell.span)].tracked
+        guard tracked >= 0 else { return (0, within(first, last).remainder) }
         var (least, most) = (0.0, 0.0)
         var before: SpanState?
-        let log = timeline.tracked.all[span.tracked].log
+        let log = timeline.tracked.all[tracked].log
         for (i, entry) in log.enumerated() {
             let from = max(first, entry.row)
             let to = i + 1 < log.count ? min(last, log[i + 1].row) : last
