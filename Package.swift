@@ -65,6 +65,7 @@ let package = Package(
         .target(name: "CLinux"),
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
         .systemLibrary(name: "CLibCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
 
         // Tables the programs carry.
@@ -82,12 +83,13 @@ let package = Package(
             sources: ["Migrations.swift"],
             resources: [
                 .embedInCode("m0001_spine.sql"), .embedInCode("m0002_workload_identity.sql"), .embedInCode("m0003_front_door.sql"),
-                .embedInCode("m0004_accounting.sql"),
+                .embedInCode("m0004_accounting.sql"), .embedInCode("m0005_telemetry.sql"),
             ]
         ),
 
         // Edges.
         .target(name: "Gzip", dependencies: ["CZlib"]),
+        .target(name: "Snappy", dependencies: ["CSnappy"]),
         .target(name: "HTTPClient", dependencies: ["CLibCurl"]),
         .target(name: "Meters", dependencies: ["Energy", "Factors", "CLinux"], exclude: sensorReadmes, plugins: ["ListSensors"]),
         .plugin(name: "ListSensors", capability: .buildTool()),
@@ -105,7 +107,7 @@ let package = Package(
         .target(
             name: "Store",
             dependencies: [
-                "Postgres", "Migrations", "Documents", "Energy", "Carbon", "Accounting",
+                "Postgres", "Migrations", "Documents", "Energy", "Carbon", "Accounting", "Telemetry",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ]
@@ -114,7 +116,7 @@ let package = Package(
             name: "Collector",
             dependencies: [
                 "Energy", "Carbon", "Accounting", "Simulation", "Wire", "Documents", "CIEvents", "CIHistory", "Factors", "Gzip",
-                "HTTPClient",
+                "HTTPClient", "Snappy", "Telemetry",
                 "Postgres", "Store",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -156,7 +158,7 @@ let package = Package(
         .executableTarget(
             name: "wattle-collector",
             dependencies: [
-                "Collector", "CIEvents", "Documents", "Simulation", "Store", "Postgres", "Energy",
+                "Collector", "CIEvents", "Documents", "Simulation", "Store", "Postgres", "Telemetry", "Energy",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -167,6 +169,7 @@ let package = Package(
         // Tests.
         .target(name: "TestSupport", dependencies: ["Energy", "Postgres", .product(name: "Logging", package: "swift-log")]),
         .testTarget(name: "GzipTests", dependencies: ["Gzip"]),
+        .testTarget(name: "SnappyTests", dependencies: ["Snappy"]),
         .testTarget(name: "HTTPClientTests", dependencies: ["HTTPClient"], exclude: ["Support/peer.py"]),
         .testTarget(name: "EnergyTests", dependencies: ["Energy", "TestSupport"]),
         .testTarget(name: "AccountingTests", dependencies: ["Accounting", "Carbon", "Energy", "TestSupport"]),
@@ -204,7 +207,7 @@ let package = Package(
             name: "CollectorTests",
             dependencies: [
                 "Migrations", "Collector", "CIEvents", "Documents", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy",
-                "Factors", "Gzip",
+                "Factors", "Gzip", "Snappy", "Telemetry",
                 "HTTPClient", "TestSupport", "Tracker",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

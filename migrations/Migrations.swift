@@ -16,5 +16,6 @@ public enum Migrations {
         ),
         Migration(number: 3, name: "front_door", sql: String(decoding: PackageResources.m0003_front_door_sql, as: UTF8.self)),
         Migration(number: 4, name: "accounting", sql: String(decoding: PackageResources.m0004_accounting_sql, as: UTF8.self)),
+        Migration(number: 5, name: "telemetry", sql: String(decoding: PackageResources.m0005_telemetry_sql, as: UTF8.self)),
     ]
 }

@@ -7,6 +7,7 @@ import NIOCore
 public import Postgres
 public import ServiceLifecycle
 import Store
+public import Telemetry
 
 /// The collector's parts, wired: HTTP and the accounting worker over one pool.
 public struct CollectorServices: Sendable {
@@ -18,6 +19,8 @@ public struct CollectorServices: Sendable {
     ///   - reconcileEvery: how often sources' systems are asked for what their webhooks missed.
     ///   - takesHooks: false where nothing is to come in from outside.
     ///   - access: what people without a token see.
+    ///   - meterRules: from other exporters' series to meters.
+    ///   - scrapeTargets: what the collector itself asks for series.
     ///   - onListening: called with the port once connections are taken.
     public init(
         pool: PostgresPool,
@@ -29,12 +32,15 @@ public struct CollectorServices: Sendable {
         reconcileEvery: Duration = .seconds(3_600),
         takesHooks: Bool = true,
         access: Access = .public,
+        meterRules: MeterRules? = nil,
+        scrapeTargets: [ScrapeTarget] = [],
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) throws {
         let metrics = CollectorMetrics()
         let site = Site(pool: pool, metrics: metrics, now: now, baseURL: baseURL, access: access)
         let door = FrontDoor(pool: pool, now: now)
-        let router = try Self.router(site, door, takesHooks: takesHooks)
+        let intake = TelemetryIntake(rules: try meterRules ?? MeterTable.rules(file: nil), pool: pool, metrics: metrics, now: now)
+        let router = try Self.router(site, door, takesHooks: takesHooks, intake: intake)
         let application = Application(
             router: router,
             configuration: .init(address: .hostname(host, port: port), serverName: "wattle"),
@@ -44,18 +50,28 @@ public struct CollectorServices: Sendable {
         let reconciler = Reconciler(pool: pool, log: log, now: now, metrics: metrics, interval: reconcileEvery)
         services =
             [AccountingWorker(pool: pool, log: log, now: now, metrics: metrics), reconciler] + door.services(site, log: log)
+            + [
+                TelemetryUpkeep(intake: intake, pool: pool, log: log, now: now)
+            ]
+            // A service without anything to do would end, and all others with it.
+            + (scrapeTargets.isEmpty ? [] : [Scraper(targets: scrapeTargets, intake: intake, metrics: metrics, log: log, now: now)])
             + [application]
     }
 
     /// Every route there is; `openapi.yaml` describes each, and a test compares the two.
-    static func router(_ site: Site, _ door: FrontDoor? = nil, takesHooks: Bool = true) throws -> Router<WattleContext> {
+    static func router(_ site: Site, _ door: FrontDoor? = nil, takesHooks: Bool = true, intake: TelemetryIntake? = nil) throws
+        -> Router<WattleContext>
+    {
         let door = door ?? FrontDoor(pool: site.pool, now: site.now)
+        let intake =
+            try intake ?? TelemetryIntake(rules: MeterTable.rules(file: nil), pool: site.pool, metrics: site.metrics, now: site.now)
         let document = try OpenAPIDocument(baseURL: site.baseURL)
         let router = Router(context: WattleContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ProblemMiddleware(metrics: site.metrics))
         router.add(middleware: Authentication(pool: site.pool, door: door))
         router.add(middleware: KnownParameters(document))
         ReadingsRoutes(site: site).add(to: router)
+        TelemetryRoutes(site: site, intake: intake, rates: door.rates, pace: door.pace).add(to: router)
         EnrolRoutes(site: site).add(to: router)
         SpanRoutes(site: site, rates: door.rates, pace: door.pace).add(to: router)
         if takesHooks { door.hooks(site).add(to: router) }

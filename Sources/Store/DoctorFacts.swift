@@ -117,6 +117,8 @@ public struct DoctorFacts: Sendable {
     public var dataDirectory: String?
     public var openEvents: Int64 = 0
     public var dirtyHours: Int64 = 0
+    /// Other exporters' series of the last seven days that look like energy and became no meter.
+    public var unmapped: [TelemetryTable.Unmapped] = []
 
     public init() {}
 
@@ -143,6 +145,7 @@ public struct DoctorFacts: Sendable {
                 [at]
             ).map { try $0.int32("host_id") }
         )
+        facts.unmapped = try await TelemetryTable.unmapped(since: week, limit: 100, connection)
         facts.zonesWithoutIntensity = try await connection.query(
             Statement(
                 "doctor_zones",

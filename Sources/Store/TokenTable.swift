@@ -11,6 +11,8 @@ public struct TokenGrant: Sendable, Hashable {
         case enrol
         /// Post spans.
         case ci
+        /// Send other exporters' series of some hosts.
+        case telemetry
         /// Read everything.
         case read
         /// Everything.

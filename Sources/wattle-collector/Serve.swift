@@ -3,6 +3,7 @@ import Collector
 import Logging
 import Postgres
 import ServiceLifecycle
+import Telemetry
 import UnixSignals
 
 struct Serve: AsyncParsableCommand {
@@ -32,6 +33,9 @@ struct Serve: AsyncParsableCommand {
     @Flag(help: "Take no webhooks: ask the systems of the sources for their jobs (see reconcile_interval_s).")
     var pollOnly = false
 
+    @Option(help: ArgumentHelp("A table of other exporters' series, before the shipped one (config/meters.yaml).", valueName: "file"))
+    var meters: String?
+
     @Option(help: ArgumentHelp("What people without a token see: public jobs, or nothing (default: public).", valueName: "public|token"))
     var access: String?
 
@@ -44,7 +48,8 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         let configuration = try database.configuration(flags: [
             "listen": listen, "base_url": baseURL, "connections": connections.map { String($0) },
-            "access": access, "poll_only": pollOnly ? "true" : nil, "reconcile_interval_s": reconcileIntervalS.map { String($0) },
+            "access": access, "meters": meters, "poll_only": pollOnly ? "true" : nil,
+            "reconcile_interval_s": reconcileIntervalS.map { String($0) },
         ])
         if showConfig {
             for setting in configuration.settings { print("\(setting.name): \(setting.shown)  # \(setting.origin.rawValue)") }
@@ -108,6 +113,8 @@ struct Serve: AsyncParsableCommand {
             applicationName: "wattle-collector",
             logger: log
         )
+        let rules: MeterRules
+        do { rules = try MeterTable.rules(file: configuration["meters"]) } catch { throw Failure(code: 2, message: "\(error)") }
         let baseURL = configuration["base_url"] ?? "http://\(host.contains(":") ? "[\(host)]" : host):\(port)"
         let collector = try CollectorServices(
             pool: pool,
@@ -119,6 +126,8 @@ struct Serve: AsyncParsableCommand {
             reconcileEvery: try configuration.reconcileInterval(),
             takesHooks: try !configuration.isPollOnly(),
             access: try configuration.access(),
+            meterRules: rules,
+            scrapeTargets: configuration.scrapeTargets,
             onListening: { port in log.notice("listening", metadata: ["address": "\(host):\(port)"]) }
         )
         var services: [any Service] = collector.services

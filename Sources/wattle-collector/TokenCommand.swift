@@ -21,6 +21,7 @@ struct TokenCommand: AsyncParsableCommand {
                   wattle-collector token create --embedded DIR --scope enrol --name linux-fleet --pool linux-x86_64 --uses 500 --expires 90d
                   wattle-collector token create --embedded DIR --scope ci --name my-farm
                   wattle-collector token create --embedded DIR --scope ci --name dune --repository 'github.com/ocaml/dune' --allow-pool linux-x86_64
+                  wattle-collector token create --embedded DIR --scope telemetry --name prometheus --allow-host '*.example.org'
                   wattle-collector token create --embedded DIR --scope read --name me
                   wattle-collector token create --embedded DIR --scope 'read:ocaml/*' --name ocaml-people --expires 2027-01-01
                 """
@@ -31,10 +32,11 @@ struct TokenCommand: AsyncParsableCommand {
         @Option(
             help: ArgumentHelp(
                 """
-                agent: send readings for one host; enrol: be traded for agents' tokens of one pool; ci: post spans; read: read everything, or \
+                agent: send readings for one host; enrol: be traded for agents' tokens of one pool; ci: post spans; \
+                telemetry: send other exporters' series of some hosts (OTLP metrics, Prometheus remote write); read: read everything, or \
                 what is of some repositories; admin: everything.
                 """,
-                valueName: "agent|enrol|ci|read[:OWNER/*]|admin"
+                valueName: "agent|enrol|ci|telemetry|read[:OWNER/*]|admin"
             )
         )
         var scope: String
@@ -82,7 +84,16 @@ struct TokenCommand: AsyncParsableCommand {
             }
             if uses != nil, scope != .enrol { throw ValidationError("--uses goes with --scope enrol only") }
             if let uses, uses < 1 { throw ValidationError("--uses: expected at least 1, found \(uses)") }
-            if scope != .ci, writer.isGiven || source != nil {
+            if scope == .telemetry {
+                guard !(writer.allowHost + writer.allowPool).isEmpty else {
+                    throw ValidationError(
+                        "--scope telemetry: expected --allow-host HOST or --allow-pool POOL, the hosts that it may write for"
+                    )
+                }
+                guard writer.instance.isEmpty, writer.repository.isEmpty, writer.visibility == nil, source == nil else {
+                    throw ValidationError("--scope telemetry goes with --allow-host, --allow-pool and --rate only")
+                }
+            } else if scope != .ci, writer.isGiven || source != nil {
                 throw ValidationError(
                     "--source, --instance, --repository, --allow-host, --allow-pool, --visibility and --rate go with --scope ci only"
                 )
@@ -137,7 +148,7 @@ struct TokenCommand: AsyncParsableCommand {
         if let pool = grant.pool { fields["pool"] = .string(pool) }
         if let usesLeft { fields["uses_left"] = .integer(Int64(usesLeft)) }
         if let repositories = grant.readRepositories { fields["read_repositories"] = .array(repositories.map { .string($0) }) }
-        if grant.scope == .ci {
+        if grant.scope == .ci || grant.scope == .telemetry {
             fields["source"] = .string(grant.source)
             fields["claims"] = grant.claims.json
         }
@@ -190,6 +201,7 @@ struct TokenCommand: AsyncParsableCommand {
                     switch grant.scope {
                     case .agent: grant.hostName ?? "-"
                     case .enrol: (grant.pool ?? "-") + (token.usesLeft.map { ", \($0) uses left" } ?? "")
+                    case .telemetry: "series; \(grant.claims.described)"
                     case .ci: (grant.source == grant.name ? "" : "source \(grant.source); ") + grant.claims.described
                     case .read: grant.readRepositories?.joined(separator: ",") ?? "everything"
                     case .admin: "everything"

@@ -1,3 +1,4 @@
+import Documents
 import Energy
 import TestSupport
 import Testing
@@ -83,9 +84,15 @@ import Testing
             var curve = MeterCurve(meter, state: state)
             tally += curve.read(series, from: source, now: Self.later)
             collected.add(&curve)
-            state = curve.kept
+            // As it is stored between two requests.
+            state = curve.kept.flatMap { MeterCurve.State(json: Self.stored($0.json), epsilon: meter.epsilon) }
+            #expect((state == nil) == (curve.kept == nil))
         }
         return (collected, tally)
+    }
+
+    private static func stored(_ json: JSONValue) -> JSONValue {
+        do { return try JSONValue(parsing: Array(try json.text.utf8)) } catch { return .null }
     }
 
     // MARK: Counters

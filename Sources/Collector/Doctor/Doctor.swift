@@ -23,7 +23,7 @@ struct Doctor {
 
     var findings: [Finding] {
         var all: [Finding] = [hostsKnown, sensors, silent, clocks, runners, claimedTwice, spanless, slots, zones, intensities, pue, energy]
-        all += [sources, events, secrets, reconciliation, tokens, revoked, classes, open, poisoned, rules, disk]
+        all += [sources, events, secrets, reconciliation, tokens, revoked, classes, open, poisoned, rules, telemetry, disk]
         let order = Finding.Severity.allCases
         return all.enumerated().sorted { a, b in
             let (x, y) = (order.firstIndex(of: a.element.severity) ?? 0, order.firstIndex(of: b.element.severity) ?? 0)
@@ -43,6 +43,31 @@ struct Doctor {
     private func ago(_ time: Timestamp) -> String { "\(Readable.seconds(now - time)) ago" }
 
     private func seenAt(_ host: HostOverview) -> Timestamp { Timestamp(microseconds: host.host.seenAtMicroseconds) }
+
+    // MARK: Other exporters
+
+    private var telemetry: Finding {
+        guard !facts.unmapped.isEmpty else { return Finding("telemetry", .ok, "every series of energy that came is mapped to a meter") }
+        return Finding(
+            "telemetry",
+            .note,
+            "\(facts.unmapped.count) series of other exporters look like energy and became no meter: add rows to meters.yaml",
+            count: facts.unmapped.count,
+            examples: some(facts.unmapped) { series in
+                let labels = series.example.sorted { $0.key < $1.key }.prefix(4).map { "\($0.key)=\($0.value)" }
+                let reason =
+                    switch series.reason {
+                    case "no_host": "no label names its host"
+                    case "no_label": "a label that its row needs is missing"
+                    case "no_match": "rows know the name, none the labels"
+                    case "no_unit": "nothing says its unit"
+                    default: "no row knows the name"
+                    }
+                return "\(series.name){\(labels.joined(separator: ","))}: \(reason)"
+            },
+            commands: ["wattle-collector serve --meters FILE"]
+        )
+    }
 
     // MARK: Hosts
 

@@ -27,6 +27,8 @@ public struct CollectorConfiguration: Sendable {
     }
 
     public private(set) var settings: [Setting] = []
+    /// What the collector itself asks for series; only a file can say it.
+    public private(set) var scrapeTargets: [ScrapeTarget] = []
 
     /// Name, environment variable, default; in the order in which they are shown.
     private static let known: [(name: String, variable: String, standard: String?)] = [
@@ -38,6 +40,7 @@ public struct CollectorConfiguration: Sendable {
         ("access", "WATTLE_ACCESS", "public"),
         ("poll_only", "WATTLE_POLL_ONLY", "false"),
         ("reconcile_interval_s", "WATTLE_RECONCILE_INTERVAL_S", "3600"),
+        ("meters", "WATTLE_METERS", nil),
         ("log_level", "WATTLE_LOG_LEVEL", "info"),
     ]
 
@@ -45,7 +48,8 @@ public struct CollectorConfiguration: Sendable {
     ///   - flags: by setting name; nil for one that was not given.
     ///   - file: a file that must exist, or nil for the usual places, which need not.
     public init(flags: [String: String?], environment: [String: String], file: String?) throws {
-        let fromFile = try Self.read(file: file, home: environment["HOME"])
+        let (fromFile, targets) = try Self.read(file: file, home: environment["HOME"])
+        scrapeTargets = targets
         for (name, variable, standard) in Self.known {
             let value: String?
             let origin: Setting.Origin
@@ -60,6 +64,7 @@ public struct CollectorConfiguration: Sendable {
             }
             settings.append(Setting(name: name, value: value, origin: origin, isSecret: name == "database_url"))
         }
+        if !targets.isEmpty { settings.append(Setting(name: "scrape", value: "\(targets.count) targets", origin: .file, isSecret: false)) }
         // A flag for one kind of database leaves the other kind of lesser origin out.
         if let embedded = setting("embedded"), let url = setting("database_url"), embedded.value != nil, url.value != nil {
             guard embedded.origin != url.origin else {
@@ -130,9 +135,9 @@ public struct CollectorConfiguration: Sendable {
         }
     }
 
-    private static func read(file: String?, home: String?) throws -> [String: String] {
+    private static func read(file: String?, home: String?) throws -> (values: [String: String], targets: [ScrapeTarget]) {
         let usual = [home.map { $0 + "/.config/wattle/config.yaml" }, "/etc/wattle/collector.yaml"].compactMap { $0 }
-        guard let path = file ?? usual.first(where: { FileManager.default.fileExists(atPath: $0) }) else { return [:] }
+        guard let path = file ?? usual.first(where: { FileManager.default.fileExists(atPath: $0) }) else { return ([:], []) }
         let text: String
         do {
             text = try String(contentsOfFile: path, encoding: .utf8)
@@ -145,16 +150,21 @@ public struct CollectorConfiguration: Sendable {
         } catch {
             throw Fault(description: "\(path): expected YAML, found \(error)")
         }
-        guard let loaded else { return [:] }
+        guard let loaded else { return ([:], []) }
         guard let mapping = loaded as? [String: Any] else { throw Fault(description: "\(path): expected settings as `name: value`") }
         var values: [String: String] = [:]
+        var targets: [ScrapeTarget] = []
         for (name, value) in mapping {
+            if name == "scrape" {
+                do { targets = try ScrapeTarget.read(value) } catch { throw Fault(description: "\(path): \(error)") }
+                continue
+            }
             guard known.contains(where: { $0.name == name }) else {
                 if file == nil { continue }
                 throw Fault(description: "\(path): unknown setting \(name); expected one of \(known.map(\.name).joined(separator: ", "))")
             }
             values[name] = "\(value)"
         }
-        return values
+        return (values, targets)
     }
 }

@@ -23,6 +23,13 @@ final class CollectorMetrics: Sendable {
     let eventsRepeated = Counter()
     let eventsRefused = Counter()
     let eventsFailed = Counter()
+    let telemetrySamples = Counter()
+    let telemetrySamplesSpare = Counter()
+    let telemetrySamplesRefused = Counter()
+    let telemetrySeriesMapped = Counter()
+    let telemetrySeriesUnmapped = Counter()
+    let scrapes = Counter()
+    let scrapesFailed = Counter()
 
     /// - Parameter gauges: name, help and value of what is read at the moment.
     func text(gauges: [(name: String, help: String, value: Double)]) -> String {
@@ -39,6 +46,13 @@ final class CollectorMetrics: Sendable {
             ("wattle_events_repeated", "CI events that were there already.", eventsRepeated),
             ("wattle_events_refused", "Deliveries to hooks that no secret made.", eventsRefused),
             ("wattle_events_failed", "CI events set aside for good.", eventsFailed),
+            ("wattle_telemetry_samples", "Samples of other exporters' series that count.", telemetrySamples),
+            ("wattle_telemetry_samples_spare", "Samples that another replica or way had sent already.", telemetrySamplesSpare),
+            ("wattle_telemetry_samples_refused", "Samples of impossible values or times.", telemetrySamplesRefused),
+            ("wattle_telemetry_series_mapped", "Series that became meters, each time they came.", telemetrySeriesMapped),
+            ("wattle_telemetry_series_unmapped", "Series that no row of meters.yaml maps, each time they came.", telemetrySeriesUnmapped),
+            ("wattle_scrapes", "Scrapes of targets that answered.", scrapes),
+            ("wattle_scrapes_failed", "Scrapes without an answer that could be read.", scrapesFailed),
             ("wattle_http_requests", "HTTP requests answered.", requests),
         ]
         var text = ""

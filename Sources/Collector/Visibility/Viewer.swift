@@ -50,7 +50,7 @@ extension WattleContext {
         case .admin: return .everything
         case .read: return grant.readRepositories.map { .repositories($0) } ?? .everything
         case .ci: return .source(grant.source, repositories: grant.claims.repositories)
-        case .agent, .enrol:
+        case .agent, .enrol, .telemetry:
             throw Problem.forbidden("scope", "expected a token of scope read, ci or admin, found one of scope \(grant.scope.rawValue)")
         }
     }
