@@ -48,12 +48,16 @@ extension ComponentSums {
         figure(of: Int(cell.span), from: Int(cell.from), to: Int(cell.to), timeline)
     }
 
-    /// A cell's dynamic energy alone.
-    func dynamic(of cell: Cell, _ timeline: Timeline) -> Double {
-        let index = Int(cell.span)
-        guard timeline.spans[index].tracked < 0, channels.isEmpty else { return figure(of: cell, timeline).dynamic }
-        let d = dynamicRows.between(Int(cell.from), Int(cell.to))
-        return timeline.spans[index].weight * d.x + timeline.spans[index].equalWeight * d.y
+    /// The cells' dynamic energy alone.
+    func dynamics(of cells: [Cell], _ timeline: Timeline) -> [Double] {
+        let spans = timeline.spans
+        let isByCPU = channels.isEmpty
+        return cells.map { cell in
+            let index = Int(cell.span)
+            guard isByCPU, spans[index].tracked < 0 else { return figure(of: cell, timeline).dynamic }
+            let d = dynamicRows.between(Int(cell.from), Int(cell.to))
+            return spans[index].weight * d.x + spans[index].equalWeight * d.y
+        }
     }
 }
 

@@ -10,6 +10,9 @@ struct ComponentClosing {
     /// The same with the highest floor that those meters can have whose floor nobody knows.
     private let ceiling: ComponentSums?
     private let timeline: Timeline
+    /// Asked for each slice before the sums themselves, which are large where they are optional.
+    private let hasOther: Bool
+    private let hasCeiling: Bool
     private let floorRatios: (low: Double, high: Double)
     private let errorRatios: (meter: Double, floor: Double)
 
@@ -27,6 +30,8 @@ struct ComponentClosing {
         self.other = other
         self.ceiling = ceiling
         self.timeline = timeline
+        hasOther = other != nil
+        hasCeiling = ceiling != nil
         errorRatios = Self.errorRatios(host, meters, isFloorUnknown: ceiling != nil)
         floorRatios = sums.floorRatios(of: meters)
     }
@@ -45,7 +50,7 @@ struct ComponentClosing {
         let cells = Cell.all(of: timeline)
         let count = timeline.pieces.count
         var clamping = Clamping(pieces: count)
-        var dynamics = cells.map { sums.dynamic(of: $0, timeline) }
+        var dynamics = sums.dynamics(of: cells, timeline)
         clampSpans(&dynamics, cells, &clamping)
         var agent = sums.pieces.map(\.agent)[...]
         var system = sums.pieces.map(\.system)[...]
@@ -149,7 +154,7 @@ struct ComponentClosing {
         )
         bound(&slice, cell, figure, span)
         slice.errors.floor = max(0, figure.floor)
-        if ceiling != nil { slice.errors.floor += unknownFloor(figure, cell) / (1.96 * errorRatios.floor) }
+        if hasCeiling { slice.errors.floor += unknownFloor(figure, cell) / (1.96 * errorRatios.floor) }
         slice.estimate()
         return slice
     }
@@ -157,7 +162,11 @@ struct ComponentClosing {
     /// Hard limits, and the errors at real edges.
     private func bound(_ slice: inout Slice, _ cell: Cell, _ figure: SpanFigure, _ span: ActiveSpan) {
         // One for rounding to whole µJ on either side; and what may not be the span's, because it lies inside an edge that is not known well.
-        var lower = 1 + max(lost(cell, span, sums), other.map { lost(cell, span, $0) } ?? 0)
+        var lower = 1.0
+        if span.lateRow >= 0 || span.earlyRow >= 0 {
+            lower += lost(cell, span, sums)
+            if hasOther { lower = max(lower, 1 + (other.map { lost(cell, span, $0) } ?? 0)) }
+        }
         var upper = 1.0
         // Of all that flowed, with the idle of the default policy: an edge that is off moves that too.
         let part = figure.drawn - figure.floor + figure.reserved
@@ -198,7 +207,7 @@ struct ComponentClosing {
         lower += bends.least
         upper += bends.most
         var (low, high) = (figure.low, figure.high)
-        if let other {
+        if hasOther, let other {
             let alternative = other.figure(of: cell, timeline)
             // Idle moved would be another with another course; the widest of the policies counts for all.
             let moved = [
@@ -209,7 +218,7 @@ struct ComponentClosing {
             low = min(low, alternative.low - alternative.lowFloor + figure.lowFloor + least)
             high = max(high, alternative.high - alternative.highFloor + figure.highFloor + most)
         }
-        if let ceiling {
+        if hasCeiling, let ceiling {
             // Any floor up to this is as good: the part of it goes out of the dynamic energy, and a policy's part comes in.
             let most = ceiling.figure(of: cell, timeline)
             lower += max(0, figure.low - figure.lowFloor - (most.low - most.lowFloor))
@@ -380,7 +389,7 @@ extension Slice {
         let gap = interval.duration.count - metered.count
         guard gap > 0 else { return 0 }
         guard metered.count >= gap else { return nil }
-        return Int64(saturating: (Double(dynamic + idle[policy]) / Double(metered.count) * Double(gap)).rounded())
+        return Int64(rounding: (Double(dynamic + idle[policy]) / Double(metered.count) * Double(gap)))
     }
 
     /// Under the default policy.

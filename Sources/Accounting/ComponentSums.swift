@@ -187,7 +187,7 @@ struct ComponentSums {
         if goesByGPU {
             for g in meters.indices { channels += [Channel(rate: .gpuTime(g)), Channel(rate: .owners(g)), Channel(rate: .slots)] }
         }
-        let allEdges = Self.edgeErrors(of: meters) { _ in false }
+        let allEdges = Self.edgeErrors(of: meters, cursors, readAt: nil)
         // One that has not begun is missing, unless another ended before it: then it takes that one's place.
         let takesPlace = meters.map { meter in
             meters.contains { other in
@@ -220,6 +220,7 @@ struct ComponentSums {
         var part = PieceSums()
         var nextPieceRow = 0
 
+        @inline(__always)
         func keep(_ row: Int32, _ time: Int64) {
             let isLarge = rows.keep(magnitude: magnitude)
             if hasMeasured { measuredRows.keep(magnitude: magnitude) }
@@ -227,7 +228,8 @@ struct ComponentSums {
             if isLarge { magnitude = 0 }
             for c in channels.indices { channels[c].keep() }
             if isChange || !hasEdge {
-                let errors = isChange ? Self.edgeErrors(of: meters) { cursors[$0].lastKnot.microseconds == origin + time } : allEdges
+                let errors =
+                    isChange ? Self.edgeErrors(of: meters, cursors, readAt: Timestamp(microseconds: origin + time)) : allEdges
                 edges.append(
                     EdgeRow(
                         limit: errors.limit,
@@ -250,6 +252,7 @@ struct ComponentSums {
                 part = PieceSums()
             }
         }
+        @inline(__always)
         func refresh(_ t: Timestamp) {
             flow = Flow()
             missing = 0
@@ -309,7 +312,7 @@ struct ComponentSums {
             if f.perMeasured != shares.x || f.remainder != shares.y {
                 let new = SIMD2(f.perMeasured, f.remainder)
                 if i > 0 {
-                    let errors = isChange ? Self.edgeErrors(of: meters) { cursors[$0].lastKnot == t } : allEdges
+                    let errors = isChange ? Self.edgeErrors(of: meters, cursors, readAt: t) : allEdges
                     bendSums += Self.bend(from: shares, to: new) * errors.limit
                     if stretch.row >= 0 { marks[marks.count - 1].bends = bendSums }
                 }
@@ -466,10 +469,14 @@ struct ComponentSums {
 
     /// How far the curves may be off at an instant, µJ: nothing where a meter was read at it, else ε at the nearest samples and at most
     /// `P_max * dt / 4` between them, each of them evenly within its limits.
-    private static func edgeErrors(of meters: [MeterInput], isRead: (Int) -> Bool) -> (limit: Double, variance: Double) {
+    private static func edgeErrors(
+        of meters: [MeterInput],
+        _ cursors: [CurveCursor],
+        readAt time: Timestamp?
+    ) -> (limit: Double, variance: Double) {
         var limit = 0.0
         var variance = 0.0
-        for m in meters.indices where !isRead(m) {
+        for m in meters.indices where time == nil || cursors[m].lastKnot != time {
             let between = meters[m].maximumPower.microjoules(over: meters[m].samplePeriod) / 4
             let epsilon = Double(meters[m].epsilonMicrojoules)
             limit += (epsilon + between) * meters[m].boundRatios.high

@@ -14,7 +14,7 @@ public struct CumulativeRounding {
     /// The next part, at least 0.
     public mutating func next(_ part: Double) -> Int64 {
         sum += max(0, part)
-        let upTo = min(total, max(given, Int64(saturating: sum.rounded())))
+        let upTo = min(total, max(given, Int64(rounding: sum)))
         defer { given = upTo }
         return upTo - given
     }

@@ -5,7 +5,7 @@ extension Curve {
     /// Outside the extent it is that of the nearest knot; 0 of no knots.
     public func wholeValue(at t: Timestamp) -> Int64 {
         let (knot, beyond) = place(of: t)
-        return knot.addingReportingOverflow(Int64(saturating: beyond.rounded())).partialValue
+        return knot.addingReportingOverflow(Int64(rounding: beyond)).partialValue
     }
 
     /// How much it grows over an interval, held constant outside its extent.

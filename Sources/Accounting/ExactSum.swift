@@ -13,8 +13,8 @@ struct ExactSum {
     private static func units(_ fraction: Double) -> Int128 {
         guard fraction < 0 || fraction > 0 else { return 0 }
         let scaled = min(fraction.magnitude, largest) * 0x1p32
-        let high = scaled.rounded(.down)
-        let units = (Int128(Int64(high)) &<< 48) &+ Int128(Int64((scaled - high) * 0x1p48))
+        let high = Int64(scaled)
+        let units = (Int128(high) &<< 48) &+ Int128(Int64((scaled - Double(high)) * 0x1p48))
         return fraction < 0 ? -units : units
     }
 
@@ -25,6 +25,7 @@ struct ExactSum {
 
     @inline(__always)
     var value: Double {
+        guard units != 0 else { return 0 }
         let high = Int64(truncatingIfNeeded: units &>> 48)
         let low = Int64(truncatingIfNeeded: units & 0xFFFF_FFFF_FFFF)
         return Double(high) * 0x1p-32 + Double(low) * 0x1p-80

@@ -88,9 +88,9 @@ struct RestMeter {
         var knots: [Knot] = []
         var time = 0.0
         for part in covered {
-            knots.append(Knot(time: part.start, value: Int64(saturating: increase(time).rounded())))
+            knots.append(Knot(time: part.start, value: Int64(rounding: increase(time))))
             time += Double(part.duration.count)
-            knots.append(Knot(time: part.end, value: Int64(saturating: increase(time).rounded())))
+            knots.append(Knot(time: part.end, value: Int64(rounding: increase(time))))
         }
         return Curve(knots: knots, gaps: gaps(covered))
     }
@@ -106,7 +106,7 @@ struct RestMeter {
             for time in times.sorted() {
                 let sum = inner.reduce(0.0) { $0 + $1.curve.exactIncrease(over: Interval(part.start, time)) }
                 last = before + sum * scale
-                knots.append(Knot(time: time, value: Int64(saturating: last.rounded())))
+                knots.append(Knot(time: time, value: Int64(rounding: last)))
             }
             before = last
         }

@@ -46,6 +46,7 @@ public struct Power: Hashable, Comparable, Sendable {
 
 extension Int64 {
     /// The nearest representable integer; NaN is 0. Conversions of computed values must not trap on bad input.
+    @inlinable
     public init(saturating value: Double) {
         if value.isNaN {
             self = 0
@@ -56,5 +57,18 @@ extension Int64 {
         } else {
             self = Int64(value)
         }
+    }
+
+    /// The nearest integer, halves away from 0; else as `init(saturating:)`. A call of the C library for each part of each slice takes long.
+    @inlinable
+    public init(rounding value: Double) {
+        // Beyond 2^52 there are no fractions.
+        guard value.magnitude < 0x1p52 else {
+            self.init(saturating: value)
+            return
+        }
+        let whole = Int64(value)
+        let rest = value - Double(whole)
+        self = rest >= 0.5 ? whole + 1 : rest <= -0.5 ? whole - 1 : whole
     }
 }
