@@ -183,9 +183,12 @@ extension Footprint {
 
 extension HostHourAnswer {
     func json(spans: [Int64: (jobID: String, key: String, job: String?)]) -> JSONValue {
-        func sum(_ value: (ComponentAccounts) -> Int64) -> JSONValue { .string(String(rows.reduce(0) { $0 + value($1.accounts) })) }
+        // Of an hour that was set aside before anything was stored nothing is known.
+        func sum(_ value: (ComponentAccounts) -> Int64) -> JSONValue {
+            rows.isEmpty && state == .setAside ? .null : .string(String(rows.reduce(0) { $0 + value($1.accounts) }))
+        }
         var document: [String: JSONValue] = [
-            "hour": .string(RFC3339.format(hour.start)), "state": .string(isSettled ? "settled" : "open"),
+            "hour": .string(RFC3339.format(hour.start)), "state": .string(state.rawValue),
             "metered_uj": sum(\.metered), "job_dynamic_uj": sum(\.jobDynamic), "system_uj": sum(\.system), "agent_uj": sum(\.agent),
             "idle_uj": sum(\.idle), "unknown_uj": sum(\.unknown), "idle_reserved_uj": sum(\.idleMoved.reserved),
             "idle_busy_uj": sum(\.idleMoved.busy), "idle_equal_uj": sum(\.idleMoved.equal),
@@ -194,7 +197,14 @@ extension HostHourAnswer {
         let emissions = rows.map(\.emissions)
         let total = emissions.reduce(Int64?.some(0)) { sum, one in sum.flatMap { sum in one.map { sum + $0.total } } }
         document["co2e_location_ug"] = total.map { .string(String($0)) } ?? .null
-        if total == nil { document["missing"] = .array([.object(["field": "co2e_location_ug", "reason": "no_intensity"])]) }
+        if rows.isEmpty, state == .setAside {
+            document["co2e_location_ug"] = .null
+            document["missing"] = .array(
+                ["metered_uj", "co2e_location_ug"].map { .object(["field": .string($0), "reason": "hour_set_aside"]) }
+            )
+        } else if total == nil {
+            document["missing"] = .array([.object(["field": "co2e_location_ug", "reason": "no_intensity"])])
+        }
         if !slices.isEmpty {
             document["jobs"] = .array(
                 Dictionary(grouping: slices, by: \.slice.spanID).sorted { $0.key < $1.key }.map { spanID, rows in

@@ -165,6 +165,7 @@ final class FootprintReader {
     func hours(host: HostRow, interval: Interval, withJobs: Bool) async throws -> [HostHourAnswer] {
         let hours = Hour.touching(Interval(interval.start, min(interval.end, now)))
         let settled = try await HourLedger.settled(hostID: host.id, hours: hours, now: now, connection)
+        let setAside = try await HourLedger.setAside(hostID: host.id, hours: hours, connection)
         let stored = Dictionary(grouping: try await HourLedger.read(hostID: host.id, interval, connection), by: \.hour)
         let storedSlices =
             withJobs ? Dictionary(grouping: try await HourLedger.slices(hostID: host.id, interval, connection), by: \.hour) : [:]
@@ -172,13 +173,18 @@ final class FootprintReader {
         for hour in hours {
             if settled.contains(hour) {
                 guard let rows = stored[hour] else { continue }
-                answers.append(HostHourAnswer(hour: hour, isSettled: true, rows: rows, slices: storedSlices[hour] ?? []))
+                answers.append(HostHourAnswer(hour: hour, state: .settled, rows: rows, slices: storedSlices[hour] ?? []))
+            } else if setAside.contains(hour) {
+                // As it was known before; accounting it now would fail as it did then.
+                answers.append(
+                    HostHourAnswer(hour: hour, state: .setAside, rows: stored[hour] ?? [], slices: storedSlices[hour] ?? [])
+                )
             } else {
                 let accounts = try await accounts(host: host, hour: hour)
                 // Hours before a host's first reading are no hours of its ledger.
                 let isBefore = answers.isEmpty && accounts.rows.allSatisfy { $0.accounts.metered == 0 && $0.accounts.slices.isEmpty }
                 guard !accounts.rows.isEmpty, !isBefore else { continue }
-                answers.append(HostHourAnswer(hour: hour, isSettled: false, rows: accounts.rows, slices: withJobs ? accounts.slices : []))
+                answers.append(HostHourAnswer(hour: hour, state: .open, rows: accounts.rows, slices: withJobs ? accounts.slices : []))
             }
         }
         return answers
@@ -230,8 +236,14 @@ final class FootprintReader {
 
 /// A host's accounts in one hour.
 struct HostHourAnswer: Sendable {
+    enum State: String {
+        case settled, open
+        /// It could not be accounted; what is told was known before, if anything.
+        case setAside = "set_aside"
+    }
+
     let hour: Hour
-    let isSettled: Bool
+    let state: State
     let rows: [LedgerRow]
     let slices: [SliceRow]
 }

@@ -25,6 +25,7 @@ enum ServicesTemplate {
         {{^has_services}}<p>No job has started in this time.</p>{{/has_services}}
         {{#is_cut}}<p class="complaint">Only the {{limit}} with the most energy are shown.</p>{{/is_cut}}
         {{#open}}<p>{{open}}</p>{{/open}}
+        {{#set_aside}}<p>{{set_aside}}</p>{{/set_aside}}
         {{>foot}}
         """
 }

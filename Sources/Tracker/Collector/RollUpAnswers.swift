@@ -88,11 +88,14 @@ public struct RollUps: Decodable, Sendable {
     public var total: Group?
     public var openHours: Int?
     public var leftOutHours: Int
+    /// That could not be accounted.
+    public var setAsideHours: Int?
 
     enum CodingKeys: String, CodingKey {
         case policy, window, groups, total
         case openHours = "open_hours"
         case leftOutHours = "left_out_hours"
+        case setAsideHours = "set_aside_hours"
     }
 }
 

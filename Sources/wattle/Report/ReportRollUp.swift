@@ -190,6 +190,9 @@ enum RollUpTables {
         if let open = answer.openHours, open > 0 {
             lines.append("\(open) host-hours are still open" + (answer.leftOutHours > 0 ? ", \(answer.leftOutHours) of them left out" : ""))
         }
+        if let aside = answer.setAsideHours, aside > 0 {
+            lines.append("\(aside) host-hours could not be accounted and were set aside: `wattle-collector doctor` says why")
+        }
         if total?.isSimulated == true { lines.append("simulated: made up, in part or whole") }
         return lines.map { $0 + "\n" }.joined()
     }
