@@ -7,6 +7,7 @@ final class Collector {
     let scratch: Scratch
     let port: Int
     private(set) var program: Program
+    private let arguments: [String]
     private let client = HTTPClient()
     private var tokens: [String: String] = [:]
     private var adminToken = ""
@@ -14,15 +15,23 @@ final class Collector {
     var url: String { "http://127.0.0.1:\(port)" }
     var database: String { scratch.path + "/postgres" }
 
-    private init(scratch: Scratch, port: Int, program: Program) {
+    private init(scratch: Scratch, port: Int, arguments: [String], program: Program) {
         self.scratch = scratch
         self.port = port
+        self.arguments = arguments
         self.program = program
     }
 
-    static func with<T>(_ scratch: Scratch, port: Int? = nil, _ body: (Collector) async throws -> T) async throws -> T {
+    /// - Parameter arguments: more of `serve`.
+    static func with<T>(
+        _ scratch: Scratch,
+        port: Int? = nil,
+        arguments: [String] = [],
+        _ body: (Collector) async throws -> T
+    ) async throws -> T {
         let port = try port ?? freePort()
-        let collector = Collector(scratch: scratch, port: port, program: try launch(scratch, port: port))
+        let program = try launch(scratch, port: port, arguments)
+        let collector = Collector(scratch: scratch, port: port, arguments: arguments, program: program)
         let result: Result<T, any Error>
         do {
             try await collector.becomesReady()
@@ -37,13 +46,17 @@ final class Collector {
         return try result.get()
     }
 
-    private static func launch(_ scratch: Scratch, port: Int) throws -> Program {
-        try Program("wattle-collector", ["serve", "--embedded", scratch.path + "/postgres", "--listen", "127.0.0.1:\(port)"], in: scratch)
+    private static func launch(_ scratch: Scratch, port: Int, _ arguments: [String]) throws -> Program {
+        try Program(
+            "wattle-collector",
+            ["serve", "--embedded", scratch.path + "/postgres", "--listen", "127.0.0.1:\(port)"] + arguments,
+            in: scratch
+        )
     }
 
     /// Starts it again, after a kill or a stop.
     func startAgain() async throws {
-        program = try Self.launch(scratch, port: port)
+        program = try Self.launch(scratch, port: port, arguments)
         try await becomesReady()
     }
 
