@@ -226,6 +226,10 @@ struct ComponentClosing {
             upper += max(0, most.high - most.highFloor - (figure.high - figure.highFloor) + moved)
         }
         boundBusy(&slice.bounds, cell, figure, moved: slice.idle.busy)
+        if span.tracked < 0 || host.spans[span.input].workload == nil {
+            let (first, last) = (timeline.rows[Int(cell.from)].stretch, timeline.rows[Int(cell.to)].stretch - 1)
+            if first <= last { upper += sums.open(in: first...last) }
+        }
         if span.tracked >= 0, let workload = host.spans[span.input].workload, !sums.priceChanges.isEmpty {
             // Between readings the CPU curve may be off by ε each time the price of CPU time changes.
             let (first, last) = (timeline.rows[Int(cell.from)].stretch, timeline.rows[Int(cell.to)].stretch - 1)

@@ -33,6 +33,9 @@ struct ComponentSums {
     private(set) var prices = RangeMaximum([])
     /// By how much that price has changed in all, up or down, before each stretch.
     private(set) var priceChanges: [Double] = []
+    /// What all that was measured may be off by, at that price, in each stretch; and each change of the price times that, before each. µJ.
+    private var openPrices: [Double] = []
+    private var openChanges: [Double] = []
     /// What of the dynamic energy is no span's, fractional µJ, of either sign.
     struct PieceSums {
         var agent = 0.0
@@ -448,10 +451,20 @@ struct ComponentSums {
         }
         if hasMeasured {
             var changes = 0.0
+            var open = 0.0
             priceChanges.reserveCapacity(prices.count)
+            openPrices.reserveCapacity(prices.count)
+            openChanges.reserveCapacity(prices.count)
             for i in prices.indices {
-                if i > 0 { changes += (prices[i] - prices[i - 1]).magnitude }
+                let epsilon = factors[Int(stretches[i].factors)].epsilon
+                if i > 0 {
+                    let change = (prices[i] - prices[i - 1]).magnitude
+                    changes += change
+                    open += change * max(epsilon, factors[Int(stretches[i - 1].factors)].epsilon)
+                }
                 priceChanges.append(changes)
+                openPrices.append(epsilon * prices[i])
+                openChanges.append(open)
             }
         }
         self.prices = RangeMaximum(prices)
@@ -463,6 +476,14 @@ struct ComponentSums {
         let low = meters.reduce(0) { $0 + ($1.idle?.low.watts ?? 0) }
         let high = meters.reduce(0) { $0 + ($1.idle?.high.watts ?? 0) }
         return best > 0 ? (min(1, low / best), max(1, high / best)) : (1, 1)
+    }
+
+    /// How much more of what nobody was measured to use there may have been in some stretches, µJ: each curve of CPU time may say too much
+    /// at the first and at the last of them, and wherever its price changes.
+    func open(in stretches: ClosedRange<Int>) -> Double {
+        guard !openPrices.isEmpty else { return 0 }
+        let (first, last) = (stretches.lowerBound, stretches.upperBound)
+        return openPrices[first] + openPrices[last] + openChanges[last] - openChanges[first]
     }
 
     func edge(at row: Int) -> EdgeRow { edges[Int(marks[row].edge)] }

@@ -17,6 +17,8 @@ struct SpanState: Equatable {
     var equalClaim = 0.0
     /// How many of the running spans it is: 1, less what those within it take, or 0.
     var slots = 0.0
+    /// By how much what was measured of it may be off at any instant, µs on every CPU of the host.
+    var epsilon = 0.0
     /// Its cgroup is another running span's too.
     var isShared = false
     /// CPU time of its cgroup may be missing here.

@@ -23,6 +23,8 @@ struct ShareFactors {
     var isBusyKnown = false
     /// Every running span's CPU is measured: what they have together is known.
     var isMeasured = false
+    /// By how much all that was measured may be off at any instant, µs on every CPU of the host.
+    var epsilon = 0.0
 
     var perEqualWeight: Double { perWeight * equalPart }
     var perEqualClaim: Double { perClaim * equalPart }
@@ -175,6 +177,7 @@ struct Timeline {
         var weight = ExactSum()
         var equalWeight = ExactSum()
         var measured = ExactSum()
+        var epsilon = ExactSum()
         var claim = ExactSum()
         var equalClaim = ExactSum()
         var slots = ExactSum()
@@ -187,6 +190,7 @@ struct Timeline {
             weight.add(state.weight)
             equalWeight.add(state.equalWeight)
             measured.add(state.measured)
+            epsilon.add(state.epsilon)
             claim.add(state.claim)
             equalClaim.add(state.equalClaim)
             slots.add(state.slots)
@@ -198,6 +202,7 @@ struct Timeline {
             weight.remove(state.weight)
             equalWeight.remove(state.equalWeight)
             measured.remove(state.measured)
+            epsilon.remove(state.epsilon)
             claim.remove(state.claim)
             equalClaim.remove(state.equalClaim)
             slots.remove(state.slots)
@@ -392,6 +397,7 @@ struct Timeline {
         factors.busy = formula.busy
         factors.isBusyKnown = busy != nil
         factors.isMeasured = running.unmeasured == 0
+        factors.epsilon = running.epsilon.value
         return factors
     }
 }

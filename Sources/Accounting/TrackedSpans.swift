@@ -13,6 +13,8 @@ struct TrackedSpans {
         var cursor: CurveCursor
         let isClosed: Bool
         let partialSince: Timestamp
+        /// As in its state.
+        let epsilon: Double
         /// Those whose cgroups lie directly below, those whose cgroup this one lies directly below, and those that own the same one.
         var children: [Int] = []
         var around: [Int] = []
@@ -123,7 +125,8 @@ struct TrackedSpans {
                     from: Timestamp(microseconds: host.window.start.microseconds + spans[i].start)
                 ),
                 isClosed: workload?.isClosed ?? false,
-                partialSince: workload?.partialSince ?? Timestamp(microseconds: .max)
+                partialSince: workload?.partialSince ?? Timestamp(microseconds: .max),
+                epsilon: Double(workload?.epsilonMicroseconds ?? 0) / cpus
             )
         )
     }
@@ -329,6 +332,7 @@ struct TrackedSpans {
         state.weight = 0
         state.equalWeight = 0
         state.remainder = 0
+        state.epsilon = all[i].epsilon
         state.measured = all[i].value
         state.leastMeasured = all[i].value
         state.mostMeasured = all[i].value
