@@ -144,6 +144,25 @@ import Wire
         }
     }
 
+    @Test func busyTimeIsTheSumOfWhatCameOnePartARequestAndTellsHowManyCPUsThereAre() async throws {
+        try await Farm.with { farm in
+            let token = try await Self.token(farm)
+            try await FrontDoorServer.with(farm) { server in
+                for round in 0..<5 {
+                    for cpu in 0..<3 {
+                        let labels = ["cpu": "\(cpu)", "mode": "user", "instance": "bremusa"]
+                        let body = Self.write([("node_cpu_seconds_total", labels, [(Double(round) * 15, Double(round * (cpu + 1)))])])
+                        try await Self.deliver(server, body, token: token)
+                    }
+                }
+            }
+            // 6 s of CPU time each round; the last round may still grow.
+            #expect(try await Self.meters(farm) == ["node_exporter/host-busy 18000000"])
+            let cpus = try await farm.connection.query(Statement("test_cpus", "SELECT cpus FROM host")).only().int32("cpus")
+            #expect(cpus == 3)
+        }
+    }
+
     @Test func twoReplicasAreOneMeter() async throws {
         try await Farm.with { farm in
             let token = try await Self.token(farm)
@@ -392,7 +411,7 @@ import Wire
                     .only().bool("closed")
             }
             try await FrontDoorServer.with(farm) { server in
-                try await Self.deliver(server, Self.write([Self.rapl([(3_500, 0), (3_590, 9)])]), token: token)
+                try await Self.deliver(server, Self.write([Self.rapl([(3_550, 0), (3_590, 9)])]), token: token)
                 farm.clock.now = Farm.start + .hour + .hour
                 #expect(try await TelemetryTable.endSilent(now: farm.clock.now, farm.connection) == 0)
                 farm.clock.now = farm.clock.now + .seconds(1)

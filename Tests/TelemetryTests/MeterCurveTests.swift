@@ -236,6 +236,15 @@ import Testing
         #expect(collected.tail == Knot(time: Self.start + .seconds(30), value: 90))
     }
 
+    /// One instant a request, as a scrape gives it: the state is kept from the first one on.
+    @Test func aSumBeginsWithItsFirstInstant() {
+        let meter = Self.meter(isSum: true)
+        var curve = MeterCurve(meter)
+        _ = curve.read(Self.series(meter, [(0, 100)], part: "0"), from: "a", now: Self.later)
+        #expect(curve.tail == Knot(time: Self.start, value: 0))
+        #expect(curve.kept?.parts.count == 1)
+    }
+
     // MARK: Power
 
     @Test func powerIsIntegratedByTrapezoidAndASilenceIsAGap() throws {

@@ -257,9 +257,13 @@ public struct MeterCurve: Sendable {
         guard var part = parts[key] else {
             parts[key] = Part(key: key, raw: value, time: time, startedAt: reading.startedAt)
             // A count begins with its first value; an increase is known from its own start on.
-            if isDelta, !meter.isSum, recorder.tail == nil, let start = reading.startedAt, start < time, start >= Self.earliest {
+            guard recorder.tail == nil else { return }
+            if isDelta, !meter.isSum, let start = reading.startedAt, start < time, start >= Self.earliest {
                 recorder.add(time: start, value: 0)
                 add(value)
+            } else {
+                // No part can have added to the first instant: a sum has its beginning at once.
+                place()
             }
             return
         }
