@@ -82,14 +82,28 @@ import Testing
         #expect(try kind("1", true) == .delta)
         #expect(try kind("\"AGGREGATION_TEMPORALITY_DELTA\"", true) == .delta)
         #expect(try kind("2", false) == .gauge)
-        let fault = #expect(throws: TelemetryFault.self) { try kind("0", true) }
-        #expect(fault?.field == "metrics(hw.energy).sum.aggregation_temporality")
+        let text = Self.json.replacing("\"aggregationTemporality\": 2", with: "\"aggregationTemporality\": 0")
+        let odd = try OTLPMetrics(json: Array(text.utf8))
+        #expect(odd.reason?.field == "metrics(hw.energy).sum.aggregation_temporality")
+        // The other metric is taken.
+        #expect(odd.rejected == 1 && odd.series.map(\.name) == ["hw.power"])
     }
 
-    @Test func aPointWithoutATimeIsNamed() {
+    @Test func aPointWithoutATimeIsRejectedByName() throws {
         let text = Self.json.replacing("\"timeUnixNano\": \"1788253200000000000\", \"asInt\"", with: "\"asInt\"")
-        let fault = #expect(throws: TelemetryFault.self) { try OTLPMetrics(json: Array(text.utf8)) }
-        #expect(fault?.field == "metrics(hw.energy).sum.dataPoints.time_unix_nano")
+        let odd = try OTLPMetrics(json: Array(text.utf8))
+        #expect(odd.reason?.field == "metrics(hw.energy).sum.dataPoints.time_unix_nano")
+        #expect(odd.rejected == 1 && odd.points == 2 && odd.series.count == 1)
+        for (body, field) in [
+            (#"{"resourceMetrics": [7]}"#, "resourceMetrics"),
+            (#"{"resourceMetrics": [{"scopeMetrics": [{"metrics": [null]}]}]}"#, "metrics"),
+            (#"{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "a\u0000"}]}]}]}"#, "metrics.name"),
+        ] {
+            let odd = try OTLPMetrics(json: Array(body.utf8))
+            #expect(odd.reason?.field == field && odd.rejected == 1 && odd.series.isEmpty)
+        }
+        #expect(throws: TelemetryFault.self) { try OTLPMetrics(json: Array("[1]".utf8)) }
+        #expect(throws: TelemetryFault.self) { try OTLPMetrics(json: Array(#"{"resourceMetrics": 1}"#.utf8)) }
     }
 
     @Test func damagedBytesNeverTrap() {

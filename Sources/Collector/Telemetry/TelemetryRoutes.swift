@@ -137,10 +137,12 @@ struct TelemetryRoutes: Sendable {
             return try Self.status(encoding, .invalidArgument, error.description, .badRequest)
         }
         let taken = try await take(metrics.series, "otlp", grant)
-        guard let excess = taken.excesses.first else { return try Self.exported(encoding, rejected: 0, "") }
+        guard let excess = taken.excesses.first else {
+            return try Self.exported(encoding, rejected: metrics.rejected, metrics.reason?.description ?? "")
+        }
         let reason = "beyond what the token \(grant.name) may say: \(excess)"
         guard taken.mapped > 0 else { return try Self.status(encoding, .permissionDenied, reason, .forbidden) }
-        return try Self.exported(encoding, rejected: taken.forbidden, reason)
+        return try Self.exported(encoding, rejected: taken.forbidden + metrics.rejected, reason)
     }
 
     /// An `ExportMetricsServiceResponse`: empty where all was taken.

@@ -8,6 +8,10 @@ public struct OTLPMetrics: Sendable, Hashable {
     public var series: [TelemetrySeries] = []
     /// Data points, of histograms and summaries too.
     public var points = 0
+    /// Data points that make no sense, and in JSON whatever stands where they should be.
+    public private(set) var rejected = 0
+    /// What is wrong with the first of them.
+    public private(set) var reason: TelemetryFault?
 
     /// From protobuf.
     ///
@@ -80,8 +84,10 @@ public struct OTLPMetrics: Sendable, Hashable {
                 default: try body.skip(wire, in: "metrics(\(name))")
                 }
             }
-            let kind = try Self.kind(form, temporality: temporality, isMonotonic: isMonotonic, name)
-            for point in points { try readPoint(point, name: name, unit: unit, kind: kind, resource) }
+            switch Self.kind(form, temporality: temporality, isMonotonic: isMonotonic, name) {
+            case .success(let kind): for point in points { try readPoint(point, name: name, unit: unit, kind: kind, resource) }
+            case .failure(let fault): for _ in points { reject(fault) }
+            }
         }
     }
 
@@ -110,8 +116,26 @@ public struct OTLPMetrics: Sendable, Hashable {
             default: try message.skip(wire, in: place)
             }
         }
-        series.samples = [try point.sample(place)]
+        keep(point, in: series, place)
+    }
+
+    /// A point that has no time or no number is the sender's, and no reason to refuse the others.
+    private mutating func keep(_ point: Point, in series: TelemetrySeries, _ place: String) {
+        var series = series
+        do throws(TelemetryFault) {
+            series.samples = [try point.sample(place)]
+        } catch {
+            points -= 1
+            reject(error)
+            return
+        }
         add(series)
+    }
+
+    private mutating func reject(_ fault: TelemetryFault) {
+        points += 1
+        rejected += 1
+        reason = reason ?? fault
     }
 
     private static func readAttribute(
@@ -148,17 +172,19 @@ public struct OTLPMetrics: Sendable, Hashable {
         temporality: UInt64,
         isMonotonic: Bool,
         _ name: String
-    ) throws(TelemetryFault) -> TelemetrySeries.Kind {
-        guard form == .counter else { return form }
+    ) -> Result<TelemetrySeries.Kind, TelemetryFault> {
+        guard form == .counter else { return .success(form) }
         guard temporality == 1 || temporality == 2 else {
-            throw TelemetryFault(
-                field: "metrics(\(name)).sum.aggregation_temporality",
-                expected: "1 (delta) or 2 (cumulative)",
-                found: "\(temporality)"
+            return .failure(
+                TelemetryFault(
+                    field: "metrics(\(name)).sum.aggregation_temporality",
+                    expected: "1 (delta) or 2 (cumulative)",
+                    found: "\(temporality)"
+                )
             )
         }
-        guard isMonotonic else { return .gauge }
-        return temporality == 1 ? .delta : .counter
+        guard isMonotonic else { return .success(.gauge) }
+        return .success(temporality == 1 ? .delta : .counter)
     }
 
     private mutating func add(_ new: TelemetrySeries) { series.append(new) }
@@ -190,6 +216,8 @@ public struct OTLPMetrics: Sendable, Hashable {
 extension OTLPMetrics {
     /// From OTLP's JSON: names in lowerCamelCase, numbers of 64 bits as texts or numbers.
     ///
+    /// What is no JSON object is refused; what is no resource, metric or point within it is rejected, and the rest is taken.
+    ///
     /// - Throws: `TelemetryFault` that names the field.
     public init(json bytes: [UInt8]) throws(TelemetryFault) {
         let document: JSONValue
@@ -198,26 +226,37 @@ extension OTLPMetrics {
         } catch {
             throw TelemetryFault(field: "the body", expected: error.expected, found: "something else at byte \(error.offset)")
         }
-        guard !document.holdsZero else { throw TelemetryFault(field: "the body", expected: "texts without U+0000", found: "one with it") }
         for resource in try Self.list(document, "resourceMetrics", "the body") {
-            var labels: [String: String] = [:]
-            let attributes = resource.object?["resource"].map { $0 } ?? .object([:])
-            try Self.readAttributes(attributes, "resourceMetrics.resource", into: &labels)
-            for scope in try Self.list(resource, "scopeMetrics", "resourceMetrics") {
-                for metric in try Self.list(scope, "metrics", "resourceMetrics.scopeMetrics") { try readMetric(metric, labels) }
+            do throws(TelemetryFault) { try readResource(resource) } catch { reject(error) }
+        }
+    }
+
+    private mutating func readResource(_ resource: JSONValue) throws(TelemetryFault) {
+        var labels: [String: String] = [:]
+        let attributes = resource.object?["resource"].flatMap { $0.isNull ? nil : $0 } ?? .object([:])
+        try Self.readAttributes(attributes, "resourceMetrics.resource", into: &labels)
+        for scope in try Self.list(resource, "scopeMetrics", "resourceMetrics") {
+            for metric in try Self.list(scope, "metrics", "resourceMetrics.scopeMetrics") {
+                do throws(TelemetryFault) { try readMetric(metric, labels) } catch { reject(error) }
             }
         }
     }
 
+    private static func text(_ value: JSONValue?, _ place: String) throws(TelemetryFault) -> String {
+        guard let text = value?.string else { return "" }
+        guard !text.utf8.contains(0) else { throw TelemetryFault(field: place, expected: "a text without U+0000", found: "one with it") }
+        return text
+    }
+
     private mutating func readMetric(_ metric: JSONValue, _ resource: [String: String]) throws(TelemetryFault) {
         guard let fields = metric.object else { throw TelemetryFault(field: "metrics", expected: "an object", found: metric.described) }
-        let name = fields["name"]?.string ?? ""
-        let unit = fields["unit"]?.string ?? ""
+        let name = try Self.text(fields["name"], "metrics.name")
+        let unit = try Self.text(fields["unit"], "metrics.unit")
         let forms: [(String, TelemetrySeries.Kind)] = [
             ("gauge", .gauge), ("sum", .counter), ("histogram", .other), ("exponentialHistogram", .other), ("summary", .other),
         ]
         for (form, kind) in forms {
-            guard let body = fields[form] else { continue }
+            guard let body = fields[form], !body.isNull else { continue }
             let place = "metrics(\(name)).\(form).dataPoints"
             var series = TelemetrySeries(name: name, labels: resource, kind: kind, unit: unit)
             if form == "sum" {
@@ -225,7 +264,7 @@ extension OTLPMetrics {
                 let names = ["AGGREGATION_TEMPORALITY_DELTA": UInt64(1), "AGGREGATION_TEMPORALITY_CUMULATIVE": 2]
                 let temporality = word?.string.flatMap { names[$0] } ?? word?.wholeNumber.map { UInt64(clamping: $0) } ?? 0
                 let isMonotonic = body.object?["isMonotonic"]?.bool ?? false
-                series.kind = try Self.kind(.counter, temporality: temporality, isMonotonic: isMonotonic, name)
+                series.kind = try Self.kind(.counter, temporality: temporality, isMonotonic: isMonotonic, name).get()
             }
             for point in try Self.list(body, "dataPoints", "metrics(\(name)).\(form)") {
                 points += 1
@@ -233,7 +272,12 @@ extension OTLPMetrics {
                     add(series)
                     continue
                 }
-                try add(point, of: series, place)
+                do throws(TelemetryFault) {
+                    try add(point, of: series, place)
+                } catch {
+                    points -= 1
+                    reject(error)
+                }
             }
         }
     }
@@ -254,8 +298,7 @@ extension OTLPMetrics {
         point.value = fields["asDouble"]?.double ?? fields["asDouble"]?.string.flatMap { Double($0) }
         if point.value == nil { point.value = fields["asInt"]?.wholeNumber.map { Double($0) } }
         point.isMissing = (fields["flags"]?.wholeNumber ?? 0) & 1 == 1
-        series.samples = [try point.sample(place)]
-        add(series)
+        keep(point, in: series, place)
     }
 
     private static func list(_ value: JSONValue, _ name: String, _ place: String) throws(TelemetryFault) -> [JSONValue] {
@@ -267,11 +310,12 @@ extension OTLPMetrics {
 
     private static func readAttributes(_ owner: JSONValue, _ place: String, into labels: inout [String: String]) throws(TelemetryFault) {
         for attribute in try list(owner, "attributes", place) {
-            guard let key = attribute.object?["key"]?.string, let value = attribute.object?["value"]?.object else {
+            guard let name = attribute.object?["key"], name.string != nil, let value = attribute.object?["value"]?.object else {
                 throw TelemetryFault(field: "\(place).attributes", expected: "objects with key and value", found: attribute.described)
             }
-            if let text = value["stringValue"]?.string {
-                labels[key] = text
+            let key = try text(name, "\(place).attributes.key")
+            if value["stringValue"]?.string != nil {
+                labels[key] = try text(value["stringValue"], "\(place).attributes(\(key))")
             } else if let number = value["intValue"]?.wholeNumber {
                 labels[key] = "\(number)"
             } else if let flag = value["boolValue"]?.bool {
