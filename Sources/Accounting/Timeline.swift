@@ -103,15 +103,19 @@ struct Timeline {
         var active: [ActiveSpan] = []
         active.reserveCapacity(host.spans.count)
         var isSorted = true
-        for i in host.spans.indices {
-            guard let clipped = host.spans[i].interval.intersection(window) else { continue }
-            let span = ActiveSpan(host.spans[i], input: i, clipped: clipped, window: window, cpus: host.cpus, slots: host.slots)
-            if let last = active.last, last.id > span.id { isSorted = false }
-            active.append(span)
+        // By the buffer: a span taken out of an array has all its references counted.
+        host.spans.withUnsafeBufferPointer { spans in
+            for i in spans.indices {
+                guard let clipped = spans[i].interval.intersection(window) else { continue }
+                let span = ActiveSpan(spans[i], input: i, clipped: clipped, window: window, cpus: host.cpus, slots: host.slots)
+                if let last = active.last, last.id > span.id { isSorted = false }
+                active.append(span)
+            }
         }
         if !isSorted { active.sort { $0.id < $1.id } }
         tracked = TrackedSpans(&active, host: host)
-        spans = active
+        // Handed over, not shared: the walk changes them.
+        spans = consume active
         gpuNames = meters.filter { $0.component == .gpu }.map(\.name)
         findRates(host, meters)
         walk(host, events(host, meters + alternatives, cuts))
@@ -136,7 +140,8 @@ struct Timeline {
 
     private func events(_ host: HostInput, _ meters: [MeterInput], _ cuts: [Timestamp]) -> [TimedEvent] {
         var events: [TimedEvent] = []
-        events.reserveCapacity(spans.count * 2 + meters.reduce(0) { $0 + $1.curve.knots.count } + cuts.count + 2)
+        let curves = meters.map(\.curve) + [host.busy, host.agent].compactMap { $0 }
+        events.reserveCapacity(spans.count * 4 + curves.reduce(0) { $0 + $1.knots.count } + cuts.count + 2)
         let origin = window.start.microseconds
         for cut in [window.start] + cuts + [window.end] { events.append(TimedEvent(cut.microseconds - origin, .cut)) }
         for meter in meters {
@@ -244,7 +249,7 @@ struct Timeline {
 
         rows.reserveCapacity(spans.count * 2 + pieces.count + 1)
         stretches.reserveCapacity(events.count)
-        factors.reserveCapacity(min(events.count, spans.count * 2 + 16))
+        factors.reserveCapacity(events.count)
         var current = ShareFactors()
         var isStale = true
         var perWeight = 0.0
