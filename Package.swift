@@ -220,7 +220,7 @@ let package = Package(
         .testTarget(
             name: "SystemTests",
             dependencies: [
-                "Wire", "HTTPClient", "Postgres", "TestSupport", "wattle", "wattle-agent", "wattle-broker", "wattle-collector",
+                "Wire", "HTTPClient", "Postgres", "Snappy", "TestSupport", "wattle", "wattle-agent", "wattle-broker", "wattle-collector",
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Support/recorder.py"]

@@ -1,4 +1,7 @@
 import Foundation
+import HTTPClient
+import Snappy
+import TestSupport
 import Testing
 
 /// Debian's own Prometheus and node_exporter, between a machine made of files and the real collector.
@@ -42,6 +45,72 @@ import Testing
         let answer = try await collector.get("/v1/hosts/\(host)/hours")
         guard answer.status == 200, let hours = answer.json["hours"] as? [[String: Any]] else { return nil }
         return hours.reduce(0) { $0 + (Int64($1["metered_uj"] as? String ?? "") ?? 0) }
+    }
+
+    /// One series of a host with one sample, as remote write 1.0 packs it.
+    private static func write(host: String, joules: Double, at milliseconds: Int64) throws -> [UInt8] {
+        func varint(_ value: UInt64) -> [UInt8] {
+            value < 0x80 ? [UInt8(value)] : [UInt8(truncatingIfNeeded: value & 0x7F) | 0x80] + varint(value >> 7)
+        }
+        func field(_ number: UInt8, _ bytes: [UInt8]) -> [UInt8] { [number << 3 | 2] + varint(UInt64(bytes.count)) + bytes }
+        var series: [UInt8] = []
+        for (name, value) in [("__name__", "hw_host_energy_joules_total"), ("host", host)] {
+            series += field(1, field(1, Array(name.utf8)) + field(2, Array(value.utf8)))
+        }
+        let bits = (0..<8).map { UInt8(truncatingIfNeeded: joules.bitPattern >> UInt64(8 * $0)) }
+        series += field(2, [0x09] + bits + [0x10] + varint(UInt64(milliseconds)))
+        return try Snappy.compress(field(1, series))
+    }
+
+    /// A sender repeats what was not answered with 204, as Prometheus does; the collector is killed under it again and again.
+    @Test func nothingIsLostOrCountedTwiceWhenTheCollectorIsKilled() async throws {
+        try await Scratch.with { scratch in
+            try await Collector.with(scratch) { collector in
+                let made = try await Program.run(
+                    "wattle-collector",
+                    ["token", "create", "--embedded", collector.database, "--scope", "telemetry", "--name", "p", "--allow-host", "host-*"],
+                    in: scratch
+                )
+                let token = made.output.trimmingCharacters(in: .whitespacesAndNewlines)
+                let url = collector.url + "/api/v1/write"
+                let begin = Int64(Date().timeIntervalSince1970 * 1_000) - 200_000
+                let client = HTTPClient()
+                let samples = LongRun.rounds(short: 150, long: 1_500)
+                let hosts = (0..<4).map { "host-\($0)" }
+                try await withThrowingTaskGroup { tasks in
+                    for (number, host) in hosts.enumerated() {
+                        tasks.addTask {
+                            for i in 0...samples {
+                                let time = begin + Int64(i) * 200_000 / Int64(samples)
+                                let body = try Self.write(host: host, joules: 1_000 + Double(i * (number + 1)), at: time)
+                                try await eventually("sample \(i) of \(host)", seconds: 120) {
+                                    let headers = [
+                                        ("Authorization", "Bearer \(token)"), ("Content-Type", "application/x-protobuf"),
+                                        ("Content-Encoding", "snappy"),
+                                    ]
+                                    do {
+                                        let request = HTTPRequest(method: "POST", url: url, headers: headers, body: body)
+                                        return try await client.send(request).status == 204 ? () : nil
+                                    } catch is HTTPError {
+                                        return nil
+                                    }
+                                }
+                            }
+                        }
+                    }
+                    for _ in 0..<LongRun.rounds(short: 3, long: 20) {
+                        try await Task.sleep(for: .milliseconds(400))
+                        collector.program.signal(SIGKILL)
+                        try await collector.program.wait()
+                        try await collector.startAgain()
+                    }
+                    try await tasks.waitForAll()
+                }
+                for (number, host) in hosts.enumerated() {
+                    #expect(try await Self.metered(host, collector) == Int64(samples * (number + 1)) * 1_000_000, "\(host)")
+                }
+            }
+        }
     }
 
     /// Two replicas write, one of them is stopped and started again, a counter wraps, and the collector's own scraper asks the same exporter:

@@ -2,7 +2,7 @@ public import Documents
 import Energy
 
 /// `meters.yaml`: the one table by which other exporters' series become meters. Pure; the file's text is read elsewhere.
-public struct MeterRules: Sendable, Hashable {
+public struct MeterRules: Sendable {
     /// What is wrong with a table: where, what was expected, what was found.
     public struct Fault: Error, Hashable, CustomStringConvertible {
         public let description: String
@@ -27,9 +27,10 @@ public struct MeterRules: Sendable, Hashable {
     public private(set) var hostLabels: [String]
     /// Labels by which replicas of one Prometheus differ.
     public private(set) var replicaLabels: [String]
-    /// Rules with a plain name, by it; those with a `*` stand under the empty name.
+    /// Rules with a plain name, by it.
     private let byName: [String: [Int]]
-    private let patterns: [[Pattern]]
+    /// Rules with a `*` in a name: what stands before it is looked at first, since most of the thousands of series are none of ours.
+    private let patterns: [(rule: Int, prefix: [UInt8], pattern: Pattern)]
 
     private init(rules: [MeterRule], infos: [Info], hostLabels: [String], replicaLabels: [String]) {
         self.rules = rules
@@ -37,11 +38,18 @@ public struct MeterRules: Sendable, Hashable {
         self.hostLabels = hostLabels
         self.replicaLabels = replicaLabels
         var byName: [String: [Int]] = [:]
+        var patterns: [(rule: Int, prefix: [UInt8], pattern: Pattern)] = []
         for (i, rule) in rules.enumerated() {
-            for name in rule.series { byName[name.contains("*") ? "" : name, default: []].append(i) }
+            for name in rule.series {
+                if name.contains("*") {
+                    patterns.append((i, Array(name.utf8.prefix { $0 != UInt8(ascii: "*") }), Pattern(name)))
+                } else {
+                    byName[name, default: []].append(i)
+                }
+            }
         }
         self.byName = byName
-        patterns = rules.map { $0.series.filter { $0.contains("*") }.map { Pattern($0) } }
+        self.patterns = patterns
     }
 
     /// These rules before others': what an operator's own table says comes first, and its labels count.
@@ -57,8 +65,8 @@ public struct MeterRules: Sendable, Hashable {
     /// Rules for series of that name, in the table's order.
     func candidates(for name: String) -> [MeterRule] {
         var indices = byName[name] ?? []
-        indices += (byName[""] ?? []).filter { i in patterns[i].contains { $0.matches(name) } }
-        return Set(indices).sorted().map { rules[$0] }
+        for (rule, prefix, pattern) in patterns where name.utf8.starts(with: prefix) && pattern.matches(name) { indices.append(rule) }
+        return indices.isEmpty ? [] : Set(indices).sorted().map { rules[$0] }
     }
 
     // MARK: Reading

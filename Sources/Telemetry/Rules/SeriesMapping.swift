@@ -152,8 +152,8 @@ extension MeterRules {
 
     /// Which meter a series is.
     public func map(_ series: TelemetrySeries, _ info: SeriesInfo = SeriesInfo()) -> SeriesOutcome {
-        if infos.contains(where: { $0.series == series.name }) { return .info }
         let candidates = candidates(for: series.name)
+        if infos.contains(where: { $0.series == series.name }) { return .info }
         guard !candidates.isEmpty else { return .unmapped(.noRule) }
         let labels = told(series, info)
         var reason = SeriesOutcome.Reason.noMatch
