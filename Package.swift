@@ -83,7 +83,7 @@ let package = Package(
             sources: ["Migrations.swift"],
             resources: [
                 .embedInCode("m0001_spine.sql"), .embedInCode("m0002_workload_identity.sql"), .embedInCode("m0003_front_door.sql"),
-                .embedInCode("m0004_accounting.sql"), .embedInCode("m0005_telemetry.sql"),
+                .embedInCode("m0004_accounting.sql"), .embedInCode("m0005_telemetry.sql"), .embedInCode("m0006_storage.sql"),
             ]
         ),
 

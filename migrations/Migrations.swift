@@ -17,5 +17,6 @@ public enum Migrations {
         Migration(number: 3, name: "front_door", sql: String(decoding: PackageResources.m0003_front_door_sql, as: UTF8.self)),
         Migration(number: 4, name: "accounting", sql: String(decoding: PackageResources.m0004_accounting_sql, as: UTF8.self)),
         Migration(number: 5, name: "telemetry", sql: String(decoding: PackageResources.m0005_telemetry_sql, as: UTF8.self)),
+        Migration(number: 6, name: "storage", sql: String(decoding: PackageResources.m0006_storage_sql, as: UTF8.self)),
     ]
 }

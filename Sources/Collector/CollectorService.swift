@@ -21,6 +21,7 @@ public struct CollectorServices: Sendable {
     ///   - access: what people without a token see.
     ///   - meterRules: from other exporters' series to meters.
     ///   - scrapeTargets: what the collector itself asks for series.
+    ///   - storage: how long what is kept.
     ///   - onListening: called with the port once connections are taken.
     public init(
         pool: PostgresPool,
@@ -34,6 +35,7 @@ public struct CollectorServices: Sendable {
         access: Access = .public,
         meterRules: MeterRules? = nil,
         scrapeTargets: [ScrapeTarget] = [],
+        storage: StorageTerms = StorageTerms(),
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) throws {
         let metrics = CollectorMetrics()
@@ -51,7 +53,8 @@ public struct CollectorServices: Sendable {
         services =
             [AccountingWorker(pool: pool, log: log, now: now, metrics: metrics), reconciler] + door.services(site, log: log)
             + [
-                TelemetryUpkeep(intake: intake, pool: pool, log: log, now: now)
+                TelemetryUpkeep(intake: intake, pool: pool, log: log, now: now),
+                StorageKeeper(pool: pool, log: log, now: now, metrics: metrics, terms: storage),
             ]
             // A service without anything to do would end, and all others with it.
             + (scrapeTargets.isEmpty ? [] : [Scraper(targets: scrapeTargets, intake: intake, metrics: metrics, log: log, now: now)])

@@ -92,7 +92,7 @@ public enum CurveReading {
     }
 
     /// The knots within the interval that are rows, by binary COPY: there may be hundreds of thousands.
-    private static func rows(
+    static func rows(
         hostID: Int32,
         curveIDs: [Int32],
         _ interval: Interval,

@@ -112,6 +112,9 @@ public struct DoctorFacts: Sendable {
     public var repositoriesWithoutRule: [Count] = []
     public var energy = EnergyAccounts()
     public var databaseBytes: Int64 = 0
+    /// The oldest day that has knots in it, and how many days there are that ended at least eight days ago.
+    public var oldestKnotDay: Timestamp?
+    public var daysUnpacked = 0
     public var oldestRowAt: Timestamp?
     /// Nil where the server does not tell.
     public var dataDirectory: String?
@@ -146,6 +149,11 @@ public struct DoctorFacts: Sendable {
             ).map { try $0.int32("host_id") }
         )
         facts.unmapped = try await TelemetryTable.unmapped(since: week, limit: 100, connection)
+        for day in try await KnotPartitions.days(connection) where day + .day + .day <= week {
+            if try await KnotPartitions.isEmpty(day, connection) { continue }
+            facts.daysUnpacked += 1
+            facts.oldestKnotDay = facts.oldestKnotDay ?? day
+        }
         facts.zonesWithoutIntensity = try await connection.query(
             Statement(
                 "doctor_zones",

@@ -128,6 +128,7 @@ struct Serve: AsyncParsableCommand {
             access: try configuration.access(),
             meterRules: rules,
             scrapeTargets: configuration.scrapeTargets,
+            storage: configuration.storage,
             onListening: { port in log.notice("listening", metadata: ["address": "\(host):\(port)"]) }
         )
         var services: [any Service] = collector.services

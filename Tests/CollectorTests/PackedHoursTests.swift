@@ -72,10 +72,17 @@ import Wire
         )
     }
 
+    /// Packs an hour, and deletes the knots that are packed.
+    static func pack(_ hour: Hour, _ farm: Farm) async throws -> Int {
+        let packed = try await PackedHours.pack(hostID: 1, hour: hour, farm.connection)
+        try await PackedHours.release(hostID: 1, hour: hour, farm.connection)
+        return packed
+    }
+
     static func packAll(_ farm: Farm) async throws -> Int {
         var packed = 0
         for hour in Hour.touching(Interval(at(0), at(10_800))) {
-            packed += try await PackedHours.pack(hostID: 1, hour: hour, farm.connection)
+            packed += try await pack(hour, farm)
         }
         return packed
     }
@@ -140,8 +147,8 @@ import Wire
             try await Self.fill(farm)
             let hour = at(0).hour
             let before = try await Self.everything(farm)
-            #expect(try await PackedHours.pack(hostID: 1, hour: hour, farm.connection) == 2)
-            #expect(try await PackedHours.pack(hostID: 1, hour: hour, farm.connection) == 0)
+            #expect(try await Self.pack(hour, farm) == 2)
+            #expect(try await Self.pack(hour, farm) == 0)
             // A source without cursors hands in a knot that was missing, above the line.
             let late = at(607)
             let curve = try await CurveReading.read(hostID: 1, curveIDs: [1], around: Interval(at(600), at(630)), farm.connection)[1]!.curve
@@ -151,11 +158,11 @@ import Wire
                 [.timestamptz(microseconds: late.microseconds), .int8(value)]
             )
             try await WorkQueue.mark(hostID: 1, hours: [hour], now: farm.clock.now, reason: "test", farm.connection)
-            #expect(try await PackedHours.pack(hostID: 1, hour: hour, farm.connection) == 0)
+            #expect(try await Self.pack(hour, farm) == 0)
             try await farm.account()
             let after = try await Self.everything(farm)
             #expect(after != before)
-            #expect(try await PackedHours.pack(hostID: 1, hour: hour, farm.connection) == 1)
+            #expect(try await Self.pack(hour, farm) == 1)
             #expect(try await Self.everything(farm) == after)
             let versions = try await farm.connection.query(
                 Statement("packed_versions", "SELECT curve_id, max(version) AS v FROM curve_hour GROUP BY 1 ORDER BY 1")
@@ -165,16 +172,77 @@ import Wire
         }
     }
 
-    @Test func nothingThatMayStillGoOnIsPacked() async throws {
+    @Test func anHourIsPackedOnceItIsAccountedAndItsKnotsGoOnceThatIsReadBack() async throws {
         try await Farm.with { farm in
             farm.clock.now = at(4_000)
             let token = try await farm.token("a", host: "bremusa")
             var reporter = Reporter(host: "bremusa")
             _ = try await farm.commit(reporter.batch(energy: [knot(0, 0), knot(1_800, 90_000)], busy: [knot(0, 0)]), token: token)
-            #expect(try await PackedHours.pack(hostID: 1, hour: at(0).hour, farm.connection) == 0)
+            let hour = at(0).hour
+            #expect(try await PackedHours.pack(hostID: 1, hour: hour, farm.connection) == 0)
             try await farm.account()
-            #expect(try await PackedHours.pack(hostID: 1, hour: at(0).hour, farm.connection) == 0)
+            #expect(try await PackedHours.release(hostID: 1, hour: hour, farm.connection) == 0)
+            #expect(try await PackedHours.pack(hostID: 1, hour: hour, farm.connection) == 2)
+            #expect(try await PackedHours.pack(hostID: 1, hour: hour, farm.connection) == 0)
             #expect(try await farm.count("knot") == 3)
+            #expect(try await PackedHours.release(hostID: 1, hour: hour, farm.connection) == 3)
+            #expect(try await PackedHours.release(hostID: 1, hour: hour, farm.connection) == 0)
+            #expect(try await farm.count("knot") == 0)
+        }
+    }
+
+    @Test func aCurveThatWasPackedUpToItsLastSampleGoesOnAsIfItHadNotBeen() async throws {
+        var answers: [[String]] = []
+        for isPacked in [false, true] {
+            try await Farm.with { farm in
+                farm.clock.now = at(4_000)
+                let token = try await farm.token("a", host: "bremusa")
+                var reporter = Reporter(host: "bremusa")
+                var batch = reporter.batch(energy: [knot(0, 0), knot(1_800, 90_000)], busy: [knot(0, 0)])
+                // The last sample is no knot: a line through it would be another.
+                batch.tails[0].tUs = at(2_000).microseconds
+                batch.tails[0].value = 95_000_000_000
+                _ = try await farm.commit(batch, token: token)
+                try await farm.account()
+                if isPacked { #expect(try await Self.pack(at(0).hour, farm) == 2) }
+                try await Self.markAll(farm)
+                try await farm.account()
+                var lines = try await Self.everything(farm)
+                farm.clock.now = at(9_000)
+                _ = try await farm.commit(
+                    reporter.batch(energy: [knot(2_700, 100_000), knot(8_000, 300_000)], busy: [knot(7_000, 900)]),
+                    token: token
+                )
+                try await farm.account()
+                lines += try await Self.everything(farm)
+                if isPacked { #expect(try await Self.pack(at(0).hour, farm) == 1) }
+                try await Self.markAll(farm)
+                try await farm.account()
+                lines += try await Self.everything(farm)
+                answers.append(lines)
+            }
+        }
+        #expect(answers[0].count > 6)
+        #expect(answers[0] == answers[1])
+    }
+
+    @Test(arguments: ["knots = set_byte(knots, length(knots) / 2, 7 # get_byte(knots, length(knots) / 2))", "sha256 = sha256(sha256)"])
+    func noKnotGoesForAPackedHourThatIsNotWhatWasWritten(_ damage: String) async throws {
+        try await Farm.with { farm in
+            try await Self.fill(farm)
+            let hour = at(0).hour
+            #expect(try await PackedHours.pack(hostID: 1, hour: hour, farm.connection) == 2)
+            let knots = try await farm.count("knot")
+            try await farm.connection.executeScript("UPDATE curve_hour SET \(damage) WHERE curve_id = 1")
+            for _ in 0..<2 {
+                await #expect(throws: PackedHours.Corrupted.self) {
+                    try await PackedHours.release(hostID: 1, hour: hour, farm.connection)
+                }
+                await #expect(throws: PackedHours.Corrupted.self) {
+                    try await PackedHours.pack(hostID: 1, hour: hour, farm.connection)
+                }
+            }
+            #expect(try await farm.count("knot") == knots)
         }
     }
 }

@@ -23,7 +23,7 @@ struct Doctor {
 
     var findings: [Finding] {
         var all: [Finding] = [hostsKnown, sensors, silent, clocks, runners, claimedTwice, spanless, slots, zones, intensities, pue, energy]
-        all += [sources, events, secrets, reconciliation, tokens, revoked, classes, open, poisoned, rules, telemetry, disk]
+        all += [sources, events, secrets, reconciliation, tokens, revoked, classes, open, poisoned, rules, telemetry, packing, disk]
         let order = Finding.Severity.allCases
         return all.enumerated().sorted { a, b in
             let (x, y) = (order.firstIndex(of: a.element.severity) ?? 0, order.firstIndex(of: b.element.severity) ?? 0)
@@ -505,6 +505,21 @@ struct Doctor {
             count: facts.repositoriesWithoutRule.count,
             examples: some(facts.repositoriesWithoutRule) { "\($0.name): \($0.n) jobs" },
             commands: ["wattle-collector services test services.yaml", "wattle-collector services apply services.yaml"]
+        )
+    }
+
+    private var packing: Finding {
+        guard facts.daysUnpacked > 0, let oldest = facts.oldestKnotDay else {
+            return Finding("packing", .ok, "no day of knots is older than it should be")
+        }
+        let name = Readable.time(oldest).prefix(10)
+        return Finding(
+            "packing",
+            facts.daysUnpacked > 7 ? .action : .note,
+            "\(list(facts.daysUnpacked, "day")) of knots older than a week not packed, the oldest \(name): the disk fills faster than it "
+                + "should",
+            count: facts.daysUnpacked,
+            commands: ["wattle-collector storage", "wattle-collector storage --now"]
         )
     }
 

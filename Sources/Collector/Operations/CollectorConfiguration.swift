@@ -29,6 +29,8 @@ public struct CollectorConfiguration: Sendable {
     public private(set) var settings: [Setting] = []
     /// What the collector itself asks for series; only a file can say it.
     public private(set) var scrapeTargets: [ScrapeTarget] = []
+    /// How long what is kept; only a file can say it.
+    public private(set) var storage = StorageTerms()
 
     /// Name, environment variable, default; in the order in which they are shown.
     private static let known: [(name: String, variable: String, standard: String?)] = [
@@ -48,8 +50,9 @@ public struct CollectorConfiguration: Sendable {
     ///   - flags: by setting name; nil for one that was not given.
     ///   - file: a file that must exist, or nil for the usual places, which need not.
     public init(flags: [String: String?], environment: [String: String], file: String?) throws {
-        let (fromFile, targets) = try Self.read(file: file, home: environment["HOME"])
+        let (fromFile, targets, terms) = try Self.read(file: file, home: environment["HOME"])
         scrapeTargets = targets
+        storage = terms ?? StorageTerms()
         for (name, variable, standard) in Self.known {
             let value: String?
             let origin: Setting.Origin
@@ -65,6 +68,9 @@ public struct CollectorConfiguration: Sendable {
             settings.append(Setting(name: name, value: value, origin: origin, isSecret: name == "database_url"))
         }
         if !targets.isEmpty { settings.append(Setting(name: "scrape", value: "\(targets.count) targets", origin: .file, isSecret: false)) }
+        for (name, value) in storage.values {
+            settings.append(Setting(name: "storage.\(name)", value: value, origin: terms == nil ? .default : .file, isSecret: false))
+        }
         // A flag for one kind of database leaves the other kind of lesser origin out.
         if let embedded = setting("embedded"), let url = setting("database_url"), embedded.value != nil, url.value != nil {
             guard embedded.origin != url.origin else {
@@ -135,9 +141,11 @@ public struct CollectorConfiguration: Sendable {
         }
     }
 
-    private static func read(file: String?, home: String?) throws -> (values: [String: String], targets: [ScrapeTarget]) {
+    private static func read(file: String?, home: String?) throws
+        -> (values: [String: String], targets: [ScrapeTarget], storage: StorageTerms?)
+    {
         let usual = [home.map { $0 + "/.config/wattle/config.yaml" }, "/etc/wattle/collector.yaml"].compactMap { $0 }
-        guard let path = file ?? usual.first(where: { FileManager.default.fileExists(atPath: $0) }) else { return ([:], []) }
+        guard let path = file ?? usual.first(where: { FileManager.default.fileExists(atPath: $0) }) else { return ([:], [], nil) }
         let text: String
         do {
             text = try String(contentsOfFile: path, encoding: .utf8)
@@ -150,13 +158,18 @@ public struct CollectorConfiguration: Sendable {
         } catch {
             throw Fault(description: "\(path): expected YAML, found \(error)")
         }
-        guard let loaded else { return ([:], []) }
+        guard let loaded else { return ([:], [], nil) }
         guard let mapping = loaded as? [String: Any] else { throw Fault(description: "\(path): expected settings as `name: value`") }
         var values: [String: String] = [:]
         var targets: [ScrapeTarget] = []
+        var storage: StorageTerms?
         for (name, value) in mapping {
             if name == "scrape" {
                 do { targets = try ScrapeTarget.read(value) } catch { throw Fault(description: "\(path): \(error)") }
+                continue
+            }
+            if name == "storage" {
+                do { storage = try StorageTerms(value) } catch { throw Fault(description: "\(path): \(error)") }
                 continue
             }
             guard known.contains(where: { $0.name == name }) else {
@@ -165,6 +178,6 @@ public struct CollectorConfiguration: Sendable {
             }
             values[name] = "\(value)"
         }
-        return (values, targets)
+        return (values, targets, storage)
     }
 }

@@ -30,6 +30,11 @@ final class CollectorMetrics: Sendable {
     let telemetrySeriesUnmapped = Counter()
     let scrapes = Counter()
     let scrapesFailed = Counter()
+    let curveHoursPacked = Counter()
+    let knotsReleased = Counter()
+    let knotDaysDropped = Counter()
+    let packingFailed = Counter()
+    let eventsDeleted = Counter()
 
     /// - Parameter gauges: name, help and value of what is read at the moment.
     func text(gauges: [(name: String, help: String, value: Double)]) -> String {
@@ -53,6 +58,11 @@ final class CollectorMetrics: Sendable {
             ("wattle_telemetry_series_unmapped", "Series that no row of meters.yaml maps, each time they came.", telemetrySeriesUnmapped),
             ("wattle_scrapes", "Scrapes of targets that answered.", scrapes),
             ("wattle_scrapes_failed", "Scrapes without an answer that could be read.", scrapesFailed),
+            ("wattle_curve_hours_packed", "Hours of curves that were packed.", curveHoursPacked),
+            ("wattle_knots_released", "Knots deleted, which a packed hour has.", knotsReleased),
+            ("wattle_knot_days_dropped", "Days of knots dropped, all packed.", knotDaysDropped),
+            ("wattle_packing_failed", "Host-hours that could not be packed, each time they were tried.", packingFailed),
+            ("wattle_events_deleted", "CI events deleted because of their age.", eventsDeleted),
             ("wattle_http_requests", "HTTP requests answered.", requests),
         ]
         var text = ""
