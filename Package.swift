@@ -84,6 +84,7 @@ let package = Package(
             resources: [
                 .embedInCode("m0001_spine.sql"), .embedInCode("m0002_workload_identity.sql"), .embedInCode("m0003_front_door.sql"),
                 .embedInCode("m0004_accounting.sql"), .embedInCode("m0005_telemetry.sql"), .embedInCode("m0006_storage.sql"),
+                .embedInCode("m0007_ingest.sql"),
             ]
         ),
 
@@ -125,6 +126,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Mustache", package: "swift-mustache"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
                 .product(name: "Yams", package: "Yams"),

@@ -18,5 +18,6 @@ public enum Migrations {
         Migration(number: 4, name: "accounting", sql: String(decoding: PackageResources.m0004_accounting_sql, as: UTF8.self)),
         Migration(number: 5, name: "telemetry", sql: String(decoding: PackageResources.m0005_telemetry_sql, as: UTF8.self)),
         Migration(number: 6, name: "storage", sql: String(decoding: PackageResources.m0006_storage_sql, as: UTF8.self)),
+        Migration(number: 7, name: "ingest", sql: String(decoding: PackageResources.m0007_ingest_sql, as: UTF8.self)),
     ]
 }

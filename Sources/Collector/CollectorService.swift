@@ -50,8 +50,9 @@ public struct CollectorServices: Sendable {
             logger: log
         )
         let reconciler = Reconciler(pool: pool, log: log, now: now, metrics: metrics, interval: reconcileEvery)
+        let committer = ReadingsCommitter(queue: site.readings, pool: pool, now: now, log: log)
         services =
-            [AccountingWorker(pool: pool, log: log, now: now, metrics: metrics), reconciler] + door.services(site, log: log)
+            [AccountingWorker(pool: pool, log: log, now: now, metrics: metrics), committer, reconciler] + door.services(site, log: log)
             + [
                 TelemetryUpkeep(intake: intake, pool: pool, log: log, now: now),
                 StorageKeeper(pool: pool, log: log, now: now, metrics: metrics, terms: storage),

@@ -13,6 +13,9 @@ struct Site: Sendable {
     var access = Access.public
     /// How long an answer may be computed once it has a connection.
     var longestAnswer = Duration.seconds(10)
+    /// Agents' batches on their way into the database.
+    var readings = ReadingsQueue()
+    var admission = ReadingsAdmission()
 
     /// Runs a closure in one read-only snapshot, so that the numbers of one answer belong together.
     func snapshot<T: Sendable>(_ body: @escaping @Sendable (PostgresConnection) async throws -> T) async throws -> T {

@@ -86,6 +86,8 @@ extension PostgresError {
         guard let sqlState else { return false }
         return sqlState.hasPrefix("08") || (sqlState.hasPrefix("57P") && sqlState != "57P04")
     }
+    /// The server refused the data themselves (classes 21, 22 and 23), which no repetition mends.
+    public var isContentFault: Bool { ["21", "22", "23"].contains { sqlState?.hasPrefix($0) == true } }
     /// Class 22: a value that the type or function cannot take.
     public var isDataException: Bool { sqlState?.hasPrefix("22") ?? false }
 }

@@ -3,18 +3,6 @@ import Postgres
 
 /// Curves, their knots, tails and gaps, and the workloads they belong to.
 enum CurveTable {
-    /// What is known of a curve before a batch is written.
-    private struct Head {
-        var curveID: Int32
-        var kind: String
-        var name: String
-        var base: Int64
-        var maximumPowerMicrowatts: Int64
-        var tail: Knot?
-        var lastKnot: Knot?
-        var completeUntil: Int64?
-    }
-
     /// Writes a batch's content, whose place in its stream was checked before.
     static func write(
         _ record: ReadingsRecord,
@@ -40,36 +28,16 @@ enum CurveTable {
         // A parent may be a cgroup that nobody watches.
         let asked = refs.union(record.workloads.compactMap(\.parentRef))
         let heads = try await readHeads(refs: asked.sorted(), streamID: streamID, connection)
-        if let missing = refs.first(where: { heads[$0] == nil }) {
-            throw ReadingsFault(field: "ref", expected: "a curve that this stream has announced", found: "\(missing)")
-        }
+        if let missing = refs.first(where: { heads[$0] == nil }) { throw ReadingsPlacement.unknown(missing) }
 
         guard Set(heads.values.map(\.curveID)).count == heads.count else {
             throw ReadingsFault(field: "ref", expected: "one ref for each curve in a batch", found: "two for one")
         }
 
-        var writtenKnots: [Int32: [Knot]] = [:]
-        var copy = CopyBuffer(columns: 5)
-        for (ref, knots) in record.columns {
-            guard let head = heads[ref] else { continue }
-            let kept = try place(knots, ref: ref, head: head, after: writtenKnots[ref]?.last ?? head.lastKnot)
-            for knot in kept {
-                copy.beginRow()
-                copy.append(int4: host.id)
-                copy.append(int4: head.curveID)
-                copy.append(timestamptzMicroseconds: knot.time.microseconds)
-                copy.append(int8: knot.value)
-                copy.append(int2: Int16(truncatingIfNeeded: knot.flags.rawValue))
-            }
-            writtenKnots[ref, default: []] += kept
-        }
-        if copy.rowCount > 0 {
-            _ = try await connection.copyIn(
-                Statement("copy_knot", "COPY knot (host_id, curve_id, t, value, flags) FROM STDIN (FORMAT binary)"),
-                rows: copy
-            )
-        }
-        try await writeTails(record, heads: heads, writtenKnots: writtenKnots, host: host, connection)
+        let placement = try ReadingsPlacement(record, heads: heads, ended: ended, now: now)
+        var rows = ReadingsRows(reservingKnots: record.knotCount)
+        rows.add(placement, hostID: host.id)
+        try await rows.write(connection)
         for (ref, gap) in record.gaps {
             guard let head = heads[ref] else { continue }
             try await write(gap, hostID: host.id, curveID: head.curveID, connection)
@@ -96,41 +64,8 @@ enum CurveTable {
             if isNews { changed.insert(head.curveID) }
         }
         try await WorkloadOwnership.markSpans(of: changed.sorted(), hostID: host.id, now: now, connection)
-        let hours = touchedHours(record, heads: heads, writtenKnots: writtenKnots, ended: ended, now: now)
-        try await WorkQueue.mark(hostID: host.id, hours: hours, now: now, reason: "readings", connection)
-        try await NestedHosts.markParent(of: host, hours: hours, now: now, connection)
-    }
-
-    /// The knots that follow the head, with the curve's base added.
-    ///
-    /// A knot at or before the head's time is left out: its energy is in the later ones, since values are cumulative.
-    private static func place(_ knots: [Knot], ref: Int32, head: Head, after last: Knot?) throws -> [Knot] {
-        var kept: [Knot] = []
-        var previous = last
-        for var knot in knots {
-            let (value, overflow) = knot.value.addingReportingOverflow(head.base)
-            guard !overflow, value >= 0 else {
-                throw ReadingsFault(
-                    field: "knots[\(ref)].value_delta",
-                    expected: "a value that fits on top of \(head.base)",
-                    found: "\(knot.value)"
-                )
-            }
-            knot.value = value
-            if let previous {
-                guard knot.time > previous.time else { continue }
-                guard knot.value >= previous.value else {
-                    throw ReadingsFault(
-                        field: "knots[\(ref)].value_delta",
-                        expected: "at least \(previous.value - head.base), the curve's last value",
-                        found: "\(knot.value - head.base)"
-                    )
-                }
-            }
-            kept.append(knot)
-            previous = knot
-        }
-        return kept
+        try await WorkQueue.mark(hostID: host.id, hours: placement.hours, now: now, reason: "readings", connection)
+        try await NestedHosts.markParent(of: host, hours: placement.hours, now: now, connection)
     }
 
     private static func announce(
@@ -267,88 +202,21 @@ enum CurveTable {
         ).map { Timestamp(microseconds: try $0.timestampMicroseconds("t")) }
     }
 
-    private static func readHeads(refs: [Int32], streamID: Int32, _ connection: PostgresConnection) async throws -> [Int32: Head] {
-        var heads: [Int32: Head] = [:]
+    private static func readHeads(refs: [Int32], streamID: Int32, _ connection: PostgresConnection) async throws -> [Int32: CurveHead] {
+        var heads: [Int32: CurveHead] = [:]
         let rows = try await connection.query(
             Statement(
                 "read_heads",
                 """
-                SELECT s.ref, c.curve_id, c.kind, c.name, c.base, c.p_max_uw, t.t, t.value, t.knot_t, t.knot_value, t.complete_until
+                SELECT \(CurveHead.columns)
                 FROM stream_curve s JOIN curve c USING (host_id, curve_id) LEFT JOIN curve_tail t USING (host_id, curve_id)
                 WHERE s.stream_id = $1 AND s.ref = ANY($2)
                 """
             ),
             [.int4(streamID), .int4Array(refs)]
         )
-        for row in rows {
-            func knot(_ time: String, _ value: String) throws -> Knot? {
-                guard let t = try row.timestampMicrosecondsIfPresent(time), let value = try row.int64IfPresent(value) else { return nil }
-                return Knot(time: Timestamp(microseconds: t), value: value)
-            }
-            heads[try row.int32("ref")] = Head(
-                curveID: try row.int32("curve_id"),
-                kind: try row.string("kind"),
-                name: try row.string("name"),
-                base: try row.int64("base"),
-                maximumPowerMicrowatts: try row.int64("p_max_uw"),
-                tail: try knot("t", "value"),
-                lastKnot: try knot("knot_t", "knot_value"),
-                completeUntil: try row.timestampMicrosecondsIfPresent("complete_until")
-            )
-        }
+        for row in rows { heads[try row.int32("ref")] = try CurveHead(row) }
         return heads
-    }
-
-    private static func writeTails(
-        _ record: ReadingsRecord,
-        heads: [Int32: Head],
-        writtenKnots: [Int32: [Knot]],
-        host: HostRow,
-        _ connection: PostgresConnection
-    ) async throws {
-        var curveIDs: [Int32] = []
-        var times: [Int64] = []
-        var values: [Int64] = []
-        var completes: [Int64] = []
-        var knotTimes: [Int64?] = []
-        var knotValues: [Int64?] = []
-        // A curve with knots but no tail in the batch gets its last knot for a tail.
-        let tails = Dictionary(record.tails.map { ($0.ref, $0) }) { $1 }
-        for ref in Set(tails.keys).union(writtenKnots.keys).sorted() {
-            guard let head = heads[ref] else { continue }
-            let lastKnot = writtenKnots[ref]?.last ?? head.lastKnot
-            // Held below the top, so that an absurd tail cannot overflow; the next knot tells what is so.
-            var sample =
-                tails[ref].map { Knot(time: $0.knot.time, value: min($0.knot.value, Int64.max - max(0, head.base)) + head.base) }
-                ?? lastKnot
-            if let knot = lastKnot, let tail = sample, tail.time < knot.time || tail.value < knot.value { sample = knot }
-            if let old = head.tail, let tail = sample, tail.time < old.time { sample = old }
-            guard let sample else { continue }
-            curveIDs.append(head.curveID)
-            times.append(sample.time.microseconds)
-            values.append(sample.value)
-            let complete = tails[ref].map { $0.isClosed ? Int64.max : $0.completeUntil.microseconds } ?? sample.time.microseconds
-            completes.append(max(complete, head.completeUntil.map { $0 == .max ? Int64.min : $0 } ?? .min))
-            knotTimes.append(lastKnot?.time.microseconds)
-            knotValues.append(lastKnot?.value)
-        }
-        guard !curveIDs.isEmpty else { return }
-        _ = try await connection.execute(
-            Statement(
-                "upsert_tails",
-                """
-                INSERT INTO curve_tail (host_id, curve_id, t, value, complete_until, knot_t, knot_value)
-                SELECT $1, * FROM unnest(
-                    $2::int4[], $3::timestamptz[], $4::int8[], $5::timestamptz[], $6::timestamptz[], $7::int8[])
-                ON CONFLICT (host_id, curve_id) DO UPDATE SET t = excluded.t, value = excluded.value,
-                    complete_until = excluded.complete_until, knot_t = excluded.knot_t, knot_value = excluded.knot_value
-                """
-            ),
-            [
-                .int4(host.id), .int4Array(curveIDs), .timestamptzArray(microseconds: times), .int8Array(values),
-                .timestamptzArray(microseconds: completes), .timestamptzArray(microseconds: knotTimes), .int8Array(knotValues),
-            ]
-        )
     }
 
     private static func write(_ gap: Gap, hostID: Int32, curveID: Int32, _ connection: PostgresConnection) async throws {
@@ -412,38 +280,5 @@ enum CurveTable {
             ]
         ).only().string("identity")
         return before != after
-    }
-
-    /// The hours whose accounts the batch can change: for each curve since its previous knot, because a new one moves the line there.
-    ///
-    /// - Parameter ended: the last samples of meters that have ended: what follows them is not missing any more.
-    private static func touchedHours(
-        _ record: ReadingsRecord,
-        heads: [Int32: Head],
-        writtenKnots: [Int32: [Knot]],
-        ended: [Timestamp],
-        now: Timestamp
-    ) -> Set<Hour> {
-        var hours: Set<Hour> = []
-        func touch(_ from: Timestamp, _ to: Timestamp) {
-            guard from <= to else { return }
-            // A curve that was silent for years must not mark every hour of them one by one in memory.
-            let first = max(from.hour.number, to.hour.number - 24 * 400)
-            for number in first...to.hour.number { hours.insert(Hour(number: number)) }
-        }
-        for (ref, head) in heads {
-            let knots = writtenKnots[ref] ?? []
-            let tail = record.tails.first { $0.ref == ref }
-            guard let last = [knots.last?.time, tail?.knot.time].compactMap({ $0 }).max() else { continue }
-            let first = head.lastKnot?.time ?? knots.first?.time ?? last
-            // A tail alone moves nothing before the tail it replaces.
-            touch(knots.isEmpty ? head.tail?.time ?? first : first, last)
-            // What follows the end of a curve is not missing any more; what follows one that goes on again is.
-            let isClosed = tail?.isClosed ?? false
-            if isClosed != (head.completeUntil == .max) { touch(isClosed ? last : first, now) }
-        }
-        for time in ended { touch(time, now) }
-        for (_, gap) in record.gaps { touch(gap.interval.start, gap.interval.end) }
-        return hours
     }
 }

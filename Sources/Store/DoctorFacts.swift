@@ -107,6 +107,8 @@ public struct DoctorFacts: Sendable {
     public var sources: [Source] = []
     public var tokens: [Token] = []
     public var poisoned: [PoisonedHour] = []
+    /// Hosts that two machines have reported as within the last day.
+    public var rivals: [StreamRivals.Rivalry] = []
     public var openSpans: [OpenSpan] = []
     public var openSpanCount: Int64 = 0
     public var repositoriesWithoutRule: [Count] = []
@@ -154,6 +156,7 @@ public struct DoctorFacts: Sendable {
             facts.daysUnpacked += 1
             facts.oldestKnotDay = facts.oldestKnotDay ?? day
         }
+        facts.rivals = try await StreamRivals.recent(connection)
         facts.zonesWithoutIntensity = try await connection.query(
             Statement(
                 "doctor_zones",

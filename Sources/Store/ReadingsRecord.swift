@@ -131,10 +131,13 @@ public struct ReadingsRecord: Sendable {
     public var clockOffset: Microseconds?
     /// When the batch was sealed, on the clock of its times.
     public var sealedAt: Timestamp?
+    /// When the machine was switched on, on the same clock; nil where the agent does not say.
+    public var bootedAt: Timestamp?
     public var facts: HostFacts?
     /// The simulator made the host up.
     public var isSimulated = false
     public var announcements: [Announcement] = []
+    /// Each column in order of time, values never falling.
     public var columns: [(ref: Int32, knots: [Knot])] = []
     public var tails: [Tail] = []
     public var gaps: [(ref: Int32, gap: Gap)] = []
@@ -150,6 +153,11 @@ public struct ReadingsRecord: Sendable {
 }
 
 extension ReadingsRecord {
+    public var knotCount: Int { columns.reduce(0) { $0 + $1.knots.count } }
+
+    /// Nothing but knots and tails of curves that were announced before.
+    var isPlain: Bool { announcements.isEmpty && gaps.isEmpty && workloads.isEmpty && facts == nil && !isSimulated }
+
     /// The latest time of any knot, tail or gap.
     var latestTime: Timestamp? {
         (columns.compactMap { $0.knots.last?.time } + tails.map(\.knot.time) + gaps.map { $0.gap.interval.end }).max()
@@ -201,6 +209,8 @@ public enum ReadingsOutcome: Sendable, Hashable {
     case expected(sequence: Int64)
     /// Another batch of this number was committed: two spools share one incarnation. The agent draws a new one.
     case conflict
+    /// Another machine reports as this host, since then.
+    case otherMachine(since: Timestamp)
 }
 
 /// A batch that contradicts what is known of its curves.

@@ -1,6 +1,27 @@
 public import Energy
 public import Postgres
 
+/// How far a stream has come: the last batch that was committed.
+struct StreamCursor {
+    let sequence: Int64
+    let sha256: [UInt8]?
+
+    /// What becomes of a batch that is not the next one; nil for the next.
+    func outcome(of record: ReadingsRecord) -> ReadingsOutcome? {
+        if record.sequence == sequence { return sha256 == record.sha256 ? .acknowledged(sequence: sequence) : .conflict }
+        guard record.sequence > sequence else { return .conflict }
+        return record.sequence == sequence + 1 ? nil : .expected(sequence: sequence + 1)
+    }
+}
+
+extension ReadingsRecord {
+    /// - Throws: `ReadingsFault` for times that would put the curves' heads out of everybody's reach.
+    func checkTimes(now: Timestamp) throws(ReadingsFault) {
+        guard let latest = latestTime, latest > now + .hour else { return }
+        throw ReadingsFault(field: "t_us", expected: "times at most an hour from now", found: "\(latest.microseconds)")
+    }
+}
+
 /// Where an agent's stream stands, and how its batches are committed: each exactly once.
 public enum StreamTable {
     /// The next sequence number that a stream is expected to send; 1 for one never heard of.
@@ -62,19 +83,16 @@ public enum StreamTable {
             [.int4(tokenID), .text(record.bootID), .text(record.incarnation)]
         ).only()
         let streamID = try stream.int32("stream_id")
-        let cursor = try stream.int64("cursor_seq")
-        if record.sequence == cursor {
-            return try stream.bytesIfPresent("cursor_sha256") == record.sha256 ? .acknowledged(sequence: cursor) : .conflict
+        let cursor = StreamCursor(sequence: try stream.int64("cursor_seq"), sha256: try stream.bytesIfPresent("cursor_sha256"))
+        if let outcome = cursor.outcome(of: record) { return outcome }
+        if let since = try await StreamRivals.note(record, streamID: streamID, host: host, now: now, connection) {
+            return .otherMachine(since: since)
         }
-        guard record.sequence > cursor else { return .conflict }
-        guard record.sequence == cursor + 1 else { return .expected(sequence: cursor + 1) }
 
         let shift =
             record.sequence == 1 ? Self.timeShift(for: record, now: now) : Microseconds(try stream.int64("time_shift_us"))
         let record = record.shifted(by: shift)
-        if let latest = record.latestTime, latest > now + .hour {
-            throw ReadingsFault(field: "t_us", expected: "times at most an hour from now", found: "\(latest.microseconds)")
-        }
+        try record.checkTimes(now: now)
         if let facts = record.facts {
             try await HostTable.update(host, facts: facts, since: record.earliestTime ?? now, connection)
         }

@@ -25,7 +25,7 @@ public enum WorkQueue {
     }
 
     /// Marks of more hours at once than a day has are nobody's single late knot.
-    private static let mostFresh = 24
+    static let mostFresh = 24
 
     /// Marks the hours that have ended by `now`; the running hour is computed on reading and never marked.
     public static func mark(

@@ -97,6 +97,10 @@ public enum WireLimits {
     public static let times: ClosedRange<Int64> = 0...7_258_118_400_000_000
     /// Values from 0 to 2^62, so that sums of two never overflow.
     public static let values: ClosedRange<Int64> = 0...(1 << 62)
-    /// Bytes of an uncompressed batch.
+    /// Bytes of an uncompressed batch. An agent seals at most half of it at a time.
     public static let batchBytes = 4 << 20
+    /// Knots of a batch. An agent seals at most half of them at a time.
+    public static let batchKnots = 100_000
+    /// Columns, announced curves, tails, gaps and workloads of a batch, all together.
+    public static let batchParts = 65_536
 }

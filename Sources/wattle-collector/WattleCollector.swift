@@ -23,7 +23,7 @@ struct WattleCollector: AsyncParsableCommand {
         version: SoftwareVersion.current,
         subcommands: [
             Serve.self, Migrate.self, TokenCommand.self, SourceCommand.self, AuditCommand.self, HostCommand.self, ServicesCommand.self,
-            DoctorCommand.self, SimulateCommand.self, AccountCommand.self, StorageCommand.self,
+            DoctorCommand.self, SimulateCommand.self, LoadCommand.self, AccountCommand.self, StorageCommand.self,
         ]
     )
 

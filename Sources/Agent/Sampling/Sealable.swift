@@ -94,30 +94,84 @@ struct Sealable {
         }
     }
 
-    /// The batches that carry all this, in order: one, unless a long outage has gathered more knots than a batch should hold.
-    func batches(knotsEach limit: Int = 50_000) -> [WireReadingsBatch] {
-        var batches: [WireReadingsBatch] = []
-        var current = WireReadingsBatch()
-        current.curves = announcements
-        current.workloads = workloads
-        var count = 0
+    /// The batches that carry all this, in order: one, unless a long outage or very many cgroups have gathered more than a batch should
+    /// hold, which is at most half of what a collector takes.
+    func batches(
+        knotsEach: Int = WireLimits.batchKnots / 2,
+        bytesEach: Int = WireLimits.batchBytes / 2,
+        partsEach: Int = WireLimits.batchParts / 2
+    ) -> [WireReadingsBatch] {
+        var packing = BatchPacking(knotsEach: knotsEach, bytesEach: bytesEach, partsEach: partsEach)
+        // Curves before whatever names them.
+        for curve in announcements {
+            packing.makeRoom(bytes: 150 + curve.name.utf8.count + curve.basis.utf8.count)
+            packing.current.curves.append(curve)
+        }
+        for workload in workloads {
+            let labels = workload.labels.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count + 8 }
+            packing.makeRoom(bytes: 1_000 + workload.cgroup.utf8.count + workload.spanKey.utf8.count + workload.unit.utf8.count + labels)
+            packing.current.workloads.append(workload)
+        }
         for column in columns {
             var rest = column.knots[...]
             while !rest.isEmpty {
-                if count == limit {
-                    batches.append(current)
-                    current = WireReadingsBatch()
-                    count = 0
-                }
-                let part = rest.prefix(limit - count)
-                current.knots.append(WireKnotColumn(ref: column.ref, knots: Array(part)))
-                count += part.count
+                packing.makeRoom(bytes: 20, knots: 1)
+                let part = rest.prefix(packing.knotsLeft)
+                packing.take(knots: part.count - 1)
+                packing.current.knots.append(WireKnotColumn(ref: column.ref, knots: Array(part)))
                 rest = rest.dropFirst(part.count)
             }
         }
-        current.gaps = gaps
-        current.tails = tails
-        batches.append(current)
-        return batches
+        for gap in gaps {
+            packing.makeRoom(bytes: 80)
+            packing.current.gaps.append(gap)
+        }
+        for tail in tails {
+            packing.makeRoom(bytes: 50)
+            packing.current.tails.append(tail)
+        }
+        return packing.batches + [packing.current]
+    }
+}
+
+/// Fills one batch after another. Bytes are a little overestimated.
+private struct BatchPacking {
+    let knotsEach: Int
+    let bytesEach: Int
+    let partsEach: Int
+    private(set) var batches: [WireReadingsBatch] = []
+    var current = WireReadingsBatch()
+    private var knots = 0
+    private var bytes = 0
+    private var parts = 0
+
+    /// A knot is two numbers of up to 10 bytes and its flags.
+    private static let knotBytes = 22
+
+    init(knotsEach: Int, bytesEach: Int, partsEach: Int) {
+        self.knotsEach = knotsEach
+        self.bytesEach = bytesEach
+        self.partsEach = partsEach
+    }
+
+    var knotsLeft: Int { 1 + max(0, min(knotsEach - knots, (bytesEach - bytes) / Self.knotBytes)) }
+
+    /// Begins a new batch where one more part does not fit.
+    mutating func makeRoom(bytes more: Int, knots moreKnots: Int = 0) {
+        let more = more + moreKnots * Self.knotBytes
+        if parts > 0, parts + 1 > partsEach || bytes + more > bytesEach || knots + moreKnots > knotsEach {
+            batches.append(current)
+            current = WireReadingsBatch()
+            (knots, bytes, parts) = (0, 0, 0)
+        }
+        parts += 1
+        bytes += more
+        knots += moreKnots
+    }
+
+    /// Knots beside the one that room was made for.
+    mutating func take(knots more: Int) {
+        knots += more
+        bytes += more * Self.knotBytes
     }
 }

@@ -24,6 +24,8 @@ struct OperationsRoutes: Sendable {
             let text = site.metrics.text(gauges: [
                 ("wattle_dirty_marks", "Marks of host-hours that wait to be accounted.", Double(depth)),
                 ("wattle_hosts", "Hosts known.", Double(hosts)),
+                ("wattle_batches_waiting", "Batches of readings that wait to be committed.", Double(site.readings.depth)),
+                ("wattle_readings_bytes", "Bytes of readings' bodies under way.", Double(site.admission.bytes)),
             ])
             return Response(
                 status: .ok,

@@ -36,6 +36,9 @@ struct ReadingsRoutes: Sendable {
         let grant = try context.requireGrant(.agent)
         do {
             return try await accept(request, grant)
+        } catch let problem as Problem where problem.status == .tooManyRequests {
+            site.metrics.batchesPutOff.increment()
+            throw problem
         } catch let problem as Problem {
             site.metrics.batchesRefused.increment()
             context.logger.warning("readings refused", metadata: ["token": "\(grant.name)", "detail": "\(problem.detail)"])
@@ -51,6 +54,30 @@ struct ReadingsRoutes: Sendable {
         }
     }
 
+    /// Reads a body and makes a batch of it, within the bounds of what may be under way.
+    private func decoded(_ request: Request, _ encoding: ReadingsEncoding, isJSON: Bool) async throws -> ReadingsRecord {
+        let limit = isJSON ? ReadingsDecoding.jsonBytes : WireLimits.batchBytes
+        let declared = request.headers[.contentLength].flatMap { Int($0) } ?? limit
+        guard !site.readings.isFull else {
+            try await request.discardBody()
+            throw Problem.busy
+        }
+        // One that is too long is read and thrown away: it takes no memory.
+        do {
+            return try await site.admission.admit(declared > limit ? 0 : declared) {
+                let body = try await request.body(limit: limit)
+                return try await site.admission.decode {
+                    // A batch's digest is over its bytes before compression: an agent may send it again compressed otherwise, or not at all.
+                    let bytes = try encoding.decode(body, limit: limit)
+                    return isJSON ? try ReadingsDecoding.decode(json: bytes) : try ReadingsDecoding.decode(bytes)
+                }
+            }
+        } catch let problem as Problem where problem.status == .tooManyRequests {
+            try await request.discardBody()
+            throw problem
+        }
+    }
+
     private func accept(_ request: Request, _ grant: TokenGrant) async throws -> Response {
         let encoding = try ReadingsEncoding(header: request.headers[.contentEncoding])
         let type = request.headers[.contentType]?.split(separator: ";").first.map { String($0).trimmed }
@@ -62,9 +89,7 @@ struct ReadingsRoutes: Sendable {
                 status: .unsupportedMediaType
             )
         }
-        // The digest of a batch is over its bytes before compression: the agent may send it again compressed otherwise, or not at all.
-        let body = try encoding.decode(try await request.body(limit: WireLimits.batchBytes), limit: WireLimits.batchBytes)
-        let record = type == "application/json" ? try ReadingsDecoding.decode(json: body) : try ReadingsDecoding.decode(body)
+        let record = try await decoded(request, encoding, isJSON: type == "application/json")
         if let hostName = grant.hostName, hostName != record.hostName, try await !isSame(hostName, record.hostName) {
             throw Problem.forbidden(
                 "other-host",
@@ -73,11 +98,7 @@ struct ReadingsRoutes: Sendable {
         }
         let outcome: ReadingsOutcome
         do {
-            outcome = try await site.pool.withConnection { connection in
-                try await connection.transaction { tx in
-                    try await StreamTable.commit(record, tokenID: grant.id, now: site.now(), tx)
-                }
-            }
+            outcome = try await site.readings.commit(ReadingsDelivery(record: record, tokenID: grant.id))
         } catch let error as PostgresError where error.isContentFault {
             // Content that no check foresaw: it would fail again, and the agent must not try for ever.
             throw Problem.unprocessable("invalid-batch", "The batch cannot be stored", "\(error.message) (\(error.sqlState ?? "")))")
@@ -87,7 +108,7 @@ struct ReadingsRoutes: Sendable {
         switch outcome {
         case .acknowledged(let sequence):
             site.metrics.batchesAccepted.increment()
-            site.metrics.knotsAccepted.increment(by: record.columns.reduce(0) { $0 + $1.knots.count })
+            site.metrics.knotsAccepted.increment(by: record.knotCount)
             return try JSONValue.object(["acknowledged_seq": .integer(sequence), "received_at_us": .integer(site.now().microseconds)])
                 .response()
         case .expected(let sequence):
@@ -105,11 +126,20 @@ struct ReadingsRoutes: Sendable {
                 detail: "batch \(record.sequence) was committed with other content; draw a new incarnation",
                 status: .conflict
             )
+        case .otherMachine(let since):
+            throw Problem.forbidden(
+                "other-machine",
+                "expected one machine to report as \(record.hostName), found two since \(RFC3339.format(since)), a cloned image perhaps: "
+                    + "boot \(record.bootID) is not the one whose batches are taken. Give each a name and a token of its own "
+                    + "(wattle-agent enrol)"
+            )
         }
     }
 }
 
-extension PostgresError {
-    /// The server refused the data themselves (SQLSTATE classes 21, 22 and 23), which no repetition mends.
-    var isContentFault: Bool { ["21", "22", "23"].contains { sqlState?.hasPrefix($0) == true } }
+extension Request {
+    /// Reads the body and throws it away: a client that writes all before it reads would never see the answer.
+    func discardBody() async throws {
+        do { _ = try await body(limit: 0) } catch is Problem {}
+    }
 }

@@ -23,7 +23,7 @@ struct Doctor {
 
     var findings: [Finding] {
         var all: [Finding] = [hostsKnown, sensors, silent, clocks, runners, claimedTwice, spanless, slots, zones, intensities, pue, energy]
-        all += [sources, events, secrets, reconciliation, tokens, revoked, classes, open, poisoned, rules, telemetry, packing, disk]
+        all += [sources, events, secrets, reconciliation, tokens, revoked, classes, clones, open, poisoned, rules, telemetry, packing, disk]
         let order = Finding.Severity.allCases
         return all.enumerated().sorted { a, b in
             let (x, y) = (order.firstIndex(of: a.element.severity) ?? 0, order.firstIndex(of: b.element.severity) ?? 0)
@@ -473,6 +473,25 @@ struct Doctor {
             count: Int(facts.openSpanCount),
             examples: some(facts.openSpans) { "\($0.name): since \(Readable.time($0.startedAt))" },
             commands: facts.openSpans.prefix(Self.shown).map { "wattle span delete \($0.jobID)" }
+        )
+    }
+
+    private var clones: Finding {
+        guard !facts.rivals.isEmpty else { return Finding("clones", .ok, "every host is one machine") }
+        return Finding(
+            "clones",
+            .action,
+            "\(list(facts.rivals.count, "host")) that two machines report as, cloned images perhaps: one of the two is refused and keeps "
+                + "what it measures",
+            count: facts.rivals.count,
+            examples: some(facts.rivals) {
+                "\($0.hostName): boot \($0.refusedBootID) was refused \(ago($0.lastAt)), boot \($0.keptBootID) is taken, two since "
+                    + Readable.time($0.since)
+            },
+            commands: facts.rivals.prefix(Self.shown).map {
+                "wattle-collector token create --scope agent --name \(ShellWord.quoted($0.hostName + "-2")) --host "
+                    + ShellWord.quoted($0.hostName + "-2")
+            } + ["wattle-agent run --host NAME --token wtl_..."]
         )
     }
 

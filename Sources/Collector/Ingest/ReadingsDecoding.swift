@@ -8,17 +8,29 @@ import Wire
 enum ReadingsDecoding {
     /// - Throws: `Problem` 400 for bytes that are no batch, 422 for a batch whose content makes no sense, naming the field.
     static func decode(_ bytes: [UInt8]) throws -> ReadingsRecord {
-        let batch: WireReadingsBatch
-        do {
-            batch = try WireReadingsBatch(serializedBytes: bytes)
-        } catch {
-            throw Problem.badRequest(
+        func malformed(_ why: String) -> Problem {
+            Problem.badRequest(
                 "malformed-batch",
                 "The batch cannot be decoded",
-                "expected a wattle.v1.ReadingsBatch in protobuf, found \(bytes.count) bytes: \(error)"
+                "expected a wattle.v1.ReadingsBatch in protobuf, found \(bytes.count) bytes: \(why)"
             )
         }
-        return try checked(batch, bytes)
+        let scan: BatchScan
+        do throws(BatchScanError) {
+            scan = try BatchScan(bytes)
+        } catch {
+            switch error {
+            case .malformed(let position): throw malformed("malformed near byte \(position)")
+            case .invalid(let fault): throw senseless(fault)
+            }
+        }
+        let batch: WireReadingsBatch
+        do {
+            batch = try WireReadingsBatch(serializedBytes: scan.rest)
+        } catch {
+            throw malformed("\(error)")
+        }
+        return try checked(batch, columns: scan.columns, bytes)
     }
 
     /// The same from the JSON twin.
@@ -33,18 +45,47 @@ enum ReadingsDecoding {
                 "expected a wattle.v1.ReadingsBatch in protobuf's JSON form: \(error)"
             )
         }
-        return try checked(batch, bytes)
+        let columns: [(ref: UInt32, knots: [Knot])]
+        do throws(BatchFault) {
+            columns = try self.columns(of: batch)
+        } catch {
+            throw senseless(error)
+        }
+        return try checked(batch, columns: columns, bytes)
     }
 
-    private static func checked(_ batch: WireReadingsBatch, _ bytes: [UInt8]) throws -> ReadingsRecord {
-        do {
-            return try record(of: batch, sha256: Array(SHA256.hash(data: bytes)))
+    /// JSON may take less: nobody sends it at speed, and it takes more memory to read.
+    static let jsonBytes = 1 << 20
+
+    private static func columns(of batch: WireReadingsBatch) throws(BatchFault) -> [(ref: UInt32, knots: [Knot])] {
+        let count = batch.knots.reduce(0) { $0 + $1.tDeltaUs.count }
+        try require(count <= WireLimits.batchKnots, "knots", "at most \(WireLimits.batchKnots) knots in a batch", "\(count)")
+        var columns: [(ref: UInt32, knots: [Knot])] = []
+        for column in batch.knots { columns.append((column.ref, try column.knots())) }
+        return columns
+    }
+
+    private static func senseless(_ fault: BatchFault) -> Problem {
+        Problem.unprocessable("invalid-batch", "The batch makes no sense", fault.description)
+    }
+
+    private static func checked(
+        _ batch: WireReadingsBatch,
+        columns: [(ref: UInt32, knots: [Knot])],
+        _ bytes: [UInt8]
+    ) throws -> ReadingsRecord {
+        do throws(BatchFault) {
+            return try record(of: batch, columns: columns, sha256: Array(SHA256.hash(data: bytes)))
         } catch {
-            throw Problem.unprocessable("invalid-batch", "The batch makes no sense", error.description)
+            throw senseless(error)
         }
     }
 
-    private static func record(of batch: WireReadingsBatch, sha256: [UInt8]) throws(BatchFault) -> ReadingsRecord {
+    private static func record(
+        of batch: WireReadingsBatch,
+        columns: [(ref: UInt32, knots: [Knot])],
+        sha256: [UInt8]
+    ) throws(BatchFault) -> ReadingsRecord {
         try require(
             (1...255).contains(batch.host.utf8.count) && !batch.host.utf8.contains(0),
             "host",
@@ -76,12 +117,15 @@ enum ReadingsDecoding {
         }
         if batch.hasClockOffsetUs { record.clockOffset = Microseconds(batch.clockOffsetUs) }
         if batch.wallUs > 0, WireLimits.times.contains(batch.wallUs) { record.sealedAt = Timestamp(microseconds: batch.wallUs) }
+        if let sealed = record.sealedAt, (1...batch.wallUs).contains(batch.boottimeUs) {
+            record.bootedAt = sealed - Microseconds(batch.boottimeUs)
+        }
         if batch.hasFacts {
             record.facts = try facts(batch.facts)
             record.isSimulated = batch.facts.simulated
         }
         for curve in batch.curves { record.announcements.append(try announcement(curve)) }
-        for column in batch.knots { record.columns.append((try ref(column.ref, "knots.ref"), try column.knots())) }
+        for column in columns { record.columns.append((try ref(column.ref, "knots.ref"), column.knots)) }
         for tail in batch.tails {
             let ref = try ref(tail.ref, "tails.ref")
             try requireTime(tail.tUs, "tails[\(ref)].t_us")

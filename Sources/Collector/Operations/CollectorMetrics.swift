@@ -12,6 +12,7 @@ final class CollectorMetrics: Sendable {
 
     let batchesAccepted = Counter()
     let batchesRefused = Counter()
+    let batchesPutOff = Counter()
     let knotsAccepted = Counter()
     let spansAccepted = Counter()
     let spansRefused = Counter()
@@ -41,6 +42,7 @@ final class CollectorMetrics: Sendable {
         let counters: [(String, String, Counter)] = [
             ("wattle_batches_accepted", "Batches of readings committed or acknowledged again.", batchesAccepted),
             ("wattle_batches_refused", "Batches of readings refused.", batchesRefused),
+            ("wattle_batches_put_off", "Batches of readings answered with 429.", batchesPutOff),
             ("wattle_knots_accepted", "Knots in the accepted batches.", knotsAccepted),
             ("wattle_spans_accepted", "Spans taken in.", spansAccepted),
             ("wattle_spans_refused", "Spans refused.", spansRefused),

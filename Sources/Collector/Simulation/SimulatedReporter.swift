@@ -204,7 +204,7 @@ extension Curve {
 }
 
 extension SHA256Digest {
-    fileprivate var hexText: String {
+    var hexText: String {
         let digits = Array("0123456789abcdef".utf8)
         return String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
