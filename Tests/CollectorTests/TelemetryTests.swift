@@ -240,7 +240,8 @@ import Wire
                 let bomb: [UInt8] = [0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0x00, 0x41]
                 for (encoding, type, body, status) in [
                     ("snappy", "application/x-protobuf", bomb, 413), ("snappy", "application/x-protobuf", [1, 2, 3], 400),
-                    ("gzip", "application/x-protobuf", [], 415), ("snappy", "application/json", [], 415),
+                    ("gzip", "application/x-protobuf", [1], 415), ("snappy", "application/json", [], 415),
+                    ("identity", "application/x-protobuf", [], 204),
                     ("snappy", "application/x-protobuf;proto=io.prometheus.write.v3.Request", [], 415),
                 ] {
                     let answer = try await server.send(

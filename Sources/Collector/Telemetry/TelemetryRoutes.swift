@@ -34,15 +34,17 @@ struct TelemetryRoutes: Sendable {
     private func write(_ request: Request, _ context: WattleContext) async throws -> Response {
         let grant = try context.requireGrant(.telemetry, .agent)
         let version = try Self.version(request.headers[.contentType])
-        guard request.headers[.contentEncoding]?.lowercased() == "snappy" else {
-            throw Self.unsupported("expected Content-Encoding: snappy, found \(request.headers[.contentEncoding]?.prefix(60) ?? "none")")
-        }
         // A Prometheus that is told 429 drops what it sent, unless its owner set retry_on_http_429.
         let verdict = rates.take("token \(grant.name)", requestsPerSecond: grant.claims.requestsPerSecond, now: site.now())
         guard verdict.isAllowed else { throw Self.busy(seconds: verdict.waitSeconds) }
         guard intake.enter() else { throw Self.busy(seconds: 1) }
         defer { intake.leave() }
-        let body = try Self.unpacked(try await request.body(limit: Self.bodyBytes))
+        let packed = try await request.body(limit: Self.bodyBytes)
+        // A request without any bytes is one without series, however it is said to be packed.
+        guard packed.isEmpty || request.headers[.contentEncoding]?.lowercased() == "snappy" else {
+            throw Self.unsupported("expected Content-Encoding: snappy, found \(request.headers[.contentEncoding]?.prefix(60) ?? "none")")
+        }
+        let body = packed.isEmpty ? [] : try Self.unpacked(packed)
         let written: RemoteWriteRequest
         do {
             written = try RemoteWriteRequest(body, version: version)
