@@ -135,6 +135,7 @@ import Testing
                 ],
                 in: scratch
             )
+            defer { if exporter.isRunning { exporter.signal(SIGKILL) } }
             // The exporter does not tell where its counters turn; whoever runs the machine does.
             let meters = try scratch.file(
                 "meters.yaml",
@@ -168,6 +169,7 @@ import Testing
                 }
                 var first = try replica("a", ports.0)
                 let second = try replica("b", ports.1)
+                defer { for program in [first, second] where program.isRunning { program.signal(SIGKILL) } }
                 for host in ["written", "scraped"] {
                     _ = try await eventually("the first readings of \(host)", seconds: 60, log: { collector.program.errors + first.errors })
                     {
