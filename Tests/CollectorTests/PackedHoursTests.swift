@@ -191,6 +191,22 @@ import Wire
         }
     }
 
+    @Test func aKnotThatCameAfterItsHourWasPackedIsNotDeletedWithTheOthers() async throws {
+        try await Farm.with { farm in
+            try await Self.fill(farm)
+            let hour = at(0).hour
+            #expect(try await PackedHours.pack(hostID: 1, hour: hour, farm.connection) == 2)
+            _ = try await farm.connection.execute(
+                Statement("late_knot", "INSERT INTO knot (host_id, curve_id, t, value) VALUES (1, 1, $1, $2)"),
+                [.timestamptz(microseconds: at(607).microseconds), .int8(1)]
+            )
+            // The other curve has nothing new.
+            #expect(try await PackedHours.release(hostID: 1, hour: hour, farm.connection) == 120)
+            #expect(try await PackedHours.pack(hostID: 1, hour: hour, farm.connection) == 1)
+            #expect(try await PackedHours.release(hostID: 1, hour: hour, farm.connection) == 121)
+        }
+    }
+
     @Test func aCurveThatWasPackedUpToItsLastSampleGoesOnAsIfItHadNotBeen() async throws {
         var answers: [[String]] = []
         for isPacked in [false, true] {

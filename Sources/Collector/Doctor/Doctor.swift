@@ -23,7 +23,9 @@ struct Doctor {
 
     var findings: [Finding] {
         var all: [Finding] = [hostsKnown, sensors, silent, clocks, runners, claimedTwice, spanless, slots, zones, intensities, pue, energy]
-        all += [sources, events, secrets, reconciliation, tokens, revoked, classes, clones, open, poisoned, rules, telemetry, packing, disk]
+        all += [
+            sources, events, secrets, reconciliation, tokens, revoked, classes, clones, open, poisoned, rules, telemetry, packing, disk,
+        ]
         let order = Finding.Severity.allCases
         return all.enumerated().sorted { a, b in
             let (x, y) = (order.firstIndex(of: a.element.severity) ?? 0, order.firstIndex(of: b.element.severity) ?? 0)

@@ -36,7 +36,8 @@ extension PageRoutes {
                 ? "\(Readable.count(Int64(open), "host-hour")) not settled yet, \(answer.leftOutHours) of them left out."
                 : "\(Readable.count(Int64(open), "host-hour")) not settled yet: their figures may still move."
             if answer.setAsideHours > 0 {
-                model["set_aside"] = "\(Readable.count(Int64(answer.setAsideHours), "host-hour")) could not be accounted and were set aside."
+                model["set_aside"] =
+                    "\(Readable.count(Int64(answer.setAsideHours), "host-hour")) could not be accounted and were set aside."
             }
         }
         return render("services", title: "Services", path: "/services", viewer: try context.viewer(site.access), model)
