@@ -1,3 +1,5 @@
+import Energy
+
 /// A mass of CO2-equivalent in fractional grams, as models compute it.
 ///
 /// What is stored is whole micrograms; see `micrograms`.
