@@ -1,0 +1,87 @@
+public import ImpactModels
+import Yams
+
+/// Reads YAML (and so JSON) of manifests, by the core schema of YAML 1.2, as upstream does: `off` is a text and a time stays as it is written.
+public enum ManifestFile {
+    /// Values that a document may have once its aliases are written out: one of a few lines may name billions.
+    private static let limit = 5_000_000
+    private static let deepest = 200
+
+    /// - Throws: `ModelFault` with the line, where it is no YAML, or holds what manifests do not.
+    public static func read(_ yaml: String, name: String) throws(ModelFault) -> ModelValue {
+        let node: Node?
+        do {
+            node = try Yams.compose(yaml: yaml, .basic)
+        } catch let error as YamlError {
+            throw ModelFault(name, expected: "YAML", found: error.description.replacing("\n", with: " "))
+        } catch {
+            throw ModelFault(name, expected: "YAML", found: "\(error)")
+        }
+        guard let node else { throw ModelFault(name, expected: "a manifest", found: "an empty file") }
+        var count = 0
+        return try value(node, name, depth: 0, &count)
+    }
+
+    private static func place(_ node: Node, _ name: String) -> String { node.mark.map { "\(name), line \($0.line)" } ?? name }
+
+    private static func value(_ node: Node, _ name: String, depth: Int, _ count: inout Int) throws(ModelFault) -> ModelValue {
+        count += 1
+        guard count <= limit, depth <= deepest else {
+            throw ModelFault(place(node, name), expected: "at most \(limit) values, \(deepest) within one another", found: "more")
+        }
+        switch node {
+        case .scalar(let scalar): return try self.scalar(scalar, place(node, name))
+        case .sequence(let list):
+            var values: [ModelValue] = []
+            for one in list { values.append(try value(one, name, depth: depth + 1, &count)) }
+            return .list(values)
+        case .mapping(let mapping):
+            var map = ModelMap()
+            var merged: [ModelMap] = []
+            for (key, one) in mapping {
+                guard let text = key.scalar?.string else {
+                    throw ModelFault(place(key, name), expected: "a text as key", found: "a list or a mapping")
+                }
+                let value = try value(one, name, depth: depth + 1, &count)
+                if text == "<<", key.scalar?.style == .plain {
+                    merged += value.map.map { [$0] } ?? value.list?.compactMap(\.map) ?? []
+                } else {
+                    map[text] = value
+                }
+            }
+            for other in merged {
+                for (key, value) in other.pairs where !map.contains(key) { map[key] = value }
+            }
+            return .map(map)
+        case .alias: throw ModelFault(place(node, name), expected: "an anchor for every alias", found: "an alias without one")
+        }
+    }
+
+    private static func scalar(_ scalar: Node.Scalar, _ place: String) throws(ModelFault) -> ModelValue {
+        let text = scalar.string
+        if text.utf8.contains(0) { throw ModelFault(place, expected: "texts without U+0000", found: "one with it") }
+        guard scalar.style == .plain else { return .text(text) }
+        switch text {
+        case "", "~", "null", "Null", "NULL": return .null
+        case "true", "True", "TRUE": return .bool(true)
+        case "false", "False", "FALSE": return .bool(false)
+        default: return number(text) ?? .text(text)
+        }
+    }
+
+    /// `[-+]?[0-9]+`, `0o7`, `0xF`, and `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`.
+    private static func number(_ text: String) -> ModelValue? {
+        var digits = text[...]
+        if digits.hasPrefix("0x") { return Int64(digits.dropFirst(2), radix: 16).map { .integer($0) } }
+        if digits.hasPrefix("0o") { return Int64(digits.dropFirst(2), radix: 8).map { .integer($0) } }
+        if digits.first == "-" || digits.first == "+" { digits = digits.dropFirst() }
+        guard let first = digits.utf8.first, (48...57).contains(first) || first == UInt8(ascii: "."),
+            digits.utf8.allSatisfy({ (48...57).contains($0) || "+-.eE".utf8.contains($0) }),
+            digits.utf8.contains(where: { (48...57).contains($0) })
+        else { return nil }
+        if let integer = Int64(text) { return .integer(integer) }
+        let full = text.hasSuffix(".") ? text + "0" : text.replacing(".e", with: ".0e").replacing(".E", with: ".0e")
+        guard let number = Double(full.first == "+" ? full.dropFirst() : full[...]), number.isFinite else { return nil }
+        return .number(number)
+    }
+}
