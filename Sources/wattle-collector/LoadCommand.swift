@@ -22,6 +22,9 @@ struct LoadCommand: AsyncParsableCommand {
               WATTLE_ENROL_TOKEN=... wattle-collector load --url http://127.0.0.1:8480 --hosts 500 --knots 100 --batches 60 \\
                 --rate 100000 --seconds 30
 
+              # What real meters counted: each file t_us and a column of uJ a meter, kept as an agent keeps it, within 1 J
+              WATTLE_ENROL_TOKEN=... wattle-collector load --url http://127.0.0.1:8480 --traces DIR --hosts 200 --batch-seconds 10
+
             Another machine than this one is loaded only with --yes-really.
             Exit codes: 0 done, 1 failed or something was refused, 2 wrong usage or configuration.
             """
@@ -43,6 +46,20 @@ struct LoadCommand: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("Batches of each host (1 to 10000).", valueName: "n"))
     var batches = 20
+
+    @Option(
+        help: ArgumentHelp(
+            "Recordings to replay, a file a host and over again; in place of --meters, --knots, --batches.",
+            valueName: "dir"
+        )
+    )
+    var traces: String?
+
+    @Option(help: ArgumentHelp("Of a recording, in one batch (0.1 to 3600).", valueName: "s"))
+    var batchSeconds = 10.0
+
+    @Option(help: ArgumentHelp("When the knots begin (default: with the running hour).", valueName: "time"))
+    var start: String?
 
     @Option(help: ArgumentHelp("Connections that are kept open (1 to 1000).", valueName: "n"))
     var connections = 32
@@ -77,6 +94,12 @@ struct LoadCommand: AsyncParsableCommand {
         try check("batches", batches, 1...10_000)
         try check("connections", connections, 1...1_000)
         try check("hosts x --batches x --knots", hosts * batches * knots, 1...100_000_000)
+        guard (0.1...3_600).contains(batchSeconds) else {
+            throw ValidationError("--batch-seconds: expected 0.1 to 3600, found \(batchSeconds)")
+        }
+        if let start, RFC3339.parse(start) == nil {
+            throw ValidationError("--start: expected a time such as 2026-09-01T09:00:00Z, found \(start)")
+        }
         if let rate, !(rate > 0) { throw ValidationError("--rate: expected more than 0, found \(rate)") }
         if let seconds, !(seconds > 0) { throw ValidationError("--seconds: expected more than 0, found \(seconds)") }
         guard let target = LoadTarget(url) else { throw ValidationError("--url: expected http://HOST:PORT, found \(url)") }
@@ -92,7 +115,7 @@ struct LoadCommand: AsyncParsableCommand {
             throw Failure(code: 2, message: "WATTLE_ENROL_TOKEN: expected a token of scope enrol in the environment, found nothing")
         }
         guard let target = LoadTarget(url) else { throw Failure(code: 2, message: "--url: expected http://HOST:PORT, found \(url)") }
-        let plan = LoadPlan(
+        var plan = LoadPlan(
             hosts: hosts,
             meters: meters,
             knotsPerBatch: knots,
@@ -103,6 +126,15 @@ struct LoadCommand: AsyncParsableCommand {
             isCompressed: !plain,
             seed: seed
         )
+        plan.batchInterval = Microseconds(Int64(batchSeconds * 1e6))
+        plan.start = start.flatMap(RFC3339.parse)
+        if let traces {
+            do {
+                plan.recordings = try LoadRecording.read(folder: traces)
+            } catch {
+                throw Failure(code: 2, message: "--traces: \(error)")
+            }
+        }
         let isTerminal = isatty(STDERR_FILENO) == 1
         let report: LoadReport
         do {

@@ -41,15 +41,21 @@ public struct LoadRun: Sendable {
         self.progress = progress
     }
 
+    private struct Request: Sendable {
+        let bytes: ByteBuffer
+        let knots: Int
+        let samples: Int
+    }
+
     private struct Sender: Sendable {
         let name: String
-        let requests: [ByteBuffer]
+        let requests: [Request]
     }
 
     public func run() async throws -> LoadReport {
         let run = String(UInt32.random(in: 0 ... .max), radix: 16)
-        let hosts = (0..<plan.hosts).map { LoadHost(plan: plan, run: run, number: $0, start: now.hour.start) }
-        progress("encoding \(plan.knots) knots of \(plan.hosts) hosts")
+        let hosts = (0..<plan.hosts).map { LoadHost(plan: plan, run: run, number: $0, start: plan.start ?? now.hour.start) }
+        progress("encoding what \(plan.hosts) hosts send")
         let client = HTTPClient(userAgent: "wattle-collector load")
         var senders: [Sender] = []
         for host in hosts { senders.append(try await prepare(host, client)) }
@@ -71,6 +77,7 @@ public struct LoadRun: Sendable {
             for try await part in tasks {
                 sum.batches += part.batches
                 sum.knots += part.knots
+                sum.samples += part.samples
                 sum.bytes += part.bytes
                 sum.putOff += part.putOff
                 sum.refused += part.refused
@@ -100,9 +107,9 @@ public struct LoadRun: Sendable {
         return Sender(
             name: host.name,
             requests: try host.bodies().map { body in
-                var request = ByteBuffer(string: "\(head) \(body.count)\r\n\r\n")
-                request.writeBytes(body)
-                return request
+                var request = ByteBuffer(string: "\(head) \(body.bytes.count)\r\n\r\n")
+                request.writeBytes(body.bytes)
+                return Request(bytes: request, knots: body.knots, samples: body.samples)
             }
         )
     }
@@ -140,31 +147,31 @@ public struct LoadRun: Sendable {
         over connection: inout LoadConnection
     ) async throws -> LoadReport {
         let clock = ContinuousClock()
-        let knots = plan.knots / max(1, plan.hosts * plan.batchesPerHost)
         let end = plan.seconds.map { began + .seconds($0) }
-        // Of this lane; lanes begin one after another, so that they do not all send at once.
-        let interval = plan.knotsPerSecond.map { Duration.seconds(Double(knots * lanes) / $0) }
         var report = LoadReport()
         var given: Set<String> = []
-        var turn = 0
-        for number in 0..<plan.batchesPerHost {
-            for sender in senders where !given.contains(sender.name) {
-                if let interval {
-                    let due = began + interval * (Double(turn) + Double(lane) / Double(lanes))
+        var knots = 0
+        for number in 0..<(senders.map(\.requests.count).max() ?? 0) {
+            for sender in senders where number < sender.requests.count && !given.contains(sender.name) {
+                let request = sender.requests[number]
+                if let rate = plan.knotsPerSecond {
+                    // Each lane at its part of the rate; they begin one after another, so that they do not all send at once.
+                    let due = began + .seconds(Double(knots * lanes + request.knots * lane) / rate)
                     if clock.now < due { try await Task.sleep(until: due, clock: clock) }
                 }
-                turn += 1
+                knots += request.knots
                 var isDone = false
                 while !isDone {
                     if let end, clock.now >= end { return report }
                     let sent = clock.now
-                    let answer = try await connection.exchange(sender.requests[number])
+                    let answer = try await connection.exchange(request.bytes)
                     let milliseconds = (clock.now - sent) / .milliseconds(1)
                     switch answer.status {
                     case 200:
                         report.batches += 1
-                        report.knots += knots
-                        report.bytes += sender.requests[number].readableBytes
+                        report.knots += request.knots
+                        report.samples += request.samples
+                        report.bytes += request.bytes.readableBytes
                         report.acknowledgements.append(milliseconds)
                         isDone = true
                     case 429:
