@@ -3,8 +3,8 @@ import Yams
 
 /// Reads YAML (and so JSON) of manifests, by the core schema of YAML 1.2, as upstream does: `off` is a text and a time stays as it is written.
 public enum ManifestFile {
-    /// Values that a document may have once its aliases are written out: one of a few lines may name billions.
-    private static let limit = 5_000_000
+    /// Values that a document may have beyond its bytes once its aliases are written out: one of a few lines may name billions.
+    private static let aliased = 100_000
     private static let deepest = 200
 
     /// - Throws: `ModelFault` with the line, where it is no YAML, or holds what manifests do not.
@@ -18,22 +18,25 @@ public enum ManifestFile {
             throw ModelFault(name, expected: "YAML", found: "\(error)")
         }
         guard let node else { throw ModelFault(name, expected: "a manifest", found: "an empty file") }
-        var count = 0
-        return try value(node, name, depth: 0, &count)
+        var left = aliased + yaml.utf8.count
+        return try value(node, name, depth: 0, &left)
     }
 
     private static func place(_ node: Node, _ name: String) -> String { node.mark.map { "\(name), line \($0.line)" } ?? name }
 
-    private static func value(_ node: Node, _ name: String, depth: Int, _ count: inout Int) throws(ModelFault) -> ModelValue {
-        count += 1
-        guard count <= limit, depth <= deepest else {
-            throw ModelFault(place(node, name), expected: "at most \(limit) values, \(deepest) within one another", found: "more")
+    private static func value(_ node: Node, _ name: String, depth: Int, _ left: inout Int) throws(ModelFault) -> ModelValue {
+        left -= 1
+        guard left >= 0 else {
+            throw ModelFault(name, expected: "a document without many aliases of aliases", found: "too many values behind them")
+        }
+        guard depth <= deepest else {
+            throw ModelFault(place(node, name), expected: "at most \(deepest) values within one another", found: "more")
         }
         switch node {
         case .scalar(let scalar): return try self.scalar(scalar, place(node, name))
         case .sequence(let list):
             var values: [ModelValue] = []
-            for one in list { values.append(try value(one, name, depth: depth + 1, &count)) }
+            for one in list { values.append(try value(one, name, depth: depth + 1, &left)) }
             return .list(values)
         case .mapping(let mapping):
             var map = ModelMap()
@@ -42,7 +45,7 @@ public enum ManifestFile {
                 guard let text = key.scalar?.string else {
                     throw ModelFault(place(key, name), expected: "a text as key", found: "a list or a mapping")
                 }
-                let value = try value(one, name, depth: depth + 1, &count)
+                let value = try value(one, name, depth: depth + 1, &left)
                 if text == "<<", key.scalar?.style == .plain {
                     merged += value.map.map { [$0] } ?? value.list?.compactMap(\.map) ?? []
                 } else {

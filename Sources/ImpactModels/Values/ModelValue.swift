@@ -22,6 +22,30 @@ public enum ModelValue: Sendable, Hashable {
         }
     }
 
+    /// 1 and 1.0 are the same value.
+    public static func == (a: ModelValue, b: ModelValue) -> Bool {
+        switch (a, b) {
+        case (.null, .null): true
+        case (.bool(let a), .bool(let b)): a == b
+        case (.integer(let a), .integer(let b)): a == b
+        case (.text(let a), .text(let b)): a == b
+        case (.list(let a), .list(let b)): a == b
+        case (.map(let a), .map(let b)): a == b
+        default: if let a = a.number, let b = b.number { a == b } else { false }
+        }
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        switch self {
+        case .null: hasher.combine(0)
+        case .bool(let value): hasher.combine(value)
+        case .integer, .number: hasher.combine(number)
+        case .text(let value): hasher.combine(value)
+        case .list(let value): hasher.combine(value)
+        case .map(let value): hasher.combine(value)
+        }
+    }
+
     /// What the value is, for messages.
     public var described: String {
         switch self {
