@@ -11,7 +11,7 @@ import Energy
 public struct CCFModel: Sendable {
     public static let defaultLifetimeYears = 4.0
     /// The published model's year has no leap days.
-    static let hoursPerYear = 8_760.0
+    public static let hoursPerYear = 8_760.0
 
     /// Whose answer is asked for.
     public enum Rules: Hashable, Sendable {
