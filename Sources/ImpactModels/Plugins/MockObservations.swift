@@ -93,7 +93,7 @@ struct MockObservations: ImpactPlugin {
             while instant < until.instant {
                 var observation = ModelMap([("timestamp", .text(RFC3339.format(instant))), ("duration", stepValue)])
                 for (key, value) in component.pairs + common.pairs { observation[key] = value }
-                for range in ranges { observation[range.parameter] = .integer(Int64.random(in: range.least...range.most, using: &random)) }
+                for range in ranges { observation[range.parameter] = .integer(random.next(in: range.least...range.most)) }
                 result.append(observation)
                 instant = instant + step
             }
@@ -103,14 +103,22 @@ struct MockObservations: ImpactPlugin {
 }
 
 /// Numbers from a seed and a name: the same on every machine (SplitMix64, Steele et al. 2014, started from an FNV-1a hash).
-struct SeededNumbers: RandomNumberGenerator {
+struct SeededNumbers {
     private var state: UInt64
 
     init(seed: UInt64, name: String) {
         state = name.utf8.reduce(0xCBF2_9CE4_8422_2325 ^ seed) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
     }
 
-    mutating func next() -> UInt64 {
+    /// By the high half of a product: as even as 64 bits are, and no library's choice.
+    mutating func next(in range: ClosedRange<Int64>) -> Int64 {
+        let width = UInt64(bitPattern: range.upperBound &- range.lowerBound) &+ 1
+        let number = next()
+        // All of Int64 has a width of 0 here.
+        return range.lowerBound &+ Int64(bitPattern: width == 0 ? number : number.multipliedFullWidth(by: width).high)
+    }
+
+    private mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
