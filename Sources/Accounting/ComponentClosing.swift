@@ -393,7 +393,7 @@ extension Slice {
         let gap = interval.duration.count - metered.count
         guard gap > 0 else { return 0 }
         guard metered.count >= gap else { return nil }
-        return Int64(rounding: (Double(dynamic + idle[policy]) / Double(metered.count) * Double(gap)))
+        return Int64(rounding: Double(dynamic + idle[policy]) / Double(metered.count) * Double(gap))
     }
 
     /// Under the default policy.

@@ -137,7 +137,7 @@ public enum ReadingsGroup {
         let heads = try await readHeads(members, connection)
         var results: [(Int, Result)] = []
         var rows = ReadingsRows(reservingKnots: members.reduce(0) { $0 + $1.record.knotCount })
-        var marks = ReadingsMarks()
+        var marks = WorkQueue.Marks(now: now)
         var taken: [Member] = []
         for member in members {
             let index = member.stream.index
@@ -148,7 +148,8 @@ public enum ReadingsGroup {
                 }
                 let placement = try ReadingsPlacement(member.record, heads: heads, now: now)
                 rows.add(placement, hostID: member.stream.hostID)
-                marks.add(placement.hours, hostID: member.stream.hostID, parentID: member.stream.parentID, now: now)
+                marks.add(hostID: member.stream.hostID, hours: placement.hours, reason: "readings")
+                if let parentID = member.stream.parentID { marks.add(hostID: parentID, hours: placement.hours, reason: "child") }
                 taken.append(member)
                 results.append((index, .done(.acknowledged(sequence: member.record.sequence))))
             } catch {
@@ -232,40 +233,5 @@ public enum ReadingsGroup {
         case .refused, .unstorable, .waits: _ = try await connection.execute(Statement("undo_batch", "ROLLBACK TO SAVEPOINT batch"))
         }
         return result
-    }
-}
-
-/// Marks of hours that batches of many hosts can change, theirs and those of the machines that they run on.
-private struct ReadingsMarks {
-    private var hostIDs: [Int32] = []
-    private var hours: [Int64] = []
-    private var reasons: [String] = []
-    private var areFresh: [Bool] = []
-
-    mutating func add(_ touched: Set<Hour>, hostID: Int32, parentID: Int32?, now: Timestamp) {
-        let ended = touched.filter { $0.end <= now }.sorted()
-        for (id, reason) in [(hostID, "readings"), (parentID, "child")] {
-            guard let id else { continue }
-            for hour in ended {
-                hostIDs.append(id)
-                hours.append(hour.start.microseconds)
-                reasons.append(reason)
-                areFresh.append(ended.count <= WorkQueue.mostFresh)
-            }
-        }
-    }
-
-    func write(_ connection: PostgresConnection) async throws {
-        guard !hostIDs.isEmpty else { return }
-        _ = try await connection.execute(
-            Statement(
-                "mark_readings",
-                """
-                INSERT INTO dirty (host_id, hour, reason, is_fresh)
-                SELECT * FROM unnest($1::int4[], $2::timestamptz[], $3::text[], $4::bool[])
-                """
-            ),
-            [.int4Array(hostIDs), .timestamptzArray(microseconds: hours), .textArray(reasons), .boolArray(areFresh)]
-        )
     }
 }

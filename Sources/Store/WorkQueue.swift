@@ -36,18 +36,45 @@ public enum WorkQueue {
         as urgency: Urgency = .fresh,
         _ connection: PostgresConnection
     ) async throws {
-        let ended = Set(hours).filter { $0.end <= now }.sorted()
-        guard !ended.isEmpty else { return }
-        _ = try await connection.execute(
-            Statement(
-                "mark_dirty",
-                "INSERT INTO dirty (host_id, hour, reason, is_fresh) SELECT $1, h, $3, $4 FROM unnest($2::timestamptz[]) AS h"
-            ),
-            [
-                .int4(hostID), .timestamptzArray(microseconds: ended.map { $0.start.microseconds }), .text(reason),
-                .bool(urgency == .fresh && ended.count <= mostFresh),
-            ]
-        )
+        var marks = Marks(now: now)
+        marks.add(hostID: hostID, hours: hours, reason: reason, as: urgency)
+        try await marks.write(connection)
+    }
+
+    /// Marks of several hosts' hours, written together.
+    struct Marks {
+        private let now: Timestamp
+        private var hostIDs: [Int32] = []
+        private var hours: [Int64] = []
+        private var reasons: [String] = []
+        private var areFresh: [Bool] = []
+
+        init(now: Timestamp) { self.now = now }
+
+        /// Those of a host's hours that have ended.
+        mutating func add(hostID: Int32, hours: some Sequence<Hour>, reason: String, as urgency: Urgency = .fresh) {
+            let ended = Set(hours).filter { $0.end <= now }.sorted()
+            for hour in ended {
+                hostIDs.append(hostID)
+                self.hours.append(hour.start.microseconds)
+                reasons.append(reason)
+                areFresh.append(urgency == .fresh && ended.count <= mostFresh)
+            }
+        }
+
+        func write(_ connection: PostgresConnection) async throws {
+            guard !hostIDs.isEmpty else { return }
+            _ = try await connection.execute(
+                Statement(
+                    "mark_dirty",
+                    """
+                    INSERT INTO dirty (host_id, hour, reason, is_fresh)
+                    SELECT * FROM unnest($1::int4[], $2::timestamptz[], $3::text[], $4::bool[])
+                    """
+                ),
+                [.int4Array(hostIDs), .timestamptzArray(microseconds: hours), .textArray(reasons), .boolArray(areFresh)]
+            )
+        }
     }
 
     /// Marked hours of one host that lie near one another: what is read and written in one step.

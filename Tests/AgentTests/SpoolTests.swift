@@ -185,6 +185,31 @@ struct SpoolTests {
         #expect(try WireReadingsBatch(serializedBytes: record.body).tails[0].value == 3)
     }
 
+    @Test func moreAnnouncementsThanABatchHoldsGoAheadInBatchesOfTheirOwn() async throws {
+        let (first, _) = try await spool(limits: Spool.Limits(segmentSize: 64 << 20))
+        let refs = (0..<8).map { Array(($0 * 10_000 + 1)...($0 * 10_000 + 10_000)).map(UInt32.init) }
+        for (number, refs) in refs.enumerated() {
+            _ = try await first.append(
+                [batch(Int64(number + 1), announcing: refs)],
+                live: [],
+                state: try state(UInt64(number + 1)),
+                at: start + .seconds(Int64(number))
+            )
+        }
+        let old = try #require(await first.pending).stream
+        try await first.acknowledge(old, through: 7, at: start)
+        try await first.reseal(old, from: 8, refused: nil, at: start)
+        let batches = try await drain(first)
+        #expect(batches.map(\.seq) == (1...UInt64(batches.count)).map { $0 })
+        #expect(batches.count > 1)
+        #expect(batches.allSatisfy { $0.bootID == "boot-a" && $0.host == "h" && $0.curves.count < WireLimits.batchParts / 2 })
+        let longest = try batches.map { (try $0.serializedBytes() as [UInt8]).count }.max() ?? 0
+        #expect(longest < WireLimits.batchBytes / 2)
+        let areAll = batches.flatMap { $0.curves.map(\.ref) } == refs.flatMap { $0 }
+        #expect(areAll)
+        #expect(batches.map { $0.tails.first?.value } == Array(repeating: nil, count: batches.count - 1) + [8])
+    }
+
     @Test func theOnlyBatchRefusedLeavesItsStateBehind() async throws {
         let (first, _) = try await spool()
         try await fill(first, 1...1)

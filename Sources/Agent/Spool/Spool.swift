@@ -441,13 +441,22 @@ actor Spool {
                     batch.seq = segment.endSeq
                     if batch.seq == 1 {
                         let own = Set(batch.curves.map(\.ref))
-                        batch.curves = curves.filter { !own.contains($0.ref) } + batch.curves
+                        let parts = try Self.parts(of: curves.filter { !own.contains($0.ref) })
+                        for part in parts.dropLast() {
+                            var announcing = WireReadingsBatch()
+                            announcing.host = batch.host
+                            announcing.bootID = batch.bootID
+                            announcing.incarnation = fresh.incarnation
+                            announcing.seq = segment.endSeq
+                            announcing.wallUs = batch.wallUs
+                            announcing.boottimeUs = batch.boottimeUs
+                            announcing.curves = part
+                            try write(segment.append(announcing, sealedAs: record))
+                        }
+                        batch.seq = segment.endSeq
+                        batch.curves = (parts.last ?? []) + batch.curves
                     }
-                    let body: [UInt8] = try batch.serializedBytes()
-                    let bytes = SpoolRecord(kind: .batch, seq: batch.seq, sealedAt: record.sealedAt, body: body, state: record.state).bytes
-                    try write(bytes)
-                    segment.offsets.append(UInt32(segment.size))
-                    segment.size += bytes.count
+                    try write(segment.append(batch, sealedAs: record))
                 }
             }
         }
@@ -460,6 +469,26 @@ actor Spool {
         // What is appended next goes into a new segment, of the new stream where this one was the current.
         mustRotate = true
     }
+
+    /// Announcements in parts, each of which fits beside what a batch holds.
+    private static func parts(of curves: [WireCurveAnnouncement]) throws -> [[WireCurveAnnouncement]] {
+        var parts: [[WireCurveAnnouncement]] = [[]]
+        var bytes = 0
+        for curve in curves {
+            let size = (try curve.serializedBytes() as [UInt8]).count
+            if bytes + size > announcedBytes || parts[parts.count - 1].count == announcedCurves {
+                parts.append([])
+                bytes = 0
+            }
+            parts[parts.count - 1].append(curve)
+            bytes += size
+        }
+        return parts
+    }
+
+    /// An agent fills a batch to the half: there is room for this much.
+    private static let announcedBytes = WireLimits.batchBytes / 4
+    private static let announcedCurves = WireLimits.batchParts / 4
 
     private func readable(_ stream: StreamID, seq: UInt64) -> SpoolRecord? {
         do {

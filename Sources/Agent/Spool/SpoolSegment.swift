@@ -1,5 +1,6 @@
 import Energy
 import Glibc
+import SwiftProtobuf
 import Wire
 
 /// The stream that a batch belongs to: one boot of one spool.
@@ -65,4 +66,20 @@ struct SpoolSegment: Sendable {
 
     /// The number after the last batch.
     var endSeq: UInt64 { firstSeq + UInt64(offsets.count) }
+
+    /// Counts a batch in that goes on from an older record.
+    ///
+    /// - Returns: the bytes to be written at the segment's end.
+    mutating func append(_ batch: WireReadingsBatch, sealedAs old: SpoolRecord) throws -> [UInt8] {
+        let bytes = SpoolRecord(
+            kind: .batch,
+            seq: batch.seq,
+            sealedAt: old.sealedAt,
+            body: try batch.serializedBytes(),
+            state: old.state
+        ).bytes
+        offsets.append(UInt32(size))
+        size += bytes.count
+        return bytes
+    }
 }

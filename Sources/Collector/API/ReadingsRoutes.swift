@@ -101,7 +101,11 @@ struct ReadingsRoutes: Sendable {
             outcome = try await site.readings.commit(ReadingsDelivery(record: record, tokenID: grant.id))
         } catch let error as PostgresError where error.isContentFault {
             // Content that no check foresaw: it would fail again, and the agent must not try for ever.
-            throw Problem.unprocessable("invalid-batch", "The batch cannot be stored", "\(error.message) (\(error.sqlState ?? "")))")
+            throw Problem.unprocessable(
+                "invalid-batch",
+                "The batch cannot be stored",
+                "\(error.message) (SQLSTATE \(error.sqlState ?? "unknown"))"
+            )
         } catch let fault as ReadingsFault {
             throw Problem.unprocessable("invalid-batch", "The batch contradicts what came before", fault.description)
         }
