@@ -34,7 +34,9 @@ struct Measured: ImpactPlugin {
 
     func run(_ observations: [ModelMap], _ context: inout PluginContext) throws(ModelFault) -> [ModelMap] {
         do throws(SourceRefusal) {
-            return try context.sources.measured(query)
+            let measured = try context.sources.measured(query)
+            for note in measured.notes { context.note(note) }
+            return measured.observations
         } catch {
             throw context.fault(at: nil, nil, expected: error.expected, found: error.found, advice: error.advice)
         }

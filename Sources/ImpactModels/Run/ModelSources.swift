@@ -8,14 +8,14 @@ public struct ModelSources: Sendable {
     /// The model of cloud machines with its tables; nil where there are none.
     public var cloud: CCFModel?
     /// The spans or host hours of a collector.
-    public var measured: @Sendable (MeasuredQuery) throws(SourceRefusal) -> [ModelMap]
+    public var measured: @Sendable (MeasuredQuery) throws(SourceRefusal) -> MeasuredObservations
 
     public init(
         file: @escaping @Sendable (String) throws(SourceRefusal) -> String = { path throws(SourceRefusal) in
             throw SourceRefusal(expected: "files to be readable here", found: "none are")
         },
         cloud: CCFModel? = nil,
-        measured: @escaping @Sendable (MeasuredQuery) throws(SourceRefusal) -> [ModelMap] = { _ throws(SourceRefusal) in
+        measured: @escaping @Sendable (MeasuredQuery) throws(SourceRefusal) -> MeasuredObservations = { _ throws(SourceRefusal) in
             throw SourceRefusal(expected: "a collector to ask", found: "none")
         }
     ) {

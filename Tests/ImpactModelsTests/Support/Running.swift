@@ -20,6 +20,8 @@ enum Running {
         )
     }
 
+    static func yaml(_ yaml: String) throws -> ModelValue { try ManifestFile.read(yaml, name: "test.yaml") }
+
     /// The fault of a manifest that must not run.
     static func fault(_ yaml: String, strict: Bool = false, sources: ModelSources = ModelSources()) -> String? {
         do {
