@@ -80,9 +80,11 @@ extension PostgresError {
     public var isUndefinedTable: Bool { sqlState == "42P01" }
     /// 57014, or cancelled before anything was sent.
     public var isCancelled: Bool { kind == .cancelled }
-    /// The connection is gone: it could not be made, broke (class 08), or the server ended it (57P01 to 57P05).
+    /// 25006: the server takes no writes, because it follows another one; its connection is closed.
+    public var isReadOnlyServer: Bool { sqlState == "25006" }
+    /// The connection is gone: it could not be made, broke (class 08), the server ended it (57P01 to 57P05), or turned out to only read.
     public var isConnectionLost: Bool {
-        if kind == .connection { return true }
+        if kind == .connection || isReadOnlyServer { return true }
         guard let sqlState else { return false }
         return sqlState.hasPrefix("08") || (sqlState.hasPrefix("57P") && sqlState != "57P04")
     }

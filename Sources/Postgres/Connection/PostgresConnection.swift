@@ -37,9 +37,11 @@ public actor PostgresConnection {
     /// Connects.
     ///
     /// - Parameters:
-    ///   - connectionString: a libpq conninfo string (`host=/run/x dbname=y`) or URL (`postgresql://...`).
+    ///   - connectionString: a libpq conninfo string (`host=/run/x dbname=y`) or URL (`postgresql://...`), of one host or several:
+    ///     they are asked in turn, and `target_session_attrs=read-write` passes over those that only read.
     ///   - applicationName: what `pg_stat_activity` shows.
-    ///   - connectTimeout: for the whole of it, all hosts together.
+    ///   - connectTimeout: for the whole of it, all hosts together; each has an equal share, or `connect_timeout` of the string where that
+    ///     is less.
     ///   - logger: gets the server's notices, at debug level.
     public static func connect(
         to connectionString: String,

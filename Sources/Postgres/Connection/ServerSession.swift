@@ -62,6 +62,9 @@ final class ServerSession {
     // MARK: Connecting
 
     /// Connects, waiting at most `timeout`.
+    ///
+    /// Of several hosts each gets its share of the time: libpq alone would spend all of it on one that is switched off, and never ask the
+    /// one that has taken over.
     static func connect(
         to connectionString: String,
         applicationName: String,
@@ -70,9 +73,54 @@ final class ServerSession {
         token: CancelSignal.Token,
         logger: Logger
     ) throws(PostgresError) -> ServerSession {
-        let parameters = [
-            ("dbname", connectionString), ("application_name", applicationName), ("client_encoding", "UTF8"),
-        ]
+        let places = ServerPlace.places(of: connectionString)
+        let deadline = ContinuousClock.now + timeout
+        var refusals: [PostgresError] = []
+        for (number, place) in places.enumerated() {
+            let left = max(.zero, ContinuousClock.now.duration(to: deadline)) / (places.count - number)
+            do throws(PostgresError) {
+                return try connect(
+                    to: connectionString,
+                    at: place,
+                    applicationName: applicationName,
+                    timeout: min(left, place.connectTimeout ?? left),
+                    signal: signal,
+                    token: token,
+                    logger: logger
+                )
+            } catch {
+                if error.kind == .cancelled { throw error }
+                refusals.append(error)
+            }
+        }
+        guard refusals.count > 1, var error = refusals.last else {
+            throw refusals.first ?? PostgresError(.connection, "no host to connect to")
+        }
+        error.message = zip(places, refusals).map { "\($0.description): \($1.message)" }.joined(separator: "; ")
+        // What one of several answered is not what all did.
+        if Set(refusals.map(\.sqlState)).count > 1 { error.sqlState = nil }
+        throw error
+    }
+
+    /// What a connection does that nobody said otherwise of: one whose other end is gone without a word, a machine without power or a cut
+    /// network, is noticed within half a minute, not after the kernel's two hours.
+    private static let standards = [
+        ("keepalives_idle", "10"), ("keepalives_interval", "5"), ("keepalives_count", "3"), ("tcp_user_timeout", "20000"),
+    ]
+
+    private static func connect(
+        to connectionString: String,
+        at place: ServerPlace,
+        applicationName: String,
+        timeout: Duration,
+        signal: CancelSignal,
+        token: CancelSignal.Token,
+        logger: Logger
+    ) throws(PostgresError) -> ServerSession {
+        // Of two values the later wins: the string's over the standards, the place's over the string's.
+        let parameters =
+            standards + [("dbname", connectionString), ("application_name", applicationName), ("client_encoding", "UTF8")]
+            + place.parameters
         let started = CStrings(parameters.map(\.0)).withPointers { keywords in
             CStrings(parameters.map(\.1)).withPointers { values in
                 // The last argument lets libpq expand the first dbname, which is a conninfo string or a URL.
@@ -465,7 +513,8 @@ final class ServerSession {
             last = result
         }
         if let firstError {
-            if PQstatus(connection) != CONNECTION_OK { isLost = true }
+            // A server that only reads is no longer, or not yet, the one to talk to: the next connection asks anew which is.
+            if PQstatus(connection) != CONNECTION_OK || firstError.isReadOnlyServer { isLost = true }
             throw firstError
         }
         return last

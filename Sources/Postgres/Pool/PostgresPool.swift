@@ -25,6 +25,7 @@ public final class PostgresPool: Sendable {
     private let waitLimit: Duration
     private let connectTimeout: Duration
     private let applicationName: String
+    private let sessionSettings: String
     private let logger: Logger
     private let inside: Locked<Inside>
 
@@ -36,6 +37,7 @@ public final class PostgresPool: Sendable {
     ///   - idleLimit: connections idle for longer are closed when another comes back.
     ///   - connectTimeout: for opening one.
     ///   - applicationName: what `pg_stat_activity` shows.
+    ///   - sessionSettings: set on each connection once it is made, such as `idle_in_transaction_session_timeout` to `60s`.
     ///   - logger: gets the server's notices and lost connections.
     public init(
         connectionString: String,
@@ -45,12 +47,14 @@ public final class PostgresPool: Sendable {
         idleLimit: Duration = .seconds(300),
         connectTimeout: Duration = .seconds(10),
         applicationName: String = "postgres",
+        sessionSettings: [String: String] = [:],
         logger: Logger = Logger(label: "postgres", factory: { _ in SwiftLogNoOpLogHandler() })
     ) {
         self.connectionString = connectionString
         self.waitLimit = waitLimit
         self.connectTimeout = connectTimeout
         self.applicationName = applicationName
+        self.sessionSettings = sessionSettings.sorted { $0.key < $1.key }.map { "SET \($0.key) = '\($0.value)';" }.joined()
         self.logger = logger
         inside = Locked(
             Inside(state: State(maximumConnections: maximumConnections, maximumWaiters: maximumWaiters, idleLimit: idleLimit))
@@ -139,12 +143,21 @@ public final class PostgresPool: Sendable {
 
     private func open() async throws -> PostgresConnection {
         do {
-            return try await PostgresConnection.connect(
+            let connection = try await PostgresConnection.connect(
                 to: connectionString,
                 applicationName: applicationName,
                 connectTimeout: connectTimeout,
                 logger: logger
             )
+            if !sessionSettings.isEmpty {
+                do throws(PostgresError) {
+                    try await connection.executeScript(sessionSettings)
+                } catch {
+                    await connection.close()
+                    throw error
+                }
+            }
+            return connection
         } catch {
             await follow(inside.withLock { $0.state.giveUpPlace() })
             throw error
