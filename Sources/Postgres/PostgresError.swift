@@ -80,11 +80,10 @@ extension PostgresError {
     public var isUndefinedTable: Bool { sqlState == "42P01" }
     /// 57014, or cancelled before anything was sent.
     public var isCancelled: Bool { kind == .cancelled }
-    /// 25006: the server takes no writes, because it follows another one; its connection is closed.
-    public var isReadOnlyServer: Bool { sqlState == "25006" }
-    /// The connection is gone: it could not be made, broke (class 08), the server ended it (57P01 to 57P05), or turned out to only read.
+    /// The connection is gone: it could not be made, broke (class 08), the server ended it (57P01 to 57P05), or is one that only reads
+    /// (25006 with kind `connection`; in a transaction that was begun to read it is the caller's mistake).
     public var isConnectionLost: Bool {
-        if kind == .connection || isReadOnlyServer { return true }
+        if kind == .connection { return true }
         guard let sqlState else { return false }
         return sqlState.hasPrefix("08") || (sqlState.hasPrefix("57P") && sqlState != "57P04")
     }

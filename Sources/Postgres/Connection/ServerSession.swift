@@ -77,7 +77,7 @@ final class ServerSession {
         let deadline = ContinuousClock.now + timeout
         var refusals: [PostgresError] = []
         for (number, place) in places.enumerated() {
-            let left = max(.zero, ContinuousClock.now.duration(to: deadline)) / (places.count - number)
+            let left = places.count == 1 ? timeout : Self.share(until: deadline, places.count - number)
             do throws(PostgresError) {
                 return try connect(
                     to: connectionString,
@@ -100,6 +100,11 @@ final class ServerSession {
         // What one of several answered is not what all did.
         if Set(refusals.map(\.sqlState)).count > 1 { error.sqlState = nil }
         throw error
+    }
+
+    /// Of the time that is left, in whole milliseconds.
+    private static func share(until deadline: ContinuousClock.Instant, _ parts: Int) -> Duration {
+        .milliseconds(Int(max(.zero, ContinuousClock.now.duration(to: deadline)) / .milliseconds(1)) / parts)
     }
 
     /// What a connection does that nobody said otherwise of: one whose other end is gone without a word, a machine without power or a cut
@@ -512,9 +517,13 @@ final class ServerSession {
             }
             last = result
         }
-        if let firstError {
-            // A server that only reads is no longer, or not yet, the one to talk to: the next connection asks anew which is.
-            if PQstatus(connection) != CONNECTION_OK || firstError.isReadOnlyServer { isLost = true }
+        if var firstError {
+            if PQstatus(connection) != CONNECTION_OK { isLost = true }
+            if firstError.sqlState == "25006", onlyReads {
+                // It is no longer, or not yet, the server to talk to: the next connection asks anew which is.
+                isLost = true
+                firstError.kind = .connection
+            }
             throw firstError
         }
         return last
@@ -546,6 +555,13 @@ final class ServerSession {
                 if count > 0 { PQfreemem(buffer) } else if count == 0 { try waitForInput("") } else { return true }
             }
         default: return false
+        }
+    }
+
+    /// Whether the server itself takes no writes; it says so at the beginning and whenever that changes.
+    private var onlyReads: Bool {
+        ["in_hot_standby", "default_transaction_read_only"].contains { name in
+            PQparameterStatus(connection, name).map { String(cString: $0) } == "on"
         }
     }
 
