@@ -560,9 +560,8 @@ final class ServerSession {
 
     /// Whether the server itself takes no writes; it says so at the beginning and whenever that changes.
     private var onlyReads: Bool {
-        ["in_hot_standby", "default_transaction_read_only"].contains { name in
-            PQparameterStatus(connection, name).map { String(cString: $0) } == "on"
-        }
+        func isOn(_ name: String) -> Bool { PQparameterStatus(connection, name).map { String(cString: $0) } == "on" }
+        return isOn("in_hot_standby") || isOn("default_transaction_read_only")
     }
 
     // MARK: Waiting
