@@ -70,6 +70,18 @@ public struct ModelRun: Sendable {
 }
 
 extension Manifest {
+    /// Whether a run may ask for the tables of cloud machines.
+    public var needsCloudTables: Bool {
+        plugins.contains { plugin in
+            do throws(ModelFault) {
+                return try PluginKind(plugin) == .cloudCarbonFootprint
+            } catch {
+                // A plugin that is not known is a fault when a pipeline names it.
+                return false
+            }
+        }
+    }
+
     /// What the plugins with `path: wattle` ask a collector for, so that it can be asked before the run.
     ///
     /// - Throws: `ModelFault` for settings that are missing.
