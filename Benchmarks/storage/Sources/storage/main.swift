@@ -68,18 +68,20 @@ func readings(of text: String) -> [[Knot]] {
     }
 }
 
-func traces(_ folder: String) {
-    let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).filter { $0.hasSuffix(".csv") }.sorted()
-    guard !names.isEmpty else {
-        print("traces: skipped, there are none in \(folder)")
+func traces(_ folder: String) throws {
+    // Not everybody has them; a folder that is there and cannot be read is an error.
+    guard FileManager.default.fileExists(atPath: folder) else {
+        print("traces: skipped, there is no \(folder)")
         return
     }
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".csv") }.sorted()
+    guard !names.isEmpty else { fail("\(folder): expected recorded energy (*.csv), found none") }
     var total = Packed()
     var count = 0
     for name in names {
-        guard let text = try? String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8) else { fail("\(name) cannot be read") }
         var packed = Packed()
-        let all = readings(of: text)
+        let all = readings(of: try String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8))
+        guard !all.isEmpty else { fail("\(folder)/\(name): expected lines of t_s,socket,domain,energy_j, found none") }
         for samples in all {
             packed.add(knots(samples, epsilon: 1_000_000))
             total.add(knots(samples, epsilon: 1_000_000))
@@ -112,8 +114,8 @@ func process(_ pid: Int32) -> (parent: Int32, own: Int64, ended: Int64)? {
 }
 
 /// CPU time of a process and all below it, as a cgroup of theirs counts it; by child of the first, and in all.
-func tree(_ root: Int32) -> Int64 {
-    let pids = ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }
+func tree(_ root: Int32) throws -> Int64 {
+    let pids = try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { Int32($0) }
     var all: [Int32: (parent: Int32, own: Int64, ended: Int64)] = [:]
     for pid in pids { all[pid] = process(pid) }
     var sum: Int64 = 0
@@ -139,13 +141,14 @@ func record(_ command: [String]) throws {
     child.standardError = FileHandle.nullDevice
     let firstBusy = busy()
     try child.run()
+    let began = Date()
     var machine: [Knot] = []
     var build: [Knot] = []
     var most: Int64 = 0
     while child.isRunning {
         let time = Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1e6))
         // What is between two processes' lives may be seen twice or not at all: a cgroup's count never falls.
-        most = max(most, tree(child.processIdentifier))
+        most = max(most, try tree(child.processIdentifier))
         if machine.last.map({ $0.time < time }) ?? true {
             machine.append(Knot(time: time, value: busy() - firstBusy))
             build.append(Knot(time: time, value: most))
@@ -154,13 +157,20 @@ func record(_ command: [String]) throws {
     }
     var packed = Packed()
     for samples in [machine, build] { packed.add(knots(samples, epsilon: 50_000)) }
-    print("exit status of \(command.joined(separator: " ")): \(child.terminationStatus)")
-    print(packed.line("build", samples: machine.count + build.count))
+    guard child.terminationStatus == 0 else {
+        fail("\(command.joined(separator: " ")): expected a build, found exit status \(child.terminationStatus)")
+    }
+    let seconds = Int(Date().timeIntervalSince(began).rounded())
+    print(packed.line("build of \(seconds) s", samples: machine.count + build.count))
     if packed.bytes > 8 * packed.knots { exit(1) }
 }
 
-switch CommandLine.arguments.dropFirst().first {
-case "traces" where CommandLine.arguments.count == 3: traces(CommandLine.arguments[2])
-case "record" where CommandLine.arguments.count > 2: try record(Array(CommandLine.arguments.dropFirst(2)))
-default: fail("expected traces FOLDER or record COMMAND...")
+do {
+    switch CommandLine.arguments.dropFirst().first {
+    case "traces" where CommandLine.arguments.count == 3: try traces(CommandLine.arguments[2])
+    case "record" where CommandLine.arguments.count > 2: try record(Array(CommandLine.arguments.dropFirst(2)))
+    default: fail("expected traces FOLDER or record COMMAND...")
+    }
+} catch {
+    fail("\(error)")
 }
