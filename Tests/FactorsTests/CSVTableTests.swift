@@ -17,6 +17,7 @@ struct CSVTableTests {
     func quoting() throws {
         let table = try CSVTable(parsing: "a,b\n\"x, \"\"y\"\"\",\"one\r\ntwo\"\n\"\",é\n")
         #expect(table.rows == [["x, \"y\"", "one\r\ntwo"], ["", "é"]])
+        #expect(table.lines == [2, 4])
     }
 
     @Test(

@@ -7,6 +7,8 @@ public struct CSVTable: Hashable, Sendable {
     public let header: [String]
     /// The fields of each row, as many as the header has names.
     public let rows: [[String]]
+    /// The line on which each row starts, from 1, as an editor shows it.
+    public let lines: [Int]
 
     /// Reads a whole file.
     ///
@@ -19,14 +21,17 @@ public struct CSVTable: Hashable, Sendable {
             throw .columnTwice(name: name)
         }
         var rows: [[String]] = []
+        var lines: [Int] = []
         while let record = try reader.nextRecord() {
             guard record.fields.count == first.fields.count else {
                 throw .fieldCount(line: record.line, expected: first.fields.count, found: record.fields.count)
             }
             rows.append(record.fields)
+            lines.append(record.line)
         }
         header = first.fields
         self.rows = rows
+        self.lines = lines
     }
 
     /// The field of a row under a column name, or nil where the table has no such column. An empty field is an empty string.
