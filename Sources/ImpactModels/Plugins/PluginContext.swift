@@ -86,12 +86,9 @@ struct PluginContext {
                 found: self.value("timestamp", observation)?.described ?? "nothing"
             )
         }
-        if read.isZoneless { noteZoneless(value) }
         let duration = ObservationTime.duration(seconds: try duration(observation, at: index)) ?? .zero
         return Interval(read.instant, read.instant + duration)
     }
-
-    mutating func noteZoneless(_ value: ModelValue) { note("times without a zone, such as \(value.plain), are taken for UTC") }
 
     // MARK: Writing results
 

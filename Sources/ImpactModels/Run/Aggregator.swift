@@ -179,9 +179,7 @@ struct Aggregator {
         var timeline = Timeline()
         for (child, node) in children.enumerated() {
             for (index, row) in lists[child].enumerated() {
-                let read = try Timeline.interval(row, "\(node.path).outputs[\(index)]")
-                if read.isZoneless { notes.add(node.path, "times without a zone are taken for UTC") }
-                timeline.add(read.interval, child: child, index: index)
+                timeline.add(try Timeline.interval(row, "\(node.path).outputs[\(index)]"), child: child, index: index)
             }
         }
         var rows: [ModelMap] = []

@@ -212,6 +212,7 @@ private struct Runner {
             notes.add(node.path, "no inputs: nothing is computed")
             return
         }
+        noteZoneless(inputs, node.path)
         guard options.phases.contains(.regroup) || options.phases.contains(.compute) else { return }
         var observations = filled(inputs, node.path, here)
         if options.phases.contains(.compute), !steps.before.isEmpty {
@@ -230,6 +231,15 @@ private struct Runner {
         guard options.phases.contains(.compute), !steps.compute.isEmpty else { return }
         let outputs = try run(steps.compute, observations, node.path, here)
         node.outputs = options.appends ? (node.outputs ?? []) + outputs : outputs
+    }
+
+    private mutating func noteZoneless(_ inputs: [ModelMap], _ place: String) {
+        for input in inputs {
+            guard let value = ParameterNames.key(of: "timestamp", in: input).flatMap({ input[$0] }),
+                ObservationTime.read(value)?.isZoneless == true
+            else { continue }
+            return notes.add(place, "times without a zone, such as \(value.plain), are taken for UTC")
+        }
     }
 
     private mutating func computeGrouped(_ node: inout Manifest.Node, _ steps: Steps, _ here: Inherited) throws(ModelFault) {

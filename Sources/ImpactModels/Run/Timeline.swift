@@ -29,7 +29,7 @@ struct Timeline {
     }
 
     /// - Throws: `ModelFault` for an output without a time or a duration.
-    static func interval(_ row: ModelMap, _ place: String) throws(ModelFault) -> (interval: Interval, isZoneless: Bool) {
+    static func interval(_ row: ModelMap, _ place: String) throws(ModelFault) -> Interval {
         let time = ParameterNames.key(of: "timestamp", in: row).flatMap { row[$0] }
         guard let time, let read = ObservationTime.read(time) else {
             throw ModelFault(
@@ -42,7 +42,7 @@ struct Timeline {
         guard let duration = row["duration"]?.number.flatMap({ ObservationTime.duration(seconds: $0) }) else {
             throw ModelFault(place, key: "duration", expected: "seconds, 0 or more", found: row["duration"]?.described ?? "nothing")
         }
-        return (Interval(read.instant, read.instant + duration), read.isZoneless)
+        return Interval(read.instant, read.instant + duration)
     }
 
     /// In the order of time; times in which nothing runs have none. What has no duration makes a stretch without one.
