@@ -8,6 +8,11 @@ let sensorReadmes = try FileManager.default.contentsOfDirectory(atPath: "\(Conte
     .filter { FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Sources/Meters/\($0)") }
     .sorted()
 
+/// What the factor tables are made from: a file each, which the build embeds.
+let factorTables = try FileManager.default.contentsOfDirectory(atPath: "\(Context.packageDirectory)/config/factors/tables")
+    .filter { $0.hasSuffix(".csv") }
+    .sorted()
+
 let strict = Context.environment["WATTLE_STRICT"] == "1"
 
 let package = Package(
@@ -46,6 +51,10 @@ let package = Package(
 
         // JSON values and the times in them, as every document here holds them.
         .target(name: "Documents", dependencies: ["Energy"]),
+        // Observations of cloud machines as JSON has them.
+        .target(name: "CarbonDocuments", dependencies: ["Carbon", "Documents", "Energy"]),
+        // Impact Framework manifests: what they hold, and what comes out of them.
+        .target(name: "ImpactModels", dependencies: ["Carbon", "Documents", "Energy"]),
         // A file per CI system: signed bytes in, jobs out.
         .target(
             name: "CIEvents",
@@ -72,10 +81,18 @@ let package = Package(
         .target(
             name: "Factors",
             path: "config/factors",
-            exclude: ["README.md"],
+            exclude: ["README.md", "tables"],
             sources: ["Factors.swift", "CSVTable.swift"],
             resources: [.embedInCode("cpu_power.csv"), .embedInCode("country_intensity.csv"), .embedInCode("host_classes.csv")]
         ),
+        .target(
+            name: "FactorTables",
+            path: "config/factors/tables",
+            exclude: factorTables,
+            plugins: ["EmbedTables"]
+        ),
+        .plugin(name: "EmbedTables", capability: .buildTool()),
+        .target(name: "FactorsCheck", dependencies: ["Factors"]),
         .target(
             name: "Migrations",
             path: "migrations",
@@ -92,6 +109,9 @@ let package = Package(
         .target(name: "Gzip", dependencies: ["CZlib"]),
         .target(name: "Snappy", dependencies: ["CSnappy"]),
         .target(name: "HTTPClient", dependencies: ["CLibCurl"]),
+        // A file per provider of grid intensities: what to ask for, and how to read the answer.
+        .target(name: "GridFeeds", dependencies: ["Carbon", "Documents", "Energy", "Factors", "HTTPClient"]),
+        .target(name: "ManifestFiles", dependencies: ["Documents", "ImpactModels", .product(name: "Yams", package: "Yams")]),
         .target(name: "Meters", dependencies: ["Energy", "Factors", "CLinux"], exclude: sensorReadmes, plugins: ["ListSensors"]),
         .plugin(name: "ListSensors", capability: .buildTool()),
         .target(
@@ -142,7 +162,8 @@ let package = Package(
         .executableTarget(
             name: "wattle",
             dependencies: [
-                "Tracker", "HTTPClient", "CIEvents", "CIHistory", "Documents", "Energy", "Carbon",
+                "Tracker", "HTTPClient", "CIEvents", "CIHistory", "Documents", "Energy", "Carbon", "Factors", "FactorsCheck", "FactorTables",
+                "ImpactModels", "ManifestFiles",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
@@ -176,7 +197,18 @@ let package = Package(
         .testTarget(name: "EnergyTests", dependencies: ["Energy", "TestSupport"]),
         .testTarget(name: "AccountingTests", dependencies: ["Accounting", "Carbon", "Energy", "TestSupport"]),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation", "Accounting", "Carbon", "Energy", "TestSupport"]),
-        .testTarget(name: "CarbonTests", dependencies: ["Carbon", "Factors"]),
+        .testTarget(name: "CarbonTests", dependencies: ["Carbon", "Energy", "Factors", "TestSupport"]),
+        .testTarget(name: "CarbonDocumentsTests", dependencies: ["CarbonDocuments", "Carbon", "Documents", "Energy"]),
+        .testTarget(name: "FactorsCheckTests", dependencies: ["FactorsCheck", "Factors", "FactorTables"]),
+        .testTarget(
+            name: "GridFeedsTests",
+            dependencies: ["GridFeeds", "Carbon", "Documents", "Energy", "HTTPClient"],
+            exclude: ["Answers", "Support/recorded.py"]
+        ),
+        .testTarget(
+            name: "ImpactModelsTests",
+            dependencies: ["ImpactModels", "ManifestFiles", "Carbon", "Documents", "Energy", "TestSupport"]
+        ),
         .testTarget(name: "DocumentsTests", dependencies: ["Documents", "Energy", "TestSupport"]),
         .testTarget(name: "CIEventsTests", dependencies: ["CIEvents", "Documents", "Energy", "TestSupport"]),
         .testTarget(
