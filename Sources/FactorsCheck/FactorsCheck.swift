@@ -1,3 +1,4 @@
+import FactorTables
 import Factors
 
 /// Checks tables of factors: units by range, duplicates, provenance on every row, and versions that never change in place.
@@ -35,11 +36,18 @@ public enum FactorsCheck {
     }
 
     /// The tables that the program carries.
-    public static func shipped(_ more: [Table]) -> [Table] {
+    public static var shipped: [Table] {
         [
+            Table(file: "cloud_instances.csv", text: FactorTables.cloudInstances),
+            Table(file: "cloud_regions.csv", text: FactorTables.cloudRegions),
             Table(file: "country_intensity.csv", text: Factors.countryIntensityCSV),
+            Table(file: "cpu_architectures.csv", text: FactorTables.cpuArchitectures),
+            Table(file: "cpu_model_families.csv", text: FactorTables.cpuModelFamilies),
             Table(file: "cpu_power.csv", text: Factors.cpuPowerCSV),
+            Table(file: "embodied_components.csv", text: FactorTables.embodiedComponents),
             Table(file: "host_classes.csv", text: Factors.hostClassesCSV),
-        ] + more
+            Table(file: "versions.csv", text: FactorTables.versions),
+            Table(file: "zone_intensity.csv", text: FactorTables.zoneIntensity),
+        ]
     }
 }
