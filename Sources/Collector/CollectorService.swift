@@ -22,6 +22,7 @@ public struct CollectorServices: Sendable {
     ///   - meterRules: from other exporters' series to meters.
     ///   - scrapeTargets: what the collector itself asks for series.
     ///   - storage: how long what is kept.
+    ///   - replica: who answers what only reads; nil: the primary.
     ///   - onListening: called with the port once connections are taken.
     public init(
         pool: PostgresPool,
@@ -36,10 +37,12 @@ public struct CollectorServices: Sendable {
         meterRules: MeterRules? = nil,
         scrapeTargets: [ScrapeTarget] = [],
         storage: StorageTerms = StorageTerms(),
+        replica: ReadReplica? = nil,
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) throws {
         let metrics = CollectorMetrics()
-        let site = Site(pool: pool, metrics: metrics, now: now, baseURL: baseURL, access: access)
+        var site = Site(pool: pool, metrics: metrics, now: now, baseURL: baseURL, access: access)
+        site.replica = replica
         let door = FrontDoor(pool: pool, now: now)
         let intake = TelemetryIntake(rules: try meterRules ?? MeterTable.rules(file: nil), pool: pool, metrics: metrics, now: now)
         let router = try Self.router(site, door, takesHooks: takesHooks, intake: intake)
@@ -51,15 +54,16 @@ public struct CollectorServices: Sendable {
         )
         let reconciler = Reconciler(pool: pool, log: log, now: now, metrics: metrics, interval: reconcileEvery)
         let committer = ReadingsCommitter(queue: site.readings, pool: pool, now: now, log: log)
+        // Those that work for themselves stop first and at once; then HTTP, once its requests are answered; the committer after it.
         services =
-            [AccountingWorker(pool: pool, log: log, now: now, metrics: metrics), committer, reconciler] + door.services(site, log: log)
+            [committer, BoundedHTTP(application: application, log: log)]
+            + [AccountingWorker(pool: pool, log: log, now: now, metrics: metrics), reconciler] + door.services(site, log: log)
             + [
                 TelemetryUpkeep(intake: intake, pool: pool, log: log, now: now),
                 StorageKeeper(pool: pool, log: log, now: now, metrics: metrics, terms: storage),
             ]
             // A service without anything to do would end, and all others with it.
             + (scrapeTargets.isEmpty ? [] : [Scraper(targets: scrapeTargets, intake: intake, metrics: metrics, log: log, now: now)])
-            + [application]
     }
 
     /// Every route there is; `openapi.yaml` describes each, and a test compares the two.
@@ -74,6 +78,7 @@ public struct CollectorServices: Sendable {
         router.add(middleware: ProblemMiddleware(metrics: site.metrics))
         router.add(middleware: Authentication(pool: site.pool, door: door))
         router.add(middleware: KnownParameters(document))
+        if site.replica != nil { router.add(middleware: FreshnessMiddleware()) }
         ReadingsRoutes(site: site).add(to: router)
         TelemetryRoutes(site: site, intake: intake, rates: door.rates, pace: door.pace).add(to: router)
         EnrolRoutes(site: site).add(to: router)
@@ -97,6 +102,34 @@ public struct CollectorServices: Sendable {
         try await Migrator.migrate(connection, log: log)
         try await IntensityTable.addYearly(try CountryIntensities.shipped(), version: "shipped", connection)
         try await KnotPartitions.make(now: now, connection)
+    }
+}
+
+/// HTTP that ends within a bounded time: requests under way are answered, but a client that is slow to send or to read its own does not
+/// hold up the others' end.
+struct BoundedHTTP<Application: ApplicationProtocol>: Service {
+    let application: Application
+    let log: Logger
+    /// Of the 10 s that a stop may take: behind it come the batches that wait, and the pool.
+    var patience = Duration.seconds(5)
+
+    func run() async throws {
+        try await withThrowingTaskGroup(of: Bool.self) { tasks in
+            tasks.addTask {
+                try await application.run()
+                return true
+            }
+            tasks.addTask {
+                try await gracefulShutdown()
+                try await Task.sleep(for: patience)
+                return false
+            }
+            defer { tasks.cancelAll() }
+            guard try await tasks.next() == false else { return }
+            log.warning("requests under way are cut off", metadata: ["after": "\(patience)"])
+            tasks.cancelAll()
+            do { while try await tasks.next() != nil {} } catch is CancellationError {}
+        }
     }
 }
 

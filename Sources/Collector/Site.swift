@@ -16,10 +16,28 @@ struct Site: Sendable {
     /// Agents' batches on their way into the database.
     var readings = ReadingsQueue()
     var admission = ReadingsAdmission()
+    /// Who answers what only reads, where the asker may be told a little late; nil: the primary answers all.
+    var replica: ReadReplica?
 
-    /// Runs a closure in one read-only snapshot, so that the numbers of one answer belong together.
+    /// For what is answered after its request: as the request under way wants it.
+    var asWanted: Site {
+        var site = self
+        if ReadFreshness.current?.isLatestWanted ?? false { site.replica = nil }
+        return site
+    }
+
+    /// Runs a closure in one read-only snapshot, so that the numbers of one answer belong together; twice where the replica gives up.
     func snapshot<T: Sendable>(_ body: @escaping @Sendable (PostgresConnection) async throws -> T) async throws -> T {
-        try await pool.withConnection { connection in
+        if let replica = asWanted.replica, replica.isThere {
+            do {
+                return try await replica.pool.withConnection { connection in
+                    // Before the snapshot: what it says is in there.
+                    if let asOf = try await ReadReplica.asOf(connection) { ReadFreshness.current?.note(asOf) }
+                    return try await connection.transaction(isolation: .repeatableRead, readOnly: true) { tx in try await body(tx) }
+                }
+            } catch let error as PostgresError where replica.isReplaced(after: error) {}
+        }
+        return try await pool.withConnection { connection in
             try await connection.transaction(isolation: .repeatableRead, readOnly: true) { tx in try await body(tx) }
         }
     }

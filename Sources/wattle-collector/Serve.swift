@@ -14,8 +14,10 @@ struct Serve: AsyncParsableCommand {
               wattle-collector serve --embedded .wattle/postgres
               wattle-collector serve --database-url postgresql://wattle@db/wattle --listen 0.0.0.0:8480
               wattle-collector serve --embedded .wattle/postgres --poll-only --reconcile-interval-s 300
+              wattle-collector serve --read-url 'postgresql://wattle@db1,db2/wattle?target_session_attrs=prefer-standby' \\
+                --database-url 'postgresql://wattle@db1,db2/wattle?target_session_attrs=read-write'
 
-            SIGTERM and Ctrl-C stop it: open requests are answered, and an embedded Postgres is shut down.
+            SIGTERM and Ctrl-C stop it within 10 s: open requests are answered, and an embedded Postgres is shut down.
             """
     )
 
@@ -27,7 +29,10 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Where people reach the collector (default: http://LISTEN).", valueName: "url"))
     var baseURL: String?
 
-    @Option(help: ArgumentHelp("Connections to the database, at most (default: 10).", valueName: "n"))
+    @Option(help: ArgumentHelp("A replica that answers what only reads; the primary where it is away.", valueName: "url"))
+    var readURL: String?
+
+    @Option(help: ArgumentHelp("Connections to the database, at most, and as many to the replica (default: 10).", valueName: "n"))
     var connections: Int?
 
     @Flag(help: "Take no webhooks: ask the systems of the sources for their jobs (see reconcile_interval_s).")
@@ -47,7 +52,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         let configuration = try database.configuration(flags: [
-            "listen": listen, "base_url": baseURL, "connections": connections.map { String($0) },
+            "listen": listen, "base_url": baseURL, "read_url": readURL, "connections": connections.map { String($0) },
             "access": access, "meters": meters, "poll_only": pollOnly ? "true" : nil,
             "reconcile_interval_s": reconcileIntervalS.map { String($0) },
         ])
@@ -111,8 +116,21 @@ struct Serve: AsyncParsableCommand {
             maximumConnections: connections,
             waitLimit: .seconds(10),
             applicationName: "wattle-collector",
+            sessionSettings: Self.sessionSettings,
             logger: log
         )
+        let replicaPool = configuration["read_url"].map { url in
+            PostgresPool(
+                connectionString: url,
+                maximumConnections: connections,
+                waitLimit: .seconds(10),
+                // The primary answers in its place.
+                connectTimeout: .seconds(2),
+                applicationName: "wattle-collector reading",
+                sessionSettings: Self.sessionSettings,
+                logger: log
+            )
+        }
         let rules: MeterRules
         do { rules = try MeterTable.rules(file: configuration["meters"]) } catch { throw Failure(code: 2, message: "\(error)") }
         let baseURL = configuration["base_url"] ?? "http://\(host.contains(":") ? "[\(host)]" : host):\(port)"
@@ -129,20 +147,36 @@ struct Serve: AsyncParsableCommand {
             meterRules: rules,
             scrapeTargets: configuration.scrapeTargets,
             storage: configuration.storage,
+            replica: replicaPool.map { ReadReplica(pool: $0, log: log) },
             onListening: { port in log.notice("listening", metadata: ["address": "\(host):\(port)"]) }
         )
         var services: [any Service] = collector.services
         if let embedded { services.insert(embedded, at: 0) }
+        let stopLimit = StopLimit(log: log)
+        services.append(stopLimit)
         var group = ServiceGroupConfiguration(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: log)
-        group.maximumGracefulShutdownDuration = .seconds(10)
+        group.maximumGracefulShutdownDuration = .seconds(7)
+        let outcome: Result<Void, any Error>
         do {
             try await ServiceGroup(configuration: group).run()
+            outcome = .success(())
         } catch {
-            await pool.shutDown()
-            throw Failure(code: 1, message: "the collector stopped: \(error)")
+            outcome = .failure(error)
         }
         await pool.shutDown()
+        await replicaPool?.shutDown()
+        stopLimit.lift()
+        if case .failure(let error) = outcome, !(error is CancellationError) {
+            throw Failure(code: 1, message: "the collector stopped: \(error)")
+        }
     }
+
+    /// A server whose collector is gone without a word lets go of what it had locked within a minute, not after the kernel's two hours:
+    /// until then no other collector could take those hosts' batches.
+    private static let sessionSettings = [
+        "tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3", "tcp_user_timeout": "20s",
+        "client_connection_check_interval": "5s", "idle_in_transaction_session_timeout": "60s",
+    ]
 }
 
 struct Migrate: AsyncParsableCommand {

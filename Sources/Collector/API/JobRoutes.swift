@@ -128,7 +128,7 @@ struct JobRoutes: Sendable {
     private func csv(_ request: Request, _ context: WattleContext) async throws -> Response {
         let viewer = try context.viewer(site.access)
         let policy = try request.policy()
-        let site = site
+        let site = site.asWanted
         let now = site.now()
         var question = try JobQuestion(request, viewer: viewer, now: now)
         question.filter.limit = 500

@@ -15,7 +15,10 @@ public struct Setting: Sendable {
     /// For `--show-config`: the value with passwords masked.
     public var shown: String {
         guard let value else { return "(not set)" }
-        guard isSecret, let at = value.lastIndex(of: "@"), let scheme = value.range(of: "://") else { return value }
+        guard isSecret else { return value }
+        // As words: host=db password=...; or as a parameter of a URL.
+        if value.contains("password") { return "*** (with a password)" }
+        guard let at = value.lastIndex(of: "@"), let scheme = value.range(of: "://") else { return value }
         return value[..<scheme.upperBound] + "***" + value[at...]
     }
 }
@@ -38,6 +41,7 @@ public struct CollectorConfiguration: Sendable {
         ("base_url", "WATTLE_BASE_URL", nil),
         ("embedded", "WATTLE_EMBEDDED", nil),
         ("database_url", "WATTLE_DATABASE_URL", nil),
+        ("read_url", "WATTLE_READ_URL", nil),
         ("connections", "WATTLE_CONNECTIONS", "10"),
         ("access", "WATTLE_ACCESS", "public"),
         ("poll_only", "WATTLE_POLL_ONLY", "false"),
@@ -65,7 +69,7 @@ public struct CollectorConfiguration: Sendable {
             } else {
                 (value, origin) = (standard, .default)
             }
-            settings.append(Setting(name: name, value: value, origin: origin, isSecret: name == "database_url"))
+            settings.append(Setting(name: name, value: value, origin: origin, isSecret: name.hasSuffix("_url") && name != "base_url"))
         }
         if !targets.isEmpty { settings.append(Setting(name: "scrape", value: "\(targets.count) targets", origin: .file, isSecret: false)) }
         for (name, value) in storage.values {
