@@ -9,7 +9,7 @@ import Energy
 ///
 /// | what | names |
 /// |---|---|
-/// | vendor | `cloud/vendor`, `vendor` |
+/// | vendor | `cloud/vendor`, `vendor`, `provider` |
 /// | type | `cloud/instance-type`, `instance-type`, `instance_type` |
 /// | percent of CPU time | `cpu/utilization`, `cpu-util`, `cpu_util`, `cpu` |
 /// | seconds | `duration` |
@@ -123,7 +123,7 @@ public enum CCFObservations {
         answer["architecture"] = .string(estimate.architecture)
         answer["vcpus-modelled"] = .number(estimate.vcpus)
         answer["factors"] = .string(estimate.version)
-        let notes = estimate.notes.map { JSONValue.object(["code": .string($0.code), "text": .string($0.text)]) }
+        let notes = reading.notes + estimate.notes.map { JSONValue.object(["code": .string($0.code), "text": .string($0.text)]) }
         if !notes.isEmpty { answer["notes"] = .array(notes) }
         return .object(answer)
     }

@@ -4,7 +4,7 @@ import Documents
 /// One observation's fields by any of their names, its own before the document's.
 struct ObservationReading {
     enum Name {
-        static let vendor = ["cloud/vendor", "vendor"]
+        static let vendor = ["cloud/vendor", "vendor", "provider"]
         static let type = ["cloud/instance-type", "instance-type", "instance_type"]
         static let utilisation = ["cpu/utilization", "cpu-util", "cpu_util", "cpu"]
         static let duration = ["duration"]
@@ -19,6 +19,12 @@ struct ObservationReading {
 
     /// Whether the document uses the names of the first published example.
     var isOldest: Bool { fields["instance_type"] != nil || config["instance_type"] != nil }
+
+    /// `cpu` was once a fraction of 1 and once a number of percent; who means the fraction must see what it was taken for.
+    var notes: [JSONValue] {
+        guard value(Name.utilisation)?.name == "cpu" else { return [] }
+        return [.object(["code": .string("cpu-as-percent"), "text": .string("cpu is taken as percent of the vCPUs' time, 0 to 100")])]
+    }
 
     /// The question that the observation asks, or everything that is wrong with it.
     func question() -> Result<CloudObservation, CCFObservations.Faults> {

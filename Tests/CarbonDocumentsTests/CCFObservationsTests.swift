@@ -57,11 +57,12 @@ struct CCFObservationsTests {
     func oldest() throws {
         let answers = try Self.ask(
             """
-            {"config": {"vendor": "aws", "instance_type": "m5n.large"}, "observations": [{"duration": 1, "cpu": 10}]}
+            {"config": {"provider": "aws", "instance_type": "m5n.large"}, "observations": [{"duration": 1, "cpu": 10}]}
             """
         )
         let fields = try #require(answers.first?.object)
         #expect(fields["embodied_emissions"] == fields["embodied-carbon"] && fields["embodied_emissions"]?.double != nil)
+        #expect(fields["notes"]?.array?.map { $0.object?["code"] } == [.string("cpu-as-percent")])
         #expect(abs((fields["energy"]?.double ?? 0) - 2.8 / 3_600 / 1_000) < 1e-18)
     }
 
