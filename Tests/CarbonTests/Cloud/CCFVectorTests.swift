@@ -77,6 +77,36 @@ struct CCFVectorTests {
         #expect(compared >= 45)
     }
 
+    @Test("every type of both lists: vCPUs by the watts, and the machine by the share, as they were gathered from upstream")
+    func everyType() throws {
+        guard let url = CloudTables.shared("data/cloud_instances.csv") else { return }
+        let model = try CloudTables.shipped.get()
+        let versions = ["if-ccf-2023": "ccf-2023", "ccf-coef-2026": "ccf-2026"]
+        var compared = 0
+        for row in try CloudTables.rows(at: url).needing(["instance_type"]) {
+            let name = "\(row.text("vendor")) \(row.text("instance_type")) \(row.text("source"))"
+            guard let vendor = CloudVendor(name: row.text("vendor")), let version = versions[row.text("source")],
+                let least = Double(row.text("min_watts_instance")), let most = Double(row.text("max_watts_instance"))
+            else { continue }
+            let observation = CloudObservation(
+                vendor: vendor,
+                instanceType: row.text("instance_type"),
+                durationSeconds: 3_600,
+                utilisationPercent: 30
+            )
+            let answer = try model.estimate(observation, versions: [version])
+            #expect(Self.close(answer.power.watts, least + (most - least) * 0.3), "\(name): \(answer.power.watts) W")
+            compared += 1
+            // Of types with switched-off vCPUs the machine is another one here.
+            guard !row.text("flags").contains("vcpus-fraction"), let mass = Double(row.text("embodied_kgco2e")),
+                let platform = Double(row.text("platform_max_vcpus_fixed")) ?? Double(row.text("platform_max_vcpus"))
+            else { continue }
+            let expected = mass * 1_000 / 35_040 * answer.vcpus / platform
+            #expect(Self.close(answer.embodied.mass?.grams ?? .nan, expected), "\(name): \(answer.embodied)")
+        }
+        #expect(compared > 2_500)
+    }
+
     @Test("under the upstream rules the published errors come back")
     func upstream() throws {
         guard let vectors = try Self.vectors("vectors") else { return }
