@@ -38,6 +38,11 @@ import Testing
         #expect(try differences("{a: 1}", "{a: '1'}", tolerance: 1).count == 1)
     }
 
+    @Test func anInstantIsTheSameHoweverItIsWritten() throws {
+        #expect(try differences("{a: {timestamp: '2026-01-01T00:00:00.000Z'}}", "{a: {timestamp: '2026-01-01T00:00:00Z'}}").isEmpty)
+        #expect(try differences("{a: {timestamp: '2026-01-01T00:00:01Z'}}", "{a: {timestamp: '2026-01-01T00:00:00Z'}}").count == 1)
+    }
+
     @Test func aStarStandsForAnything() throws {
         #expect(try differences("{a: '*', b: {c: 1}}", "{a: [1, 2], b: '*'}").isEmpty)
     }

@@ -153,6 +153,22 @@ import Testing
         #expect(try lookup("{name: n}", "watts", "[{n: 'B, 1'}]").outputs().first?["watts"]?.number == 40)
     }
 
+    @Test func anEmptyFieldIsNullAndUpstreamAText() throws {
+        #expect(try lookup("{name: n, size: s}", "zone", "[{n: A1, s: 1}]").outputs().first?["zone"] == .null)
+        #expect(try lookup("{name: n, size: s}", "zone", "[{n: A1, s: 1}]", strict: true).outputs().first?["zone"] == .text("nan"))
+    }
+
+    @Test func aFigureForTheWholeCountsAndUpstreamNot() throws {
+        let inputs =
+            "[{duration: 3600, device/emissions-embodied: 1000, device/expected-lifespan: 7200, resources-reserved: 1, resources-total: 4}]"
+        let mended = try Self.one("SciEmbodied", "{}", inputs, strict: false)
+        #expect(mended.outputs().first?["carbon-embodied"]?.number == 125)
+        #expect(mended.outputs().first?.contains("embodied-carbon") == false)
+        // 1000 kg over four years, whatever the observation says.
+        let strict = try Self.one("SciEmbodied", "{}", inputs, strict: true)
+        #expect(near(strict.outputs().first?["embodied-carbon"]?.number, 1_000_000.0 / 35_040))
+    }
+
     @Test func severalRowsThatDifferAreAFaultAndUpstreamTheFirst() throws {
         #expect(throws: ModelFault.self) { try lookup("{name: n}", "watts", "[{n: A1}]") }
         #expect(try lookup("{name: n}", "watts", "[{n: A1}]", strict: true).outputs().first?["watts"]?.number == 10)
@@ -181,7 +197,7 @@ import Testing
                 "config.query: expected columns of t.csv: name, size, zone, watts, found nam"
             ),
             ("{filepath: t.csv, query: {name: n}, output: w}", "config.output: expected columns of t.csv"),
-            ("{filepath: 'https://example.org/t.csv', query: {name: n}, output: w}", "nothing is fetched from the network"),
+            ("{filepath: 'https://example.org/t.csv', query: {name: n}, output: w}", "none at https://example.org/t.csv"),
             (
                 "{filepath: t.csv, query: {name: m}, output: watts}",
                 "inputs[0]: m: expected a value to look up in the column name, found nothing"

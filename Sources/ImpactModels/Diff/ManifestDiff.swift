@@ -33,6 +33,14 @@ public enum ManifestDiff {
         return .map(map)
     }
 
+    /// `2026-09-01T09:00:00.000Z` is `2026-09-01T09:00:00Z`.
+    private static func sameInstant(_ a: ModelValue?, _ b: ModelValue?, _ path: String) -> Bool {
+        guard path.hasSuffix(".timestamp"), let a = a.flatMap(ObservationTime.read), let b = b.flatMap(ObservationTime.read) else {
+            return false
+        }
+        return a.instant == b.instant
+    }
+
     private static func compare(_ a: ModelValue?, _ b: ModelValue?, _ path: String, _ tolerance: Double, _ found: inout [Difference]) {
         if a == .text("*") || b == .text("*") { return }
         switch (a, b) {
@@ -45,7 +53,7 @@ public enum ManifestDiff {
                 compare(index < a.count ? a[index] : nil, index < b.count ? b[index] : nil, "\(path)[\(index)]", tolerance, &found)
             }
         default:
-            if a == b { return }
+            if a == b || sameInstant(a, b, path) { return }
             var relative: Double?
             if let a = a?.number, let b = b?.number {
                 let part = abs(a - b) / max(abs(a), abs(b))

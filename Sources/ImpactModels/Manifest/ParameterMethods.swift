@@ -34,6 +34,8 @@ public struct ParameterMethods: Sendable {
     }
 
     private var declared: [String: Pair] = [:]
+    /// What the built-in plugins say of their own parameters.
+    private var builtIn: [String: Pair] = [:]
     var undeclared = Undeclared.known
 
     public init() {}
@@ -41,9 +43,23 @@ public struct ParameterMethods: Sendable {
     /// A later declaration of the same parameter takes the place of an earlier one.
     public mutating func declare(_ parameter: String, _ pair: Pair) { declared[parameter] = pair }
 
-    /// As the manifest declares it, else as everybody's parameters are; nil for one that nobody knows.
+    mutating func declare(_ kind: PluginKind) {
+        switch kind {
+        case .sci:
+            for amount in ["carbon", "functional-unit"] { builtIn[amount] = Pair(time: .sum, component: .sum) }
+            builtIn["sci"] = Pair(time: .avg, component: .sum)
+        case .sciEmbodied:
+            for part in ["vCPUs", "memory", "ssd", "hdd", "gpu", "usage-ratio", "time"] {
+                builtIn[part] = Pair(time: .copy, component: .copy)
+            }
+            builtIn["embodied-carbon"] = Pair(time: .sum, component: .sum)
+        default: break
+        }
+    }
+
+    /// As the manifest declares it, else as the plugins that it has say, else as everybody's parameters are; nil for one that nobody knows.
     public func pair(_ parameter: String) -> Pair? {
-        if let pair = declared[parameter] { return pair }
+        if let pair = declared[parameter] ?? builtIn[parameter] { return pair }
         switch undeclared {
         case .known: return Self.known(parameter)
         case .nothing: return parameter == "timestamp" || parameter == "duration" ? Self.known(parameter) : nil

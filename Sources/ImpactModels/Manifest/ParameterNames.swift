@@ -9,6 +9,7 @@ enum ParameterNames {
         "cloud/vendor": ["vendor", "provider"],
         "cloud/instance-type": ["instance-type"],
         "carbon-embodied": ["embodied-carbon", "embodied-emissions"],
+        "embodied-carbon": ["carbon-embodied"],
         "carbon-operational": ["operational-carbon", "operational-emissions"],
         "grid/carbon-intensity": ["grid-carbon-intensity"],
         "device/emissions-embodied": ["total-embodied-emissions"],

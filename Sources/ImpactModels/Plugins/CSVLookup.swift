@@ -68,22 +68,13 @@ struct CSVLookup: ImpactPlugin {
             let row = try self.row(of: result[index], at: index, table, wanted.map(\.column), &context)
             for (column, parameter) in wanted {
                 guard let field = table.index(column).map({ row[$0] }) else { continue }
-                result[index][context.plugin.mapping[parameter] ?? parameter] = Self.value(field)
+                result[index][context.plugin.mapping[parameter] ?? parameter] = Self.value(field, isStrict: context.isStrict)
             }
         }
         return result
     }
 
     private func table(_ context: inout PluginContext) throws(ModelFault) -> LookupTable {
-        if path.lowercased().hasPrefix("http:") || path.lowercased().hasPrefix("https:") {
-            throw ModelFault(
-                place,
-                key: "config.filepath",
-                expected: "a file beside the manifest",
-                found: "the address \(path)",
-                advice: "nothing is fetched from the network: download the file and name it here"
-            )
-        }
         let text: String
         do throws(SourceRefusal) {
             text = try context.sources.file(path)
@@ -177,9 +168,9 @@ struct CSVLookup: ImpactPlugin {
         }
     }
 
-    /// A field that is written as a number is one.
-    static func value(_ field: String) -> ModelValue {
-        if field.isEmpty { return .null }
+    /// A field that is written as a number is one. An empty one is null, and upstream the text "nan".
+    static func value(_ field: String, isStrict: Bool) -> ModelValue {
+        if field.isEmpty { return isStrict ? .text("nan") : .null }
         let looksLikeANumber = field.utf8.allSatisfy { (48...57).contains($0) || "+-.eE".utf8.contains($0) }
         if looksLikeANumber, let integer = Int64(field) { return .integer(integer) }
         if looksLikeANumber, let number = Double(field), number.isFinite { return .number(number) }

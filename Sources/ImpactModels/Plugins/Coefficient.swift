@@ -5,7 +5,7 @@ struct Coefficient: EachObservation {
     private let output: String
 
     init(_ config: PluginConfig) throws(ModelFault) {
-        input = try config.term("input-parameter")
+        input = try config.parameter("input-parameter")
         coefficient = try config.term("coefficient")
         output = try config.output("output-parameter")
     }

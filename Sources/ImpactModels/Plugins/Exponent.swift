@@ -5,7 +5,7 @@ struct Exponent: EachObservation {
     private let output: String
 
     init(_ config: PluginConfig) throws(ModelFault) {
-        input = try config.term("input-parameter")
+        input = try config.parameter("input-parameter")
         exponent = try config.term("exponent")
         output = try config.output("output-parameter")
     }

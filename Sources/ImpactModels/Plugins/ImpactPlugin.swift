@@ -72,6 +72,15 @@ enum PluginKind: Sendable, Hashable {
         self = kind
     }
 
+    /// Nil for a plugin that is not built in, which is a fault when a pipeline names it.
+    static func known(_ plugin: Manifest.Plugin) -> PluginKind? {
+        do throws(ModelFault) {
+            return try PluginKind(plugin)
+        } catch {
+            return nil
+        }
+    }
+
     private static let byName: [String: PluginKind] = [
         "sum": .sum, "multiply": .multiply, "subtract": .subtract, "coefficient": .coefficient, "exponent": .exponent, "divide": .divide,
         "interpolation": .interpolation, "sci": .sci, "sciembodied": .sciEmbodied, "timesync": .timeSync, "csvlookup": .csvLookup,

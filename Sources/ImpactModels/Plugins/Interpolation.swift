@@ -43,7 +43,7 @@ struct Interpolation: EachObservation {
             )
         }
         bends = method == .spline ? Self.bends(self.x, self.y) : []
-        input = try config.term("input-parameter")
+        input = try config.parameter("input-parameter")
         output = try config.output("output-parameter")
     }
 

@@ -88,6 +88,9 @@ struct PluginConfig: Sendable {
         return try term(value, key)
     }
 
+    /// A parameter's name, or arithmetic.
+    func parameter(_ key: String) throws(ModelFault) -> ParameterTerm { try term(.text(try text(key)), key) }
+
     func terms(_ key: String) throws(ModelFault) -> [ParameterTerm] {
         var terms: [ParameterTerm] = []
         for text in try texts(key) { terms.append(try term(.text(text), key)) }

@@ -45,7 +45,9 @@ struct SciEmbodied: EachObservation {
     }
 
     func run(_ observation: inout ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) {
-        if context.value("device/emissions-embodied", observation) != nil {
+        // Upstream's own built-in of today passes over the figure, without a word.
+        let isIgnored = context.isStrict && context.plugin.path.hasPrefix("builtin")
+        if !isIgnored, context.value("device/emissions-embodied", observation) != nil {
             try fromFigure(&observation, at: index, &context)
         } else {
             try fromParts(&observation, at: index, &context)

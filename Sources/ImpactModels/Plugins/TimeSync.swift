@@ -216,12 +216,14 @@ struct TimeSync: ImpactPlugin {
             for (key, method) in keys {
                 switch method {
                 case .none: row[key] = .null
+                case .copy where rows.last?.one == nil && key == "time-reserved": row[key] = .number(resolution.seconds)
                 case .copy: row[key] = rows.last?.nearest.observation[key] ?? .null
                 default:
                     var values: [Double] = []
                     for sample in rows {
                         guard let one = sample.one else {
-                            values.append(0)
+                            // A reservation that upstream fills gaps with.
+                            values.append(key == "time-reserved" ? resolution.seconds : 0)
                             continue
                         }
                         let number = try number(one.observation[key], key, context) ?? 0

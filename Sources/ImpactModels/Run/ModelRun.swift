@@ -72,14 +72,7 @@ public struct ModelRun: Sendable {
 extension Manifest {
     /// Whether a run may ask for the tables of cloud machines.
     public var needsCloudTables: Bool {
-        plugins.contains { plugin in
-            do throws(ModelFault) {
-                return try PluginKind(plugin) == .cloudCarbonFootprint
-            } catch {
-                // A plugin that is not known is a fault when a pipeline names it.
-                return false
-            }
-        }
+        plugins.contains { PluginKind.known($0) == .cloudCarbonFootprint }
     }
 
     /// What the plugins with `path: wattle` ask a collector for, so that it can be asked before the run.
@@ -115,6 +108,9 @@ private struct Runner {
         self.options = options
         self.sources = sources
         var methods = manifest.methods
+        for plugin in manifest.plugins {
+            if let kind = PluginKind.known(plugin) { methods.declare(kind) }
+        }
         if options.isStrict { methods.undeclared = manifest.dialect.isImpl ? .knownElseSum : .nothing }
         self.methods = methods
         notes = manifest.notes
