@@ -1,4 +1,3 @@
-import FactorTables
 import Factors
 
 /// Checks tables of factors: units by range, duplicates, provenance on every row, and versions that never change in place.
@@ -35,19 +34,12 @@ public enum FactorsCheck {
         return findings.sorted { ($0.file, $0.line, $0.column) < ($1.file, $1.line, $1.column) }
     }
 
-    /// The tables that the program carries.
-    public static var shipped: [Table] {
+    /// The tables that every program carries, and further ones by file name and text: `FactorTables.all`.
+    public static func shipped(with further: [(file: String, text: String)]) -> [Table] {
         [
-            Table(file: "cloud_instances.csv", text: FactorTables.cloudInstances),
-            Table(file: "cloud_regions.csv", text: FactorTables.cloudRegions),
             Table(file: "country_intensity.csv", text: Factors.countryIntensityCSV),
-            Table(file: "cpu_architectures.csv", text: FactorTables.cpuArchitectures),
-            Table(file: "cpu_model_families.csv", text: FactorTables.cpuModelFamilies),
             Table(file: "cpu_power.csv", text: Factors.cpuPowerCSV),
-            Table(file: "embodied_components.csv", text: FactorTables.embodiedComponents),
             Table(file: "host_classes.csv", text: Factors.hostClassesCSV),
-            Table(file: "versions.csv", text: FactorTables.versions),
-            Table(file: "zone_intensity.csv", text: FactorTables.zoneIntensity),
-        ]
+        ] + further.map { Table(file: $0.file, text: $0.text) }
     }
 }

@@ -16,4 +16,13 @@ public enum FactorTables {
     public static var zoneIntensity: String { EmbeddedTables.zone_intensity }
     /// The checksum of each version of each table.
     public static var versions: String { EmbeddedTables.versions }
+
+    /// All of them by file name.
+    public static var all: [(file: String, text: String)] {
+        [
+            ("cloud_instances.csv", cloudInstances), ("cloud_regions.csv", cloudRegions), ("cpu_architectures.csv", cpuArchitectures),
+            ("cpu_model_families.csv", cpuModelFamilies), ("embodied_components.csv", embodiedComponents), ("versions.csv", versions),
+            ("zone_intensity.csv", zoneIntensity),
+        ]
+    }
 }
