@@ -20,7 +20,7 @@ struct Wattle: AsyncParsableCommand {
               wattle report host builder-1 --from 2026-09-01
               wattle compare service opam-repo-ci --before 2026-09-01/2026-09-08 --after 2026-09-08/2026-09-15
             """,
-        subcommands: [Run.self, Span.self, Report.self, Compare.self, Import.self]
+        subcommands: [Run.self, Span.self, Report.self, Compare.self, Import.self, FactorsCommand.self]
     )
 
     static func main() async {
