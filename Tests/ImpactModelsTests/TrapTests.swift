@@ -330,6 +330,11 @@ import Testing
         #expect(Running.fault(yaml, strict: strict)?.contains("tree.children.a.outputs[1]: energy: expected a value to aggregate") == true)
     }
 
+    @Test(arguments: [false, true]) func aMetricThatNobodyHasIsAFault(strict: Bool) {
+        let fault = Running.fault(Self.aggregation.replacing("[cpu/utilization, energy]", with: "[dummy]"), strict: strict)
+        #expect(fault?.contains("tree.children.a.outputs[0]: dummy: expected a value to aggregate, found none among") == true)
+    }
+
     @Test func componentsWithoutTheSameCountOfOutputsAreJoinedByTimeAndRefusedUpstream() throws {
         let short = Self.aggregation.replacing(
             "\n        - {timestamp: '2026-01-01T01:05:00Z', duration: 300, energy: 99, cpu/utilization: 50}",

@@ -95,6 +95,7 @@ struct SciEmbodied: EachObservation {
     // MARK: From a figure for the whole
 
     private func fromFigure(_ observation: inout ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) {
+        context.note("device/emissions-embodied is given: that figure counts, and not the machine's parts")
         let total = try context.number("device/emissions-embodied", observation, at: index)
         let lifetime = try context.number("device/expected-lifespan", observation, at: index)
         var reserved = try context.optionalNumber("time-reserved", observation, at: index)

@@ -10,6 +10,10 @@ struct Aggregator {
     mutating func run(_ node: inout Manifest.Node) throws(ModelFault) {
         guard !node.children.isEmpty else {
             guard let outputs = node.outputs else { return notes.add(node.path, "no outputs: not aggregated") }
+            // A metric that nobody has is a slip of the pen, with a method or without.
+            for metric in aggregation.metrics {
+                for (index, output) in outputs.enumerated() { _ = try value(metric, output, node.path, index) }
+            }
             if aggregation.overTime { node.aggregated = try overTime(outputs, node.path) }
             return
         }
