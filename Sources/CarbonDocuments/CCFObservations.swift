@@ -17,7 +17,7 @@ import Energy
 /// | `linear` or `spline` | `interpolation` |
 /// | vCPUs, for types that are not in the tables | `vcpus-allocated`, `vcpus` |
 ///
-/// Each answer is its observation, whole, with `energy` in kWh of IT energy (no PUE), `embodied-carbon` in g or null with
+/// Each answer is its observation, whole, with `energy`, `energy-low` and `energy-high` in kWh of IT energy (no PUE), `embodied-carbon` in g or null with
 /// `embodied-carbon-missing`, and how well the machine is known.
 public enum CCFObservations {
     /// More in one request are refused.
@@ -112,6 +112,8 @@ public enum CCFObservations {
     private static func answer(_ estimate: CloudEstimate, _ fields: [String: JSONValue], _ reading: ObservationReading) -> JSONValue {
         var answer = fields
         answer["energy"] = .number(estimate.energy.kilowattHours)
+        answer["energy-low"] = .number(estimate.energyLow.kilowattHours)
+        answer["energy-high"] = .number(estimate.energyHigh.kilowattHours)
         let mass = estimate.embodied.mass.map { JSONValue.number($0.grams) } ?? .null
         answer["embodied-carbon"] = mass
         // Who writes `instance_type` reads `embodied_emissions`.

@@ -43,8 +43,11 @@ public struct CCFModel: Sendable {
             embodied = .mass(mass * (hours / (Self.hoursPerYear * lifetimeYears)) * share)
         case .unknown(let reason): embodied = .unknown(reason: reason)
         }
+        let limits = machine.limits(observation)
         return CloudEstimate(
             energy: ITEnergy(kilowattHours: power.watts * hours / 1_000),
+            energyLow: ITEnergy(kilowattHours: min(limits.low.watts, power.watts) * hours / 1_000),
+            energyHigh: ITEnergy(kilowattHours: max(limits.high.watts, power.watts) * hours / 1_000),
             power: power,
             boundary: observation.curve == .spline ? .instance : .cpu,
             embodied: embodied,

@@ -59,12 +59,23 @@ public struct CloudCatalogue: Sendable {
 
     /// The watts of an architecture, or the mean of those joined by `+`; nil where one has none.
     public func watts(_ architecture: String, of vendor: CloudVendor, version: String) -> ArchitectureWatts? {
+        let all = parts(architecture, of: vendor, version: version)
+        return all.isEmpty ? nil : .mean(all)
+    }
+
+    /// The watts of each architecture of those joined by `+`; none where one has none.
+    func parts(_ architecture: String, of vendor: CloudVendor, version: String) -> [ArchitectureWatts] {
         var all: [ArchitectureWatts] = []
         for name in architecture.split(separator: "+") {
-            guard let watts = architectures[ArchitectureKey(version: version, vendor: vendor, name: String(name))] else { return nil }
+            guard let watts = architectures[ArchitectureKey(version: version, vendor: vendor, name: String(name))] else { return [] }
             all.append(watts)
         }
-        return all.isEmpty ? nil : .mean(all)
+        return all
+    }
+
+    /// All architectures of a vendor.
+    func architectures(of vendor: CloudVendor, version: String) -> [ArchitectureWatts] {
+        architectures.filter { $0.key.vendor == vendor && $0.key.version == version }.map(\.value)
     }
 
     private static func first(

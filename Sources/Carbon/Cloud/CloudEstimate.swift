@@ -47,6 +47,10 @@ public struct CloudEstimate: Hashable, Sendable {
 
     /// IT energy: PUE is not in it.
     public var energy: ITEnergy
+    /// Limits on purpose wide, as those of CI machines: half the least and twice the most power that the machine is taken to be able to
+    /// have, for the whole duration. Where only the vendor's mean is known, of all its architectures.
+    public var energyLow: ITEnergy
+    public var energyHigh: ITEnergy
     public var power: Power
     public var boundary: Boundary
     public var embodied: Embodied
@@ -62,6 +66,8 @@ public struct CloudEstimate: Hashable, Sendable {
 
     public init(
         energy: ITEnergy,
+        energyLow: ITEnergy,
+        energyHigh: ITEnergy,
         power: Power,
         boundary: Boundary,
         embodied: Embodied,
@@ -73,6 +79,8 @@ public struct CloudEstimate: Hashable, Sendable {
         notes: [Note]
     ) {
         self.energy = energy
+        self.energyLow = energyLow
+        self.energyHigh = energyHigh
         self.power = power
         self.boundary = boundary
         self.embodied = embodied

@@ -11,6 +11,8 @@ struct CloudMachine {
     var match: CloudMatch
     var architecture: String
     var watts: ArchitectureWatts
+    /// The architectures it may have: its own, those of its family, or those of its vendor.
+    var possible: [ArchitectureWatts]
     var points: CubicSpline?
     var vcpus: Double
     var share: Double?
@@ -32,7 +34,11 @@ struct CloudMachine {
             guard !type.architecture.isEmpty, let watts = catalogue.watts(type.architecture, of: type.vendor, version: type.version) else {
                 throw .noPower(vendor: observation.vendor, type: observation.instanceType)
             }
-            return try known(type, watts, observation, rules)
+            let possible =
+                type.architecture == CloudCatalogue.average
+                ? catalogue.architectures(of: type.vendor, version: type.version)
+                : catalogue.parts(type.architecture, of: type.vendor, version: type.version)
+            return try known(type, watts, possible, observation, rules)
         }
         if rules == .upstream { throw .unknownType(vendor: observation.vendor, type: observation.instanceType) }
         return try unknown(observation, in: catalogue, versions: versions)
@@ -41,6 +47,7 @@ struct CloudMachine {
     private static func known(
         _ type: CloudInstanceType,
         _ watts: ArchitectureWatts,
+        _ possible: [ArchitectureWatts],
         _ observation: CloudObservation,
         _ rules: CCFModel.Rules
     ) throws(CloudModelError) -> CloudMachine {
@@ -48,6 +55,7 @@ struct CloudMachine {
             match: type.architecture == CloudCatalogue.average ? .average : .exact,
             architecture: type.architecture,
             watts: watts,
+            possible: possible,
             points: type.points,
             vcpus: type.vcpus,
             share: type.share,
@@ -99,6 +107,7 @@ struct CloudMachine {
                 match: .average,
                 architecture: CloudCatalogue.average,
                 watts: average,
+                possible: catalogue.architectures(of: vendor, version: version),
                 points: nil,
                 vcpus: vcpus,
                 share: nil,
@@ -118,6 +127,7 @@ struct CloudMachine {
             match: .family,
             architecture: architectures.joined(separator: "+"),
             watts: .mean(watts),
+            possible: architectures.flatMap { catalogue.parts($0, of: vendor, version: family[0].version) },
             points: nil,
             vcpus: vcpus,
             share: nil,
@@ -147,6 +157,17 @@ struct CloudMachine {
             if let other = CloudTypeName(type.name, of: type.vendor).extraLarges { return size * type.vcpus / other }
         }
         return nil
+    }
+
+    /// Half of the least that any architecture which it may have takes, and twice the most.
+    func limits(_ observation: CloudObservation) -> (low: Power, high: Power) {
+        if observation.curve == .spline, let points {
+            return (Power(watts: points.value(at: 0) / 2), Power(watts: points.value(at: 100) * 2))
+        }
+        let all = possible.isEmpty ? [watts] : possible
+        return (
+            Power(watts: (all.map(\.least.watts).min() ?? 0) * vcpus / 2), Power(watts: (all.map(\.most.watts).max() ?? 0) * vcpus * 2)
+        )
     }
 
     func power(_ observation: CloudObservation, _ rules: CCFModel.Rules) throws(CloudModelError) -> Power {

@@ -135,6 +135,21 @@ struct CCFModelTests {
         #expect(answer.embodied.reason != nil)
     }
 
+    @Test("limits are half of idle and twice full load, and wider the less is known of the machine")
+    func limits() throws {
+        let exact = try Self.model().estimate(Self.hour("x1.large", at: 25))
+        #expect(exact.energyLow.kilowattHours == 0.001 && exact.energyHigh.kilowattHours == 0.02)
+        let family = try Self.model().estimate(Self.hour("x2.xlarge", at: 25, vcpus: 2))
+        #expect(family.match == .family && family.energyLow == exact.energyLow && family.energyHigh.kilowattHours == 0.032)
+        let average = try Self.model().estimate(Self.hour("z9.large", at: 25, vcpus: 2))
+        #expect(average.energyLow.kilowattHours == 0.001 && average.energyHigh.kilowattHours == 0.032)
+        for answer in [exact, family, average] { #expect(answer.energyLow < answer.energy && answer.energy < answer.energyHigh) }
+        var points = Self.hour("x1.large", at: 25)
+        points.curve = .spline
+        let measured = try Self.model().estimate(points)
+        #expect(measured.energyLow.kilowattHours == 0.002 && measured.energyHigh.kilowattHours == 0.024)
+    }
+
     @Test("no watts is a refusal, not 0")
     func noPower() throws {
         #expect(throws: CloudModelError.noPower(vendor: .aws, type: "x4.metal")) { try Self.model().estimate(Self.hour("x4.metal")) }
