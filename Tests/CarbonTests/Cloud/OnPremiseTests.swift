@@ -66,6 +66,38 @@ struct OnPremiseTests {
     }
 }
 
+@Suite("Inventories and regions")
+struct OnPremiseReportTests {
+    @Test("each period of a row has its energy; CO2e only where the place's intensity is known")
+    func report() throws {
+        let inventory = try OnPremiseTests.inventory([
+            ["Intel(R) Xeon(R) Silver 4114 CPU @ 2.20GHz", "128", "db1", "GB", "50", "1", "10", "100"],
+            ["nobody's", "16", "x", "", "50", "1", "1", ""],
+        ])
+        let model = try OnPremiseModel(architectures: try CloudTables.rows("cpu_architectures.csv"), families: try CloudTables.families())
+        let report = OnPremiseReport(inventory, by: model) { country, _ in country == "GB" ? 200 : nil }
+        #expect(report.lines.map(\.period) == [.day, .year, .day])
+        // Skylake at 50 %: 410.95 W.
+        #expect(abs(report.lines[0].energy.kilowattHours - 4.1095) < 1e-12)
+        #expect(abs((report.lines[1].emissions?.grams ?? 0) - 41.095 * 200) < 1e-9)
+        #expect(report.lines[2].emissions == nil && report.lines[2].missing == "no intensity for a machine without a country")
+        #expect(report.lines[2].match == .average)
+    }
+
+    @Test("a region tells its zone, PUE and water; one that is not known tells nothing")
+    func regions() throws {
+        let regions = try CloudRegions(CloudTables.rows("cloud_regions.csv"))
+        let ireland = try #require(regions.region("eu-west-1", of: "AWS"))
+        #expect(ireland.zone.key == "IE" && ireland.pue == PUE(1.15) && ireland.wue == WUE(0.15) && !ireland.isOfRegion)
+        // Of the machines' energy: PUE is not in it.
+        #expect(ireland.wue?.litres(of: ITEnergy(kilowattHours: 2)) == 0.3)
+        let finland = try #require(regions.region("europe-north1", of: "gcp"))
+        #expect(finland.isOfRegion && finland.pue == PUE(1.09) && finland.wue == nil)
+        #expect(regions.region("mars-north1", of: "gcp") == nil && regions.region("unknown", of: "aws") == nil)
+        #expect(regions.region("us", of: "gcp") == nil && regions.region("asia", of: "azure") == nil)
+    }
+}
+
 @Suite("PUE and splines")
 struct CloudQuantityTests {
     @Test("a building of PUE below 1 or beyond belief is none", arguments: [0, 0.99, 4.1, .nan, -.infinity])
