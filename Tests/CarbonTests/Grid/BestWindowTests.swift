@@ -105,7 +105,9 @@ struct BestWindowTests {
         #expect(throws: IntensityCurve.Fault.mixedBases(Self.basis, marginal)) {
             try IntensityCurve([first, .init(hour, Self.intensity(1, basis: marginal))])
         }
-        #expect(throws: IntensityCurve.Fault.mixedZones("GB", "FR")) { try IntensityCurve([first, .init(hour, Self.intensity(1, zone: "FR"))]) }
+        #expect(throws: IntensityCurve.Fault.mixedZones("GB", "FR")) {
+            try IntensityCurve([first, .init(hour, Self.intensity(1, zone: "FR"))])
+        }
         #expect(throws: IntensityCurve.Fault.self) {
             try IntensityCurve([first, .init(Interval(Self.at(29), Self.at(60)), Self.intensity(1))])
         }
