@@ -57,7 +57,7 @@ import Testing
             methods == [
                 "Sum", "Multiply", "Subtract", "Coefficient", "Exponent", "Divide", "Interpolation", "Sci", "SciEmbodied", "TimeSync",
                 "CSVLookup",
-                "Copy", "MockObservations", "CloudCarbonFootprint",
+                "Copy", "MockObservations", "TeadsCurve", "CloudCarbonFootprint",
             ]
         )
     }

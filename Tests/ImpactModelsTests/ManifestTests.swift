@@ -189,6 +189,39 @@ import Testing
         #expect(run.noteTexts.contains("functional_unit: read as functional-unit"))
     }
 
+    /// A minute of 18072 g over an hour is 301.2 g, by 100 requests a minute; 3600 s of a lifespan of 7200 s, of 10 g, is 5 g; 100 W * 0.32.
+    @Test func settingsOfTheFirstImplsAreUnderstood() throws {
+        let yaml = """
+            name: first
+            aggregation: {aggregation-metrics: [carbon], aggregation-method: sum}
+            initialize:
+              models:
+                - {name: sci, model: SciModel, path: if-models}
+                - {name: sci-m, path: false}
+                - {name: teads-curve, kind: builtin}
+            graph:
+              children:
+                child:
+                  pipeline: [teads-curve, sci-m, sci]
+                  config:
+                    teads-curve: {thermal-design-power: 100, interpolation: spline}
+                    sci: {functional-unit-duration: 1, functional-unit-time: minutes, functional-unit: requests}
+                    sci-m: {total-embodied-emissions: 10, time-reserved: duration, expected-lifespan: 7200, resources-reserved: 1, total-resources: 1}
+                  inputs:
+                    - {timestamp: 2023-07-06T00:00, duration: 3600, cpu-util: 10, carbon: 18072, requests: 100}
+            """
+        let run = try Running.run(yaml)
+        let output = try #require(run.outputs().first)
+        #expect(near(output["energy-cpu"]?.number, 0.032))
+        #expect(output["embodied-carbon"]?.number == 5)
+        #expect(near(output["sci"]?.number, 3.012))
+        #expect(run.manifest.tree.aggregated?["carbon"]?.number == 18_072)
+        #expect(
+            Running.fault(yaml.replacing("minutes", with: "fortnight"))?.contains("config.functional-unit-time: expected a time such as")
+                == true
+        )
+    }
+
     @Test(arguments: [
         ("name: x", "expected the keys initialize and tree"),
         ("- 1", "expected a manifest"),

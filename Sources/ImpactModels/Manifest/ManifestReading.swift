@@ -108,8 +108,9 @@ private struct ManifestReader {
             mapping[key] = other
         }
         let kind = try text(["kind"])
-        var path = try text(["path"]) ?? ""
-        if path.isEmpty, kind == "builtin" || kind == "plugin" { path = "builtin" }
+        // The first impls had no path, an empty one or false for what was built in.
+        var path = map["path"] == .bool(false) && dialect.isImpl ? "" : try text(["path"]) ?? ""
+        if path.isEmpty, dialect.isImpl || kind == "builtin" || kind == "plugin" { path = "builtin" }
         if map.contains("global-config") { notes.add(place, "global-config: read as config, its name since 2024") }
         var config = try self.map(map["config"] ?? map["global-config"], place, "config") ?? ModelMap()
         config = hyphenated(config, place)
@@ -190,7 +191,7 @@ private struct ManifestReader {
             throw ModelFault("aggregation", expected: "metrics and type", found: value.described)
         }
         var metrics: [String] = []
-        if let listed = map["metrics"]?.list {
+        if let listed = (map["metrics"] ?? map["aggregation-metrics"])?.list {
             for (index, metric) in listed.enumerated() {
                 guard let name = metric.text else {
                     throw ModelFault("aggregation.metrics[\(index)]", expected: "a name of a parameter", found: metric.described)
@@ -208,7 +209,7 @@ private struct ManifestReader {
         } else {
             throw ModelFault("aggregation.metrics", expected: "a list of parameters", found: map["metrics"]?.described ?? "nothing")
         }
-        let type = map["type"]?.text ?? ""
+        let type = map["type"]?.text ?? (dialect.isImpl && !map.contains("type") ? "both" : "")
         let skipped = (map["skip-components"]?.list ?? []).compactMap(\.text)
         switch type {
         case "time", "horizontal":
@@ -303,7 +304,8 @@ private struct ManifestReader {
 /// Settings of plugins that manifests have also written with underscores.
 enum ConfigNames {
     static let known: Set<String> = [
-        "input-parameter", "input-parameters", "output-parameter", "functional-unit", "start-time", "end-time", "allow-padding",
+        "input-parameter", "input-parameters", "output-parameter", "functional-unit", "functional-unit-time", "functional-unit-duration",
+        "start-time", "end-time", "allow-padding",
         "upsampling-resolution", "timestamp-from", "timestamp-to", "keep-existing", "expected-lifespan", "instance-type",
         "thermal-design-power", "grid-carbon-intensity",
     ]

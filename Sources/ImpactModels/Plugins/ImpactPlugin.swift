@@ -23,7 +23,7 @@ extension EachObservation {
 enum PluginKind: Sendable, Hashable {
     case sum, multiply, subtract, coefficient, exponent, divide, interpolation, sci, sciEmbodied, timeSync, csvLookup, copy
     case mockObservations, cloudCarbonFootprint, measured(MeasuredQuery.Kind)
-    case sciE, sciO, sciM
+    case sciE, sciO, sciM, teadsCurve
     /// Of manifests before regroup was a phase.
     case groupBy
 
@@ -39,7 +39,7 @@ enum PluginKind: Sendable, Hashable {
     init(_ plugin: Manifest.Plugin) throws(ModelFault) {
         let known = [
             "builtin", "builtins", "@grnsft/if-plugins", "@grnsft/if-unofficial-plugins", "@grnsft/if-models",
-            "@grnsft/if-unofficial-models",
+            "@grnsft/if-unofficial-models", "if-models",
         ]
         if plugin.path == "wattle" {
             guard let kind = MeasuredQuery.Kind(rawValue: plugin.method) else {
@@ -52,7 +52,8 @@ enum PluginKind: Sendable, Hashable {
             throw ModelFault(
                 plugin.place,
                 key: "path",
-                expected: "builtin, wattle, or one of the frameworks' own packages (\(known.dropFirst(2).joined(separator: ", ")))",
+                expected:
+                    "builtin, wattle, or one of the frameworks' own packages (\(known.dropFirst(2).dropLast().joined(separator: ", ")))",
                 found: plugin.path.isEmpty ? "nothing" : "the text \"\(plugin.path)\"",
                 advice: "code of others is neither fetched nor run"
             )
@@ -85,12 +86,12 @@ enum PluginKind: Sendable, Hashable {
         "sum": .sum, "multiply": .multiply, "subtract": .subtract, "coefficient": .coefficient, "exponent": .exponent, "divide": .divide,
         "interpolation": .interpolation, "sci": .sci, "sciembodied": .sciEmbodied, "timesync": .timeSync, "csvlookup": .csvLookup,
         "copy": .copy, "mockobservations": .mockObservations, "cloudcarbonfootprint": .cloudCarbonFootprint, "ccf": .cloudCarbonFootprint,
-        "groupby": .groupBy, "scie": .sciE, "scio": .sciO, "scim": .sciM,
+        "groupby": .groupBy, "scie": .sciE, "scio": .sciO, "scim": .sciM, "teadscurve": .teadsCurve,
     ]
 
     private static let names = [
         "CloudCarbonFootprint", "Coefficient", "Copy", "CSVLookup", "Divide", "Exponent", "Interpolation", "MockObservations", "Multiply",
-        "Sci", "SciEmbodied", "Subtract", "Sum", "TimeSync",
+        "Sci", "SciEmbodied", "Subtract", "Sum", "TeadsCurve", "TimeSync",
     ]
 
     private static let refused: [String: String] = [
@@ -120,6 +121,7 @@ enum PluginKind: Sendable, Hashable {
         case .sciE: SciE.self
         case .sciO: SciO.self
         case .sciM: SciM.self
+        case .teadsCurve: TeadsCurve.self
         case .groupBy: GroupBy.self
         }
     }

@@ -51,6 +51,12 @@ struct PluginContext {
         return number
     }
 
+    /// A number, or the name of another parameter that has it: `time-reserved: duration`.
+    mutating func optionalReferredNumber(_ name: String, _ observation: ModelMap, at index: Int) throws(ModelFault) -> Double? {
+        if let other = value(name, observation)?.text, other != name { return try number(other, observation, at: index) }
+        return try optionalNumber(name, observation, at: index)
+    }
+
     mutating func text(_ name: String, _ observation: ModelMap, at index: Int) throws(ModelFault) -> String {
         guard let value = value(name, observation), let text = value.text ?? (value.number == nil ? nil : value.plain) else {
             throw fault(at: index, name, expected: "a text", found: observation[name]?.described ?? "nothing")

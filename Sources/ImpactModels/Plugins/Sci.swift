@@ -5,22 +5,40 @@ import Carbon
 /// Without a unit served there is no intensity: null, with a note. Upstream then gives the carbon itself; so does strict mode.
 struct Sci: EachObservation {
     private let unit: String
+    /// In older manifests the units are those of such a time, and the carbon is brought to it.
+    private let perSeconds: Double?
 
     init(_ config: PluginConfig) throws(ModelFault) {
         unit = try config.text("functional-unit")
-        if let time = try config.optionalText("functional-unit-time") {
-            throw ModelFault(
-                config.plugin.place,
-                key: "config.functional-unit-time",
-                expected: "no such setting: the result is per functional unit",
-                found: "the text \"\(time)\"",
-                advice: "take it out; for a rate in time divide by duration with Divide"
-            )
+        guard let time = config.values["functional-unit-time"], !time.isNull, time != .text("") else {
+            perSeconds = nil
+            return
+        }
+        let count = try config.optionalNumber("functional-unit-duration") ?? 1
+        guard let seconds = time.text.flatMap(Self.seconds), count > 0 else {
+            throw config.fault("functional-unit-time", "a time such as 1 min, hour or day, and functional-unit-duration above 0")
+        }
+        perSeconds = seconds * count
+    }
+
+    /// `minute`, `1-min`, `2 days`; a year has 365 days, and twelve months.
+    private static func seconds(_ text: String) -> Double? {
+        let words = text.lowercased().split { " -".contains($0) }.map(String.init)
+        guard let unit = words.last, words.count <= 2, let count = words.count == 2 ? Double(words[0]) : 1, count > 0 else { return nil }
+        switch unit {
+        case "s", "sec", "secs", "second", "seconds": return count
+        case "m", "min", "mins", "minute", "minutes": return count * 60
+        case "h", "hr", "hrs", "hour", "hours": return count * 3_600
+        case "d", "day", "days": return count * 86_400
+        case "week", "weeks": return count * 604_800
+        case "month", "months": return count * 2_628_000
+        case "y", "year", "years": return count * 31_536_000
+        default: return nil
         }
     }
 
     func run(_ observation: inout ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) {
-        let carbon: Double
+        var carbon: Double
         if let given = try context.optionalNumber("carbon", observation, at: index) {
             carbon = given
         } else if context.value("carbon-operational", observation) != nil, context.value("carbon-embodied", observation) != nil {
@@ -30,6 +48,11 @@ struct Sci: EachObservation {
                 + context.number("carbon-embodied", observation, at: index)
         } else {
             carbon = try context.number("carbon", observation, at: index)
+        }
+        if let perSeconds {
+            let seconds = try context.duration(observation, at: index)
+            guard seconds > 0 else { throw context.fault(at: index, "duration", expected: "seconds, above 0", found: "0") }
+            carbon *= perSeconds / seconds
         }
         let units = try context.number(unit, observation, at: index)
         guard units >= 0 else {

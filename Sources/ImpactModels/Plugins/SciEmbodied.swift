@@ -98,7 +98,7 @@ struct SciEmbodied: EachObservation {
         context.note("device/emissions-embodied is given: that figure counts, and not the machine's parts")
         let total = try context.number("device/emissions-embodied", observation, at: index)
         let lifetime = try context.number("device/expected-lifespan", observation, at: index)
-        var reserved = try context.optionalNumber("time-reserved", observation, at: index)
+        var reserved = try context.optionalReferredNumber("time-reserved", observation, at: index)
         if reserved == nil { reserved = try context.duration(observation, at: index) }
         let share: Double
         // What a lookup of the machine found goes before what was set by hand.

@@ -43,7 +43,9 @@ struct SciM: EachObservation {
     func run(_ observation: inout ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) {
         let total = try context.number("device/emissions-embodied", observation, at: index)
         let lifetime = try context.number("device/expected-lifespan", observation, at: index)
-        let reserved = try context.number("time-reserved", observation, at: index)
+        guard let reserved = try context.optionalReferredNumber("time-reserved", observation, at: index) else {
+            throw context.fault(at: index, "time-reserved", expected: "seconds", found: "nothing")
+        }
         let all = try context.number("resources-total", observation, at: index)
         guard all > 0 else { throw context.fault(at: index, "resources-total", expected: "a number above 0", found: "the number \(all)") }
         let share = try context.number("resources-reserved", observation, at: index) / all
