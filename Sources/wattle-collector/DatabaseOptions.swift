@@ -49,17 +49,33 @@ struct Database {
         return Database(connectionString: url, cluster: nil)
     }
 
+    /// Connects; a server that is just starting, and a cluster that has no primary at the moment, are waited for.
     func connect(_ log: Logger) async throws -> PostgresConnection {
-        do {
-            return try await PostgresConnection.connect(
-                to: connectionString,
-                applicationName: "wattle-collector",
-                connectTimeout: .seconds(10),
-                logger: log
-            )
-        } catch {
-            throw Failure(code: 2, message: "cannot connect to the database: \(error)\nexpected a running Postgres; check --database-url")
+        let deadline = ContinuousClock.now + .seconds(30)
+        while true {
+            do {
+                return try await PostgresConnection.connect(
+                    to: connectionString,
+                    applicationName: "wattle-collector",
+                    connectTimeout: .seconds(10),
+                    logger: log
+                )
+            } catch {
+                guard isPassing(error), .now < deadline else {
+                    throw Failure(
+                        code: 2,
+                        message: "cannot connect to the database: \(error)\nexpected a running Postgres; check --database-url"
+                    )
+                }
+                log.notice("waiting for the database", metadata: ["error": "\(error)"])
+                try await Task.sleep(for: .seconds(1))
+            }
         }
+    }
+
+    /// 57P03: the server is starting. Who asks for a certain kind of server has several, and one of them is about to become it.
+    private func isPassing(_ error: PostgresError) -> Bool {
+        error.sqlState == "57P03" || (error.sqlState == nil && connectionString.contains("target_session_attrs="))
     }
 
     /// Runs a closure with one connection to a database that is up to date, and leaves everything as it was found.

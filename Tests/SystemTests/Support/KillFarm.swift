@@ -1,168 +1,146 @@
 import Foundation
-import HTTPClient
-import Postgres
-import Synchronization
 import TestSupport
+import Testing
 
-/// A machine made of files and the agent on it. Whatever happens to the agent, the test knows what the machine has used.
-actor KillHost {
-    nonisolated let name: String
-    private let scratch: Scratch
-    private var machine: FixtureHost
-    private var random: RandomSource
-    private let arguments: [String]
-    private var agent: Program?
-    private var isBusy = false
-    /// µJ since the agent first looked, by meter.
-    private(set) var spent: [String: Int64] = [:]
+/// Agents, made-up load, collectors and a Postgres, with a network between each two that can be cut.
+struct KillFarm {
+    let scratch: Scratch
+    /// Where the data are; the primary in the beginning.
+    let database: DatabaseServer
+    /// Follows the primary, where the farm has one.
+    let standby: DatabaseServer?
+    /// Between agents and collectors.
+    let door: Relay
+    /// Between collectors and the primary.
+    let cable: Relay
+    /// Between the primary and the standby.
+    let replication: Relay?
+    let collectors: [KillCollector]
+    let hosts: [KillHost]
+    let enrolToken: String
 
-    nonisolated var spool: String { scratch.path + "/state/spool" }
-
-    init(name: String, in parent: Scratch, url: String, token: String, seed: UInt64) throws {
-        self.name = name
-        scratch = Scratch(url: parent.url.appendingPathComponent(name))
-        try FileManager.default.createDirectory(at: scratch.url, withIntermediateDirectories: true)
-        random = RandomSource(seed: seed)
-        // Package 0 wraps on its way.
-        machine = try FixtureHost(scratch, raw: ["0": FixtureHost.packageRange - 60_000_000, "1": 7, "0:0": 3_000, "1:0": 4_000])
-        let file = try scratch.file("token", token)
-        chmod(file, 0o600)
-        arguments = [
-            "run", "--collector", url, "--token-file", file, "--host", name, "--state-dir", scratch.path + "/state", "--socket",
-            scratch.path + "/agent.sock", "--batch-interval", "0.3", "--rate", "50", "--zone", "FR", "--root", machine.root, "--proc-root",
-            machine.proc,
-        ]
-    }
-
-    func start() async throws {
-        let started = try Program(
-            "wattle-agent",
-            arguments,
-            environment: ["WATTLE_JOB_SOCKET_DIR": scratch.path + "/jobs"],
+    static func token(_ scratch: Scratch, _ databaseURL: String, _ arguments: [String]) async throws -> String {
+        let made = try await Program.run(
+            "wattle-collector",
+            ["token", "create", "--database-url", databaseURL] + arguments,
             in: scratch
         )
-        agent = started
-        // The first reading is on the disk before the socket is there.
-        let socket = scratch.path + "/agent.sock"
-        try await patiently("the agent of \(name)", log: { started.errors }) {
-            if !started.isRunning { throw Timeout(what: "the agent of \(name), which has stopped", log: started.errors) }
-            return LocalSocket.takes(socket)
-        }
+        guard made.code == 0 else { throw Timeout(what: "a token", log: made.errors) }
+        return made.output.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
-    func kill(_ signal: Int32 = SIGKILL) async throws {
-        agent?.signal(signal)
-        _ = try await agent?.wait()
-    }
-
-    var log: String { agent?.errors ?? "" }
-
-    /// The machine works for a moment.
-    func spend() throws {
-        let energy: [String: Int64] = [
-            "0": .random(in: 0...3_000_000, using: &random), "1": .random(in: 0...900_000, using: &random),
-            "0:0": .random(in: 0...200_000, using: &random), "1:0": .random(in: 0...99_999, using: &random),
-        ]
-        try machine.spend(energy, busyTicks: 2)
-        for (zone, amount) in energy { spent["powercap/intel-rapl:\(zone)", default: 0] += amount }
-    }
-}
-
-/// Whether something listens on a Unix socket.
-enum LocalSocket {
-    static func takes(_ path: String) -> Bool {
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
-        return withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+    /// - Parameters:
+    ///   - settings: of the primary, which then has a standby; nil: it has none.
+    ///   - arguments: of the collectors; PORT stands for the standby's.
+    static func with(
+        collectors count: Int = 1,
+        hosts: Int = 2,
+        seed: UInt64,
+        standbyWith settings: [String: String]? = nil,
+        arguments: [String] = [],
+        _ body: (KillFarm) async throws -> Void
+    ) async throws {
+        try await Scratch.with { scratch in
+            // As an operator would have it: nothing is off that makes commits durable.
+            let database = try await DatabaseServer.primary(scratch, settings: settings ?? [:])
+            let cable = try Relay(to: [database.port])
+            var url = "postgresql://wattle@127.0.0.1:\(cable.port)/wattle"
+            var standby: DatabaseServer?
+            var replication: Relay?
+            if let settings {
+                let relay = try Relay(to: [database.port])
+                let server = try await DatabaseServer.standby(scratch, followingPort: relay.port, settings: settings)
+                url = "postgresql://wattle@127.0.0.1:\(cable.port),127.0.0.1:\(server.port)/wattle?target_session_attrs=read-write"
+                (standby, replication) = (server, relay)
             }
-        }
-    }
-}
-
-/// A collector on a database that is not its own.
-actor KillCollector {
-    nonisolated let port: Int
-    private let scratch: Scratch
-    private let arguments: [String]
-    private var program: Program?
-
-    nonisolated var url: String { "http://127.0.0.1:\(port)" }
-
-    init(_ scratch: Scratch, databaseURL: String, arguments: [String] = []) throws {
-        self.scratch = scratch
-        port = try Collector.freePort()
-        self.arguments = ["serve", "--database-url", databaseURL, "--listen", "127.0.0.1:\(port)"] + arguments
-    }
-
-    /// Does not wait: the database may be away.
-    func launch() throws { program = try Program("wattle-collector", arguments, in: scratch) }
-
-    /// Starts it where it does not run; one that found no database has stopped.
-    func start(seconds: Double = 60) async throws {
-        try await patiently("the collector", seconds: seconds, log: { self.log }) {
-            if program?.isRunning != true { try launch() }
-            return await isReady()
-        }
-    }
-
-    func isReady() async -> Bool {
-        do {
-            return try await HTTPClient().send(HTTPRequest(url: url + "/readyz", timeout: .seconds(2))).status == 200
-        } catch {
-            return false
-        }
-    }
-
-    func kill() async throws {
-        program?.signal(SIGKILL)
-        _ = try await program?.wait()
-    }
-
-    /// As an operator ends it. Returns its exit code and how long it took.
-    @discardableResult
-    func stop() async throws -> (code: Int32, seconds: Double) {
-        guard let program else { return (0, 0) }
-        let began = ContinuousClock.now
-        program.signal(SIGTERM)
-        let code = try await program.wait(seconds: 30).code
-        return (code, began.duration(to: .now) / .seconds(1))
-    }
-
-    var isRunning: Bool { program?.isRunning == true }
-    var log: String { program?.errors ?? "" }
-}
-
-/// Made-up hosts that keep the collectors busy with batches of their own, again and again, whatever happens to a run of them.
-struct KillLoad {
-    let scratch: Scratch
-    let url: String
-    let token: String
-
-    /// Until the task is cancelled.
-    func run() async throws {
-        while !Task.isCancelled {
-            let program = try Program(
-                "wattle-collector",
-                [
-                    "load", "--url", url, "--hosts", "8", "--knots", "100", "--batches", "40", "--connections", "4", "--rate", "3000",
-                    "--seconds", "10", "--format", "json",
-                ],
-                environment: ["WATTLE_ENROL_TOKEN": token],
-                in: scratch,
-                log: "load"
+            let more = arguments.map { $0.replacingOccurrences(of: "PORT", with: "\(standby?.port ?? 0)") }
+            let collectors = try (0..<count).map { _ in try KillCollector(scratch, databaseURL: url, arguments: more) }
+            let door = try Relay(to: collectors.map(\.port))
+            for collector in collectors { try await collector.start() }
+            var machines: [KillHost] = []
+            for number in 0..<hosts {
+                let name = "kill-\(number)"
+                machines.append(
+                    try KillHost(
+                        name: name,
+                        in: scratch,
+                        url: "http://127.0.0.1:\(door.port)",
+                        token: try await token(scratch, url, ["--scope", "agent", "--name", name, "--host", name]),
+                        seed: seed &* 31 &+ UInt64(number)
+                    )
+                )
+            }
+            let farm = KillFarm(
+                scratch: scratch,
+                database: database,
+                standby: standby,
+                door: door,
+                cable: cable,
+                replication: replication,
+                collectors: collectors,
+                hosts: machines,
+                enrolToken: try await token(scratch, url, ["--scope", "enrol", "--name", "load", "--pool", "load"])
             )
+            for host in machines { try await host.start() }
+            let result: Result<Void, any Error>
             do {
-                while program.isRunning { try await Task.sleep(for: .milliseconds(50)) }
-                try await Task.sleep(for: .milliseconds(200))
-            } catch is CancellationError {
-                program.signal(SIGKILL)
-                _ = try? await program.wait()  // It was killed: how it ended tells nothing.
+                result = .success(try await body(farm))
+            } catch {
+                for collector in collectors { print(await collector.log.suffix(3_000)) }
+                result = .failure(error)
             }
+            for host in machines { try await host.kill() }
+            for collector in collectors { try await collector.kill() }
+            for server in [database, standby].compactMap({ $0 }) { try await server.stop() }
+            for relay in [door, cable, replication].compactMap({ $0 }) { relay.close() }
+            try result.get()
         }
+    }
+
+    /// All machines work, and load comes from others, while `body` breaks things.
+    func underLoad(_ body: @Sendable () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            let load = KillLoad(scratch: scratch, url: "http://127.0.0.1:\(door.port)", token: enrolToken)
+            tasks.addTask { try await load.run() }
+            for host in hosts {
+                tasks.addTask {
+                    do {
+                        while true {
+                            try await host.spend()
+                            try await Task.sleep(for: .milliseconds(Int.random(in: 5...60)))
+                        }
+                    } catch is CancellationError {}
+                }
+            }
+            defer { tasks.cancelAll() }
+            try await body()
+        }
+    }
+
+    /// Everything runs again; what was used is there, once.
+    ///
+    /// - Parameter server: where the data must be; nil: on the primary of the beginning.
+    func expectAll(on server: DatabaseServer? = nil) async throws {
+        let server = server ?? database
+        let ledger = KillLedger(database: server)
+        door.mend()
+        cable.mend()
+        try await server.start()
+        for collector in collectors { try await collector.start() }
+        // What an agent sends again after a minute of waiting it also sends at its next start.
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            for host in hosts {
+                tasks.addTask {
+                    try await host.kill(SIGTERM)
+                    try await host.start()
+                }
+            }
+            try await tasks.waitForAll()
+        }
+        for host in hosts { try await ledger.expectEnergy(of: host) }
+        for host in hosts { try await host.kill() }
+        for host in hosts { try await ledger.expectKnots(of: host) }
+        let knots = try await ledger.expectLoad()
+        #expect(knots > 0, "there was load")
     }
 }

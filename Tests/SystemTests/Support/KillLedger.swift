@@ -6,6 +6,11 @@ import Testing
 struct KillLedger {
     let database: DatabaseServer
 
+    /// Batches committed, of all streams.
+    func batches() async throws -> Int64 {
+        try await database.query("SELECT coalesce(sum(cursor_seq), 0)::int8 AS n FROM stream").only().int64("n")
+    }
+
     /// µJ of each of a host's meters, as the database has them.
     func energy(of host: String) async throws -> [String: Int64] {
         let rows = try await database.query(
@@ -78,7 +83,7 @@ struct KillLedger {
     ///
     /// - Returns: knots of all of them.
     @discardableResult
-    func expectLoad(knotsPerBatch: Int = 100) async throws -> Int64 {
+    func expectLoad(knotsPerBatch: Int = 40) async throws -> Int64 {
         let rows = try await database.query(
             """
             SELECT h.name, s.cursor_seq, (SELECT count(*) FROM knot k WHERE k.host_id = h.host_id) AS knots

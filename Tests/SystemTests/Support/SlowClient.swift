@@ -1,0 +1,23 @@
+import Foundation
+
+/// A connection that says the beginning of something, and then nothing more.
+final class SlowClient: Sendable {
+    private let descriptor: Int32
+
+    init(port: Int, sends text: String) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let isConnected = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+        guard isConnected else { throw Timeout(what: "a connection to port \(port)", log: "errno \(errno)") }
+        _ = text.withCString { send(descriptor, $0, strlen($0), Int32(MSG_NOSIGNAL)) }
+    }
+
+    deinit { close(descriptor) }
+}
