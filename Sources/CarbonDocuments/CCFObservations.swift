@@ -16,6 +16,7 @@ import Energy
 /// | years | `cpu/expected-lifespan`, `expected-lifespan`, `expected_lifespan` |
 /// | `linear` or `spline` | `interpolation` |
 /// | vCPUs, for types that are not in the tables | `vcpus-allocated`, `vcpus` |
+/// | the version of the tables to look in first | `factors` |
 ///
 /// Each answer is its observation, whole, with `energy`, `energy-low` and `energy-high` in kWh of IT energy (no PUE), `embodied-carbon` in g or null with
 /// `embodied-carbon-missing`, and how well the machine is known.
@@ -59,11 +60,13 @@ public enum CCFObservations {
                 continue
             }
             let reading = ObservationReading(fields: fields, config: config, index: index)
-            switch reading.question() {
-            case .failure(let found): faults += found.all
-            case .success(let question):
+            switch (reading.question(), reading.versions(of: model.catalogue)) {
+            case (.failure(let found), .failure(let fault)): faults += found.all + [fault]
+            case (.failure(let found), _): faults += found.all
+            case (_, .failure(let fault)): faults.append(fault)
+            case (.success(let question), .success(let versions)):
                 do throws(CloudModelError) {
-                    answers.append(Self.answer(try model.estimate(question, rules: rules), fields, reading))
+                    answers.append(Self.answer(try model.estimate(question, rules: rules, versions: versions), fields, reading))
                 } catch {
                     faults.append(reading.fault(error))
                 }

@@ -10,6 +10,7 @@ struct ObservationReading {
         static let duration = ["duration"]
         static let lifetime = ["cpu/expected-lifespan", "expected-lifespan", "expected_lifespan"]
         static let interpolation = ["interpolation"]
+        static let factors = ["factors"]
         static let vcpus = ["vcpus-allocated", "vcpus"]
     }
 
@@ -59,6 +60,15 @@ struct ObservationReading {
                 vcpus: vcpus
             )
         )
+    }
+
+    /// The versions of the tables in the order that is asked for.
+    func versions(of catalogue: CloudCatalogue) -> Result<[String], CCFObservations.Fault> {
+        guard let asked = value(Name.factors)?.value else { return .success(catalogue.versions) }
+        guard let versions = asked.string.flatMap({ catalogue.versions(preferring: $0) }) else {
+            return .failure(fault(Name.factors, catalogue.versions.joined(separator: " or "), asked))
+        }
+        return .success(versions)
     }
 
     /// The model's refusal, by the name that the document has for the field.

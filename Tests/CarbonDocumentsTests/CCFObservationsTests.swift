@@ -14,13 +14,14 @@ struct CCFObservationsTests {
             ],
             rows: [
                 ["aws", "m5n.large", "2", "", "96", "", "One", "960", "8", "", "", "ccf-2023"],
+                ["aws", "m5n.large", "2", "", "96", "", "One", "1920", "8", "", "", "ccf-2026"],
                 ["aws", "lone.large", "2", "", "", "", "One", "", "8", "", "", "ccf-2023"],
             ]
         )
         let architectures = FactorRows(
             name: "architectures",
             header: ["scope", "vendor", "architecture", "least_w", "most_w", "version"],
-            rows: [["vcpu", "aws", "One", "1", "5", "ccf-2023"]]
+            rows: [["vcpu", "aws", "One", "1", "5", "ccf-2023"], ["vcpu", "aws", "One", "2", "6", "ccf-2026"]]
         )
         return CCFModel(try CloudCatalogue(instances: instances, architectures: architectures))
     }
@@ -74,6 +75,23 @@ struct CCFObservationsTests {
             """
         )
         #expect(answers.first?.object?["energy"] == .number(0.004))
+    }
+
+    @Test("the version of the tables is the published plugin's, or the one asked for; one that is not there is a fault")
+    func versions() throws {
+        let question = #""duration": 3600, "cpu-util": 0, "vendor": "aws", "instance-type": "m5n.large""#
+        let plain = try #require(try Self.ask("[{\(question)}]").first?.object)
+        #expect(plain["factors"] == .string("ccf-2023") && plain["energy"] == .number(0.002))
+        let later = try #require(try Self.ask(#"{"config": {"factors": "ccf-2026"}, "observations": [{\#(question)}]}"#).first?.object)
+        #expect(later["factors"] == .string("ccf-2026") && later["energy"] == .number(0.004))
+        #expect(
+            try Self.faults(#"[{\#(question), "factors": "ccf-1999"}]"#) == [
+                #"observations[0].factors: expected ccf-2023 or ccf-2026, found the text "ccf-1999""#
+            ]
+        )
+        // An answer asked again is answered the same.
+        let again = try CCFObservations.answers(to: .array([.object(later)]), by: Self.model())
+        #expect(again == [.object(later)])
     }
 
     @Test("every fault is named by its observation and field, and nothing is answered")

@@ -12,6 +12,8 @@ public struct CloudCatalogue: Sendable {
         var name: String
     }
 
+    /// Those that the tables have, the preferred first.
+    public let versions: [String]
     private let types: [CloudVendor: [String: [CloudInstanceType]]]
     private let families: [CloudVendor: [String: [CloudInstanceType]]]
     private let architectures: [ArchitectureKey: ArchitectureWatts]
@@ -42,6 +44,13 @@ public struct CloudCatalogue: Sendable {
             )
         }
         self.architectures = watts
+        let found = Set(watts.keys.map(\.version))
+        versions = Self.defaultVersions.filter { found.contains($0) } + found.subtracting(Self.defaultVersions).sorted()
+    }
+
+    /// The versions with one of them before the others; nil where the tables do not have it.
+    public func versions(preferring version: String) -> [String]? {
+        versions.contains(version) ? [version] + versions.filter { $0 != version } : nil
     }
 
     /// A type in the first of the versions that has it. Case, `Standard_` and underscores do not matter.
