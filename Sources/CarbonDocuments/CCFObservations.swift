@@ -18,8 +18,8 @@ import Energy
 /// | vCPUs, for types that are not in the tables | `vcpus-allocated`, `vcpus` |
 /// | the version of the tables to look in first | `factors` |
 ///
-/// Each answer is its observation, whole, with `energy`, `energy-low` and `energy-high` in kWh of IT energy (no PUE), `embodied-carbon` in g or null with
-/// `embodied-carbon-missing`, and how well the machine is known.
+/// Each answer is its observation, whole, with `energy`, `energy-low` and `energy-high` in kWh of IT energy (no PUE),
+/// `embodied-carbon` in g or null with `embodied-carbon-missing`, and how well the machine is known.
 public enum CCFObservations {
     /// More in one request are refused.
     public static let most = 10_000
@@ -34,7 +34,8 @@ public enum CCFObservations {
         public let found: String
 
         public var description: String {
-            "\(index.map { "observations[\($0)]" } ?? "the document")\(field.isEmpty ? "" : ".\(field)"): expected \(expected), found \(found)"
+            let place = index.map { "observations[\($0)]" } ?? "the document"
+            return "\(place)\(field.isEmpty ? "" : ".\(field)"): expected \(expected), found \(found)"
         }
     }
 

@@ -56,7 +56,10 @@ struct VersionCheck {
                         column: "version",
                         rule: .version,
                         expected:
-                            "version \(version) as recorded, \(record.rows) rows of checksum \(record.checksum): give changed rows a new version",
+                            """
+                            version \(version) as recorded, \(record.rows) rows of checksum \(record.checksum): give changed rows a new \
+                            version
+                            """,
                         found: "\(contents.rows) rows of checksum \(contents.checksum)"
                     )
                 )

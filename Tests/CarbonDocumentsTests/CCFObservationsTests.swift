@@ -40,7 +40,8 @@ struct CCFObservationsTests {
     func answer() throws {
         let answers = try Self.ask(
             """
-            [{"timestamp": "2023-07-06T00:00", "duration": 3600, "cpu-util": 25, "vendor": "aws", "instance-type": "m5n.large", "mine": [1]},
+            [{"timestamp": "2023-07-06T00:00", "duration": 3600, "cpu-util": 25, "vendor": "aws", "instance-type": "m5n.large",
+              "mine": [1]},
              {"duration": 1800, "cpu/utilization": 25, "cloud/vendor": "aws", "cloud/instance-type": "lone.large"}]
             """
         )

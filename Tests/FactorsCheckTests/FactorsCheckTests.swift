@@ -83,8 +83,8 @@ struct FactorsCheckTests {
     @Test("vCPUs beyond their machine's and a PUE below 1 are findings")
     func others() {
         let instances = """
-            vendor,type,vcpus,reserved_vcpus,platform_vcpus,platform_vcpus_upstream,architecture,memory_gb,platform_embodied_kg,platform_gpus,\
-            flags,version,source,year,licence,basis
+            vendor,type,vcpus,reserved_vcpus,platform_vcpus,platform_vcpus_upstream,architecture,memory_gb,\
+            platform_embodied_kg,platform_gpus,flags,version,source,year,licence,basis
             aws,a,4,,2,,One,1,1000,,,v,CCF,2023,Apache-2.0,x
             aws,b,4,,,,One,1,1000,,nonsense,v,CCF,2023,Apache-2.0,x
 

@@ -52,7 +52,8 @@ struct BoaviztaComparisonTests {
                 enclosure: blade ? .blade : .rack
             ),
             configuration: #"""
-                {"model": {"type": "\#(blade ? "blade" : "rack")"}, "configuration": {"cpu": {"units": \#(sockets), "core_units": 24, "die_size": \#(die)},
+                {"model": {"type": "\#(blade ? "blade" : "rack")"}, "configuration": {
+                "cpu": {"units": \#(sockets), "core_units": 24, "die_size": \#(die)},
                 "ram": [{"units": \#(memory.count), "capacity": \#(memory.gigabytes)\#(ram)}], "disk": [\#(disks.joined(separator: ", "))],
                 "power_supply": {"units": \#(supplies.count), "unit_weight": \#(supplies.kilograms)}\#(gpu)}}
                 """#
@@ -71,7 +72,8 @@ struct BoaviztaComparisonTests {
                 enclosure: .rack
             ),
             configuration: #"""
-                {"model": {"type": "rack"}, "configuration": {"cpu": {"units": 2, "name": "\#(theirs)"}, "ram": [{"units": 16, "capacity": 32}],
+                {"model": {"type": "rack"}, "configuration": {"cpu": {"units": 2, "name": "\#(theirs)"},
+                "ram": [{"units": 16, "capacity": 32}],
                 "disk": [{"units": 2, "type": "ssd", "capacity": 1920}], "power_supply": {"units": 2, "unit_weight": 2.99}}}
                 """#,
             within: within,
