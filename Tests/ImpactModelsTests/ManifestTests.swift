@@ -215,6 +215,9 @@ import Testing
         #expect(near(output["energy-cpu"]?.number, 0.032))
         #expect(output["embodied-carbon"]?.number == 5)
         #expect(near(output["sci"]?.number, 3.012))
+        let rate = try Running.run(yaml.replacing(", requests: 100}", with: "}"))
+        #expect(near(rate.outputs().first?["sci"]?.number, 301.2))
+        #expect(rate.noteTexts.contains("sci is per time alone"))
         #expect(run.manifest.tree.aggregated?["carbon"]?.number == 18_072)
         #expect(
             Running.fault(yaml.replacing("minutes", with: "fortnight"))?.contains("config.functional-unit-time: expected a time such as")

@@ -89,7 +89,10 @@ struct CSVLookup: ImpactPlugin {
     }
 
     private func wanted(_ table: LookupTable, _ context: PluginContext) throws(ModelFault) -> [(column: String, parameter: String)] {
-        guard case .columns(let columns) = output else { return table.header.map { ($0, $0) } }
+        // All but those that were asked for: their values are there already.
+        guard case .columns(let columns) = output else {
+            return table.header.filter { column in !query.contains { $0.column == column } }.map { ($0, $0) }
+        }
         for (column, parameter) in columns {
             guard table.index(column) != nil else {
                 throw ModelFault(

@@ -98,6 +98,8 @@ enum PluginKind: Sendable, Hashable {
         "shell": "a manifest starts no programs here",
         "regex": "upstream runs this setting as code; prepare the values, or look them up with CSVLookup",
         "timeconverter": "use Multiply or Coefficient, which do not round",
+        "emem": "it takes 0.38 kWh per GB whatever the time is; use Multiply with GB, hours and 0.000392 kWh per GBh",
+        "enet": "use Coefficient with kWh per GB",
         "csvimport": "put the rows under inputs",
     ]
 

@@ -4,12 +4,14 @@ import Carbon
 ///
 /// Without a unit served there is no intensity: null, with a note. Upstream then gives the carbon itself; so does strict mode.
 struct Sci: EachObservation {
-    private let unit: String
+    /// Nil where an older manifest wants a rate in time alone.
+    private let unit: String?
     /// In older manifests the units are those of such a time, and the carbon is brought to it.
     private let perSeconds: Double?
 
     init(_ config: PluginConfig) throws(ModelFault) {
-        unit = try config.text("functional-unit")
+        let isRate = !(config.values["functional-unit-time"] ?? .null).plain.isEmpty
+        unit = isRate && (config.values["functional-unit"] ?? .null).plain.isEmpty ? nil : try config.text("functional-unit")
         guard let time = config.values["functional-unit-time"], !time.isNull, time != .text("") else {
             perSeconds = nil
             return
@@ -53,7 +55,12 @@ struct Sci: EachObservation {
             let seconds = try context.duration(observation, at: index)
             guard seconds > 0 else { throw context.fault(at: index, "duration", expected: "seconds, above 0", found: "0") }
             carbon *= perSeconds / seconds
+            guard let unit, context.value(unit, observation) != nil else {
+                context.note("sci is per time alone, as there are no units")
+                return try context.set("sci", to: carbon, &observation, at: index)
+            }
         }
+        guard let unit else { return }
         let units = try context.number(unit, observation, at: index)
         guard units >= 0 else {
             throw context.fault(at: index, unit, expected: "a number of units, 0 or more", found: "the number \(units)")
