@@ -8,10 +8,12 @@ let sensorReadmes = try FileManager.default.contentsOfDirectory(atPath: "\(Conte
     .filter { FileManager.default.fileExists(atPath: "\(Context.packageDirectory)/Sources/Meters/\($0)") }
     .sorted()
 
-/// What the factor tables are made from: a file each, which the build embeds.
-let factorTables = try FileManager.default.contentsOfDirectory(atPath: "\(Context.packageDirectory)/config/factors/tables")
-    .filter { $0.hasSuffix(".csv") }
-    .sorted()
+/// CSV files that the build embeds beside a target's sources.
+func tables(in folder: String) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: "\(Context.packageDirectory)/\(folder)").filter { $0.hasSuffix(".csv") }.sorted()
+}
+let programTables = try tables(in: "config/factors")
+let factorTables = try tables(in: "config/factors/tables")
 
 let strict = Context.environment["WATTLE_STRICT"] == "1"
 
@@ -75,15 +77,15 @@ let package = Package(
         .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
+        .systemLibrary(name: "CLibYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CLibCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
 
         // Tables the programs carry.
         .target(
             name: "Factors",
             path: "config/factors",
-            exclude: ["README.md", "tables"],
-            sources: ["Factors.swift", "CSVTable.swift"],
-            resources: [.embedInCode("cpu_power.csv"), .embedInCode("country_intensity.csv"), .embedInCode("host_classes.csv")]
+            exclude: ["README.md", "tables"] + programTables,
+            plugins: ["EmbedTables"]
         ),
         .target(
             name: "FactorTables",
@@ -111,7 +113,7 @@ let package = Package(
         .target(name: "HTTPClient", dependencies: ["CLibCurl"]),
         // A file per provider of grid intensities: what to ask for, and how to read the answer.
         .target(name: "GridFeeds", dependencies: ["Carbon", "Documents", "Energy", "Factors", "HTTPClient"]),
-        .target(name: "ManifestFiles", dependencies: ["Documents", "ImpactModels", .product(name: "Yams", package: "Yams")]),
+        .target(name: "ManifestFiles", dependencies: ["CLibYAML", "ImpactModels"]),
         .target(name: "Meters", dependencies: ["Energy", "Factors", "CLinux"], exclude: sensorReadmes, plugins: ["ListSensors"]),
         .plugin(name: "ListSensors", capability: .buildTool()),
         .target(

@@ -1,5 +1,4 @@
 public import ImpactModels
-import Yams
 
 /// Reads YAML (and so JSON) of manifests, by the core schema of YAML 1.2, as upstream does: `off` is a text and a time stays as it is written.
 public enum ManifestFile {
@@ -9,46 +8,40 @@ public enum ManifestFile {
 
     /// - Throws: `ModelFault` with the line, where it is no YAML, or holds what manifests do not.
     public static func read(_ yaml: String, name: String) throws(ModelFault) -> ModelValue {
-        let node: Node?
-        do {
-            node = try Yams.compose(yaml: yaml, .basic)
-        } catch let error as YamlError {
-            throw ModelFault(name, expected: "YAML", found: error.description.replacing("\n", with: " "))
-        } catch {
-            throw ModelFault(name, expected: "YAML", found: "\(error)")
+        guard let node = try YAMLNode.read(yaml, name: name, deepest: deepest) else {
+            throw ModelFault(name, expected: "a manifest", found: "an empty file")
         }
-        guard let node else { throw ModelFault(name, expected: "a manifest", found: "an empty file") }
         var left = aliased + yaml.utf8.count
         return try value(node, name, depth: 0, &left)
     }
 
-    private static func place(_ node: Node, _ name: String) -> String { node.mark.map { "\(name), line \($0.line)" } ?? name }
-
-    private static func value(_ node: Node, _ name: String, depth: Int, _ left: inout Int) throws(ModelFault) -> ModelValue {
+    private static func value(_ node: YAMLNode, _ name: String, depth: Int, _ left: inout Int) throws(ModelFault) -> ModelValue {
         left -= 1
         guard left >= 0 else {
             throw ModelFault(name, expected: "a document without many aliases of aliases", found: "too many values behind them")
         }
-        guard depth <= deepest else {
-            throw ModelFault(place(node, name), expected: "at most \(deepest) values within one another", found: "more")
-        }
+        let place = "\(name), line \(node.line)"
+        guard depth <= deepest else { throw ModelFault(place, expected: "at most \(deepest) values within one another", found: "more") }
         switch node {
-        case .scalar(let scalar): return try self.scalar(scalar, place(node, name))
-        case .sequence(let list):
+        case .scalar(let text, let isPlain, _): return try scalar(text, isPlain: isPlain, place)
+        case .list(let list, _):
             var values: [ModelValue] = []
             for one in list { values.append(try value(one, name, depth: depth + 1, &left)) }
             return .list(values)
-        case .mapping(let mapping):
+        case .map(let pairs, _):
             var map = ModelMap()
             var merged: [ModelMap] = []
-            for (key, one) in mapping {
-                guard let text = key.scalar?.string else {
-                    throw ModelFault(place(key, name), expected: "a text as key", found: "a list or a mapping")
+            for (key, one) in pairs {
+                guard case .scalar(let text, let isPlain, let line) = key else {
+                    throw ModelFault("\(name), line \(key.line)", expected: "a text as key", found: "a list or a mapping")
                 }
                 let value = try value(one, name, depth: depth + 1, &left)
-                if text == "<<", key.scalar?.style == .plain {
+                if text == "<<", isPlain {
                     merged += value.map.map { [$0] } ?? value.list?.compactMap(\.map) ?? []
                 } else {
+                    guard !map.contains(text) else {
+                        throw ModelFault("\(name), line \(line)", expected: "each key once", found: "\(text) again")
+                    }
                     map[text] = value
                 }
             }
@@ -56,14 +49,12 @@ public enum ManifestFile {
                 for (key, value) in other.pairs where !map.contains(key) { map[key] = value }
             }
             return .map(map)
-        case .alias: throw ModelFault(place(node, name), expected: "an anchor for every alias", found: "an alias without one")
         }
     }
 
-    private static func scalar(_ scalar: Node.Scalar, _ place: String) throws(ModelFault) -> ModelValue {
-        let text = scalar.string
+    private static func scalar(_ text: String, isPlain: Bool, _ place: String) throws(ModelFault) -> ModelValue {
         if text.utf8.contains(0) { throw ModelFault(place, expected: "texts without U+0000", found: "one with it") }
-        guard scalar.style == .plain else { return .text(text) }
+        guard isPlain else { return .text(text) }
         switch text {
         case "", "~", "null", "Null", "NULL": return .null
         case "true", "True", "TRUE": return .bool(true)
