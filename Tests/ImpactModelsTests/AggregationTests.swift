@@ -222,8 +222,8 @@ import Testing
           children:
             x:
               inputs:
-                - {timestamp: '2026-01-01T00:00:00Z', duration: 1, a: 3, b: 3, c: 3, d: 3, e: 2, f: k}
-                - {timestamp: '2026-01-01T00:00:01Z', duration: 1, a: 1, b: 1, c: 1, d: 1, e: 2, f: k}
+                - {timestamp: '2026-01-01T00:00:00Z', duration: 1, a: 3, b: 3, c: 3, d: m, e: 2, f: k}
+                - {timestamp: '2026-01-01T00:00:01Z', duration: 1, a: 1, b: 1, c: 1, d: n, e: 2, f: k}
                 - {timestamp: '2026-01-01T00:00:02Z', duration: 1, a: 2, b: 8, c: 2, d: 2, e: 2, f: l}
             y:
               inputs: [{timestamp: '2026-01-01T00:00:00Z', duration: 3, a: 9, b: 9, c: 9, d: 9, e: 4, f: k}]
@@ -245,6 +245,28 @@ import Testing
         #expect(rows.map { $0["c"]?.number } == [6, 5, 5.5])
         #expect(rows.map { $0["e"]?.number } == [6, 6, 6])
         #expect(rows.map { $0["f"] } == [.text("k"), .text("k"), .null])
+    }
+
+    /// What has no duration is there all the same: 1 kWh at once at 00:00:10 beside 6 kWh over a minute.
+    @Test func anInstantsEnergyIsNotLost() throws {
+        let yaml = """
+            aggregation: {metrics: [energy], type: both}
+            initialize: {plugins: {step: {path: builtin, method: Copy, config: {from: energy, to: again}}}}
+            tree:
+              pipeline: {compute: [step]}
+              children:
+                x: {inputs: [{timestamp: '2026-01-01T00:00:10Z', duration: 0, energy: 1}]}
+                y: {inputs: [{timestamp: '2026-01-01T00:00:00Z', duration: 60, energy: 6}]}
+            """
+        let tree = try Running.run(yaml).manifest.tree
+        #expect(tree.aggregated?["energy"]?.number == 7)
+        #expect(tree.outputs?.map { $0["timestamp"]?.text } == ["2026-01-01T00:00:00Z", "2026-01-01T00:00:10Z"])
+        #expect(tree.outputs?.map { $0["duration"]?.number } == [60, 0])
+    }
+
+    @Test func aParentsKeysStandBeforeItsChildren() throws {
+        let document = try Running.run(Self.kinds).document
+        #expect(document["tree"]?.map?.keys == ["pipeline", "outputs", "aggregated", "children"])
     }
 
     @Test func aPartThatIsNotKnownMakesTheSumUnknownAndNotSmaller() throws {

@@ -34,6 +34,7 @@ import Testing
     @Test func theToleranceIsAPartOfTheLarger() throws {
         #expect(try differences("{a: 100}", "{a: 101}", tolerance: 0.0099).count == 1)
         #expect(try differences("{a: 100}", "{a: 101}", tolerance: 0.01).isEmpty)
+        #expect(try differences("{a: 1}", "{a: 2}", tolerance: 0.5).isEmpty)
         #expect(try differences("{a: 0}", "{a: 1.0e-30}", tolerance: 0.5).count == 1)
         #expect(try differences("{a: 1}", "{a: '1'}", tolerance: 1).count == 1)
     }

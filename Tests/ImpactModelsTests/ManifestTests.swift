@@ -73,6 +73,8 @@ import Testing
     @Test func regroupMovesObservationsIntoChildrenAndComputesThere() throws {
         let run = try Running.run(Self.regroup)
         #expect(run.node("my-app").inputs == nil)
+        // In the order in which their values come.
+        #expect(run.node("my-app", "uk-west").children.map(\.name) == ["A1", "B1"])
         #expect(run.node("my-app", "uk-west", "A1").outputs?.map { $0["twice"]?.number } == [2, 6])
         #expect(run.node("my-app", "uk-west", "B1").outputs?.map { $0["twice"]?.number } == [4])
     }
@@ -269,6 +271,24 @@ import Testing
             tree: {children: {app: {pipeline: {compute: [sum]}, children: {web: {inputs: [{a: 1}, {a: x}]}}}}}
             """
         #expect(Running.fault(yaml) == "tree.children.app.children.web: sum: inputs[1]: a: expected a number, found the text \"x\"")
+    }
+
+    @Test func whatPluginsSayOfTheirParametersIsExplainedWhereThatIsAsked() throws {
+        let yaml = """
+            explainer: true
+            initialize:
+              plugins:
+                sum:
+                  path: builtin
+                  method: Sum
+                  config: {input-parameters: [a], output-parameter: b}
+                  parameter-metadata: {outputs: {b: {unit: kWh, description: energy, aggregation-method: {time: sum, component: sum}}}}
+            tree: {pipeline: {compute: [sum]}, inputs: [{a: 1}]}
+            """
+        let explained = try Running.run(yaml).document["explain"]?.map?["sum"]?.map
+        #expect(explained?["method"]?.text == "Sum")
+        #expect(explained?["outputs"]?.map?["b"]?.map?["unit"]?.text == "kWh")
+        #expect(try Running.run(yaml.replacing("explainer: true", with: "explainer: false")).document["explain"] == nil)
     }
 
     @Test func aliasesAreWrittenOutAndBombsAreRefused() throws {

@@ -150,6 +150,9 @@ import Testing
             #expect(try lookup(query, "watts", inputs, strict: true).outputs().first?["watts"]?.number == 10)
         }
         #expect(try lookup("{name: n, size: s}", "watts", "[{n: A1, s: 2.0}]").outputs().first?["watts"]?.number == 20)
+        // 01 is the number 1, and not the text 1.
+        #expect(try lookup("{zone: z, size: s}", "watts", "[{z: y, s: 1}]").outputs().first?["watts"]?.number == 40)
+        #expect(throws: ModelFault.self) { try lookup("{zone: z, size: s}", "watts", "[{z: y, s: '1'}]") }
         #expect(try lookup("{name: n}", "watts", "[{n: 'B, 1'}]").outputs().first?["watts"]?.number == 40)
     }
 
