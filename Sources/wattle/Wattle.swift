@@ -19,8 +19,9 @@ struct Wattle: AsyncParsableCommand {
               wattle report job 01j7xk2m4nq8rv5tw9yz3abcde
               wattle report host builder-1 --from 2026-09-01
               wattle compare service opam-repo-ci --before 2026-09-01/2026-09-08 --after 2026-09-08/2026-09-15
+              wattle model run manifest.yaml -o result.yaml
             """,
-        subcommands: [Run.self, Span.self, Report.self, Compare.self, Import.self, FactorsCommand.self]
+        subcommands: [Run.self, Span.self, Report.self, Compare.self, Import.self, FactorsCommand.self, ModelCommand.self]
     )
 
     static func main() async {

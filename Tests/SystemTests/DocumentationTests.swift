@@ -9,6 +9,7 @@ import Testing
         .deletingLastPathComponent()
     private static let documents = [
         "README.md", "docs/api.md", "docs/ci.md", "docs/hosts.md", "docs/services.md", "docs/security.md", "docs/install-agent.md",
+        "docs/models.md",
     ]
 
     struct Block {
