@@ -30,13 +30,6 @@ import Testing
         }
     }
 
-    /// All of Foundation is 43 MB in a static program, and what a job pays for `wattle run`: a package that brings it along is seen here.
-    @Test(arguments: ["wattle", "wattle-agent"]) func whatRunsOnWorkersDoesNotLoadAllOfFoundation(program: String) throws {
-        let bytes = try Data(contentsOf: Program.directory.appendingPathComponent(program))
-        #expect(bytes.range(of: Data("libFoundationEssentials.so\0".utf8)) != nil)
-        #expect(bytes.range(of: Data("libFoundation.so\0".utf8)) == nil)
-    }
-
     @Test func opsUpPrintsTwoOverlappingJobsThatAddUpWithTheRest() async throws {
         try await Scratch.with { scratch in
             let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
