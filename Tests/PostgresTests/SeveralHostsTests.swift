@@ -68,13 +68,13 @@ struct SeveralHostsTests {
         }
     }
 
-    @Test("Each connection of a pool has its settings; those of the network are ours unless the string says otherwise")
+    @Test("Each connection of a pool has its settings, but for those that the server does not take")
     func settings() async throws {
         try await TestPostgres.withDatabase { connectionString in
             let pool = PostgresPool(
                 connectionString: connectionString,
                 maximumConnections: 1,
-                sessionSettings: ["idle_in_transaction_session_timeout": "61s"]
+                sessionSettings: ["idle_in_transaction_session_timeout": "61s", "client_connection_check_interval": "never"]
             )
             let shown = try await pool.withConnection {
                 try await $0.query(Statement("show", "SHOW idle_in_transaction_session_timeout")).only().string(

@@ -25,7 +25,7 @@ public final class PostgresPool: Sendable {
     private let waitLimit: Duration
     private let connectTimeout: Duration
     private let applicationName: String
-    private let sessionSettings: String
+    private let sessionSettings: [String]
     private let logger: Logger
     private let inside: Locked<Inside>
 
@@ -37,7 +37,8 @@ public final class PostgresPool: Sendable {
     ///   - idleLimit: connections idle for longer are closed when another comes back.
     ///   - connectTimeout: for opening one.
     ///   - applicationName: what `pg_stat_activity` shows.
-    ///   - sessionSettings: set on each connection once it is made, such as `idle_in_transaction_session_timeout` to `60s`.
+    ///   - sessionSettings: set on each connection once it is made, such as `idle_in_transaction_session_timeout` to `60s`. One that the
+    ///     server does not take, because its system lacks what it takes, is left out.
     ///   - logger: gets the server's notices and lost connections.
     public init(
         connectionString: String,
@@ -54,7 +55,7 @@ public final class PostgresPool: Sendable {
         self.waitLimit = waitLimit
         self.connectTimeout = connectTimeout
         self.applicationName = applicationName
-        self.sessionSettings = sessionSettings.sorted { $0.key < $1.key }.map { "SET \($0.key) = '\($0.value)';" }.joined()
+        self.sessionSettings = sessionSettings.sorted { $0.key < $1.key }.map { "SET \($0.key) = '\($0.value)'" }
         self.logger = logger
         inside = Locked(
             Inside(state: State(maximumConnections: maximumConnections, maximumWaiters: maximumWaiters, idleLimit: idleLimit))
@@ -149,18 +150,27 @@ public final class PostgresPool: Sendable {
                 connectTimeout: connectTimeout,
                 logger: logger
             )
-            if !sessionSettings.isEmpty {
-                do throws(PostgresError) {
-                    try await connection.executeScript(sessionSettings)
-                } catch {
-                    await connection.close()
-                    throw error
-                }
+            do throws(PostgresError) {
+                try await set(sessionSettings, connection)
+            } catch {
+                await connection.close()
+                throw error
             }
             return connection
         } catch {
             await follow(inside.withLock { $0.state.giveUpPlace() })
             throw error
+        }
+    }
+
+    private func set(_ settings: [String], _ connection: PostgresConnection) async throws(PostgresError) {
+        for setting in settings {
+            do throws(PostgresError) {
+                try await connection.executeScript(setting)
+            } catch {
+                guard error.kind == .server else { throw error }
+                logger.debug("A setting of the session was left out", metadata: ["setting": "\(setting)", "error": "\(error)"])
+            }
         }
     }
 
