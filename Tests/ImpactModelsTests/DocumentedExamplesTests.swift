@@ -62,6 +62,18 @@ import Testing
         )
     }
 
+    @Test func theManifestOverMeasuredJobsRuns() throws {
+        let block = try #require(try Self.blocks().first { $0.text.contains("path: wattle") })
+        let job = ModelMap([("carbon-operational", .number(2)), ("carbon-embodied", .number(1))])
+        let run = try Running.run(
+            block.text,
+            sources: ModelSources(measured: { query throws(SourceRefusal) in
+                MeasuredObservations(observations: query.filters == ["service": "opam-repo-ci"] ? [job] : [])
+            })
+        )
+        #expect(run.manifest.tree.outputs?.map { $0["sci"]?.number } == [3])
+    }
+
     /// The two servers: a has 120 W for half an hour and 40 W for ten minutes, b 200 W for an hour from 00:10 on.
     @Test func theWholeManifestRuns() throws {
         let block = try #require(try Self.blocks().first { $0.text.hasPrefix("name: two servers") })

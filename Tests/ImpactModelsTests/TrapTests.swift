@@ -52,6 +52,33 @@ import Testing
         #expect(Running.fault(Self.document(method, "{}", "[{a: 1}]"), strict: strict)?.contains("method: expected one of") == true)
     }
 
+    @Test(arguments: [
+        ("Sum", "{input-parameters: [a, b], output-parameter: r}"), ("Multiply", "{input-parameters: [a, b], output-parameter: r}"),
+        ("Subtract", "{input-parameters: [a, b], output-parameter: r}"),
+        ("Coefficient", "{input-parameter: '=a+b', coefficient: 2, output-parameter: r}"),
+        ("Exponent", "{input-parameter: a, exponent: b, output-parameter: r}"), ("Divide", "{numerator: a, denominator: b, output: r}"),
+        ("Interpolation", "{x: [0, 9], y: [0, 9], input-parameter: b, output-parameter: r}"), ("Sci", "{functional-unit: b}"),
+    ])
+    func whatIsComputedOfTheUnknownIsUnknownAndUpstreamAFault(method: String, config: String) throws {
+        let run = try Self.one(method, config, "[{a: 1, b: null, carbon: 1}, {a: 1, b: 2, carbon: 1}]", strict: false)
+        let result = method == "Sci" ? "sci" : "r"
+        #expect(run.outputs().map { $0[result]?.isNull } == [true, false])
+        #expect(run.noteTexts.contains("\(result) is null where b is"))
+        #expect(
+            Running.fault(Self.document(method, config, "[{a: 1, b: null, carbon: 1}]"), strict: true)?.contains("b: expected a number")
+                == true
+        )
+        // What is missing is a slip in both.
+        #expect(Running.fault(Self.document(method, config, "[{a: 1, carbon: 1}]"))?.contains("b: expected a number") == true)
+    }
+
+    @Test func theIntensityOfWhatIsPartlyUnknownIsUnknown() throws {
+        let inputs = "[{carbon-operational: 1, carbon-embodied: null, jobs: 1}, {carbon-operational: 1, carbon-embodied: 2, jobs: 1}]"
+        let run = try Self.one("Sci", "{functional-unit: jobs}", inputs, strict: false)
+        #expect(run.outputs().map { $0["sci"] } == [.null, .number(3)])
+        #expect(run.noteTexts.contains("sci is null where carbon-embodied is"))
+    }
+
     // MARK: Curves
 
     /// x 0, 50, 100 with y 1, 3, 2: at 75 between 3 and 2. With y sorted by itself: between 2 and 3 at 50 and 100.

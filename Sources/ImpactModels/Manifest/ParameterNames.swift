@@ -20,6 +20,14 @@ enum ParameterNames {
         "network/energy": ["energy-network", "e-net"],
     ]
 
+    /// Whether an observation says of a parameter that it is not known: the key is there, with null for it.
+    static func isUnknown(_ parameter: String, in observation: ModelMap) -> Bool {
+        guard key(of: parameter, in: observation) == nil else { return false }
+        return ([parameter] + (older[parameter] ?? [])).contains { name in
+            observation.contains(name) || observation.contains(name.replacing("-", with: "_"))
+        }
+    }
+
     /// The key under which an observation holds a parameter; nil where it lacks it, or has null for it.
     static func key(of parameter: String, in observation: ModelMap) -> String? {
         for name in [parameter] + (older[parameter] ?? []) {

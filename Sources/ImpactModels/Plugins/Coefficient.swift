@@ -1,17 +1,14 @@
 /// A parameter times a number.
-struct Coefficient: EachObservation {
-    private let input: ParameterTerm
-    private let coefficient: ParameterTerm
-    private let output: String
+struct Coefficient: ArithmeticStep {
+    let terms: [ParameterTerm]
+    let output: String
 
     init(_ config: PluginConfig) throws(ModelFault) {
-        input = try config.parameter("input-parameter")
-        coefficient = try config.term("coefficient")
+        terms = [try config.parameter("input-parameter"), try config.term("coefficient")]
         output = try config.output("output-parameter")
     }
 
-    func run(_ observation: inout ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) {
-        let product = try context.number(input, observation, at: index) * context.number(coefficient, observation, at: index)
-        try context.set(output, to: product, &observation, at: index)
+    func result(_ observation: ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) -> Double {
+        try context.number(terms[0], observation, at: index) * context.number(terms[1], observation, at: index)
     }
 }

@@ -1,18 +1,16 @@
 /// A parameter to a power.
-struct Exponent: EachObservation {
-    private let input: ParameterTerm
-    private let exponent: ParameterTerm
-    private let output: String
+struct Exponent: ArithmeticStep {
+    let terms: [ParameterTerm]
+    let output: String
 
     init(_ config: PluginConfig) throws(ModelFault) {
-        input = try config.parameter("input-parameter")
-        exponent = try config.term("exponent")
+        terms = [try config.parameter("input-parameter"), try config.term("exponent")]
         output = try config.output("output-parameter")
     }
 
-    func run(_ observation: inout ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) {
-        let base = try context.number(input, observation, at: index)
-        try context.set(output, to: Self.power(base, try context.number(exponent, observation, at: index)), &observation, at: index)
+    func result(_ observation: ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) -> Double {
+        let base = try context.number(terms[0], observation, at: index)
+        return Self.power(base, try context.number(terms[1], observation, at: index))
     }
 
     /// By squaring for the whole part of the exponent, by square roots for the bits of the rest: right to some 1e-14 of the value, exact where

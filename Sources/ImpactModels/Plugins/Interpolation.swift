@@ -2,10 +2,11 @@
 ///
 /// The points are sorted as pairs. Upstream sorts `x` and `y` each by itself, so a curve that falls somewhere becomes another one; so does
 /// strict mode. A value outside the points is a fault; `off` gives 0.
-struct Interpolation: EachObservation {
+struct Interpolation: ArithmeticStep {
     private let curve: Curve
     private let input: ParameterTerm
-    private let output: String
+    var terms: [ParameterTerm] { [input] }
+    let output: String
 
     init(_ config: PluginConfig) throws(ModelFault) {
         guard !config.values.isEmpty else {
@@ -39,10 +40,9 @@ struct Interpolation: EachObservation {
         output = try config.output("output-parameter")
     }
 
-    func run(_ observation: inout ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) {
+    func result(_ observation: ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) -> Double {
         if case .parameter(let name) = input, let value = context.value(name, observation), value == .text("off") || value == .bool(false) {
-            try context.set(output, to: 0, &observation, at: index)
-            return
+            return 0
         }
         let value = try context.number(input, observation, at: index)
         guard curve.range.contains(value) else {
@@ -54,6 +54,6 @@ struct Interpolation: EachObservation {
                 found: "the number \(ModelValue.number(value).plain)"
             )
         }
-        try context.set(output, to: curve.value(at: value), &observation, at: index)
+        return curve.value(at: value)
     }
 }

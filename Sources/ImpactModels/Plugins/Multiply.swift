@@ -1,16 +1,16 @@
 /// Multiplies parameters.
-struct Multiply: EachObservation {
-    private let inputs: [ParameterTerm]
-    private let output: String
+struct Multiply: ArithmeticStep {
+    let terms: [ParameterTerm]
+    let output: String
 
     init(_ config: PluginConfig) throws(ModelFault) {
-        inputs = try config.terms("input-parameters")
+        terms = try config.terms("input-parameters")
         output = try config.output("output-parameter")
     }
 
-    func run(_ observation: inout ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) {
+    func result(_ observation: ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) -> Double {
         var product = 1.0
-        for input in inputs { product *= try context.number(input, observation, at: index) }
-        try context.set(output, to: product, &observation, at: index)
+        for input in terms { product *= try context.number(input, observation, at: index) }
+        return product
     }
 }

@@ -118,4 +118,13 @@ enum ParameterTerm: Sendable, Hashable {
     case number(Double)
     case parameter(String)
     case arithmetic(Arithmetic)
+
+    /// Those whose values it takes.
+    var parameters: [String] {
+        switch self {
+        case .number: []
+        case .parameter(let name): [name]
+        case .arithmetic(let arithmetic): arithmetic.term.names
+        }
+    }
 }

@@ -30,6 +30,12 @@ struct PluginContext {
         return observation[key]
     }
 
+    /// Whether the observation has null for a parameter.
+    func isUnknown(_ name: String, _ observation: ModelMap) -> Bool {
+        if let mapped = plugin.mapping[name], ParameterNames.key(of: mapped, in: observation) != nil { return false }
+        return ParameterNames.isUnknown(plugin.mapping[name] ?? name, in: observation) || ParameterNames.isUnknown(name, in: observation)
+    }
+
     mutating func optionalNumber(_ name: String, _ observation: ModelMap, at index: Int) throws(ModelFault) -> Double? {
         guard let value = value(name, observation) else { return nil }
         guard let number = value.number, number.isFinite else {

@@ -40,6 +40,11 @@ struct Sci: EachObservation {
     }
 
     func run(_ observation: inout ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) {
+        if !context.isStrict, let unknown = unknown(observation, context) {
+            context.note("sci is null where \(unknown) is")
+            observation[context.plugin.mapping["sci"] ?? "sci"] = .null
+            return
+        }
         var carbon: Double
         if let given = try context.optionalNumber("carbon", observation, at: index) {
             carbon = given
@@ -68,11 +73,22 @@ struct Sci: EachObservation {
         if let score = SCI(operational: CO2e(grams: carbon), embodied: .zero, functionalUnits: units).gramsPerUnit {
             try context.set("sci", to: score, &observation, at: index)
         } else if context.isStrict {
-            context.note("inputs[\(index)]: 0 \(unit): sci is the carbon itself, as upstream has it")
+            context.note("0 \(unit): sci is the carbon itself, as upstream has it")
             try context.set("sci", to: carbon, &observation, at: index)
         } else {
-            context.note("inputs[\(index)]: 0 \(unit): sci is null, as there is nothing to divide by")
+            context.note("0 \(unit): sci is null, as there is nothing to divide by")
             observation[context.plugin.mapping["sci"] ?? "sci"] = .null
         }
+    }
+
+    /// The first parameter that the observation has null for, of those that the result takes.
+    private func unknown(_ observation: ModelMap, _ context: PluginContext) -> String? {
+        var parameters = ["carbon"]
+        if ParameterNames.key(of: "carbon", in: observation) != nil {
+            parameters = []
+        } else if !context.isUnknown("carbon", observation) {
+            parameters = ["carbon-operational", "carbon-embodied"]
+        }
+        return (parameters + (unit.map { [$0] } ?? [])).first { context.isUnknown($0, observation) }
     }
 }

@@ -1,16 +1,16 @@
 /// Adds parameters.
-struct Sum: EachObservation {
-    private let inputs: [ParameterTerm]
-    private let output: String
+struct Sum: ArithmeticStep {
+    let terms: [ParameterTerm]
+    let output: String
 
     init(_ config: PluginConfig) throws(ModelFault) {
-        inputs = try config.terms("input-parameters")
+        terms = try config.terms("input-parameters")
         output = try config.output("output-parameter")
     }
 
-    func run(_ observation: inout ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) {
+    func result(_ observation: ModelMap, at index: Int, _ context: inout PluginContext) throws(ModelFault) -> Double {
         var sum = 0.0
-        for input in inputs { sum += try context.number(input, observation, at: index) }
-        try context.set(output, to: sum, &observation, at: index)
+        for input in terms { sum += try context.number(input, observation, at: index) }
+        return sum
     }
 }

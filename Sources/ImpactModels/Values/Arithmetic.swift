@@ -11,6 +11,15 @@ struct Arithmetic: Sendable, Hashable {
         case difference(Term, Term)
         case product(Term, Term)
         case quotient(Term, Term)
+
+        var names: [String] {
+            switch self {
+            case .number: []
+            case .name(let name): [name]
+            case .negative(let a): a.names
+            case .sum(let a, let b), .difference(let a, let b), .product(let a, let b), .quotient(let a, let b): a.names + b.names
+            }
+        }
     }
 
     struct Malformed: Error {
