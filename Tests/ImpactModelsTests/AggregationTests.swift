@@ -198,7 +198,10 @@ import Testing
         #expect(later?.contains("config.end-time: expected an instant after start-time") == true)
         let overlap = yaml("{start-time: '2026-01-01T00:00:00Z', end-time: '2026-01-01T00:00:40Z', interval: 20}")
             .replacing("00:00:30Z', duration: 20", with: "00:00:15Z', duration: 20")
-        #expect(Running.fault(overlap)?.contains("expected one observation at a time: not before 2026-01-01T00:00:20Z") == true)
+        #expect(
+            Running.fault(overlap)?.contains("inputs[1]: timestamp: expected one observation at a time: not before 2026-01-01T00:00:20Z")
+                == true
+        )
     }
 
     private static let kinds = """

@@ -8,6 +8,8 @@ import Energy
 /// into every bucket, so that energy multiplies; so does strict mode.
 struct TimeSync: ImpactPlugin {
     private struct Timed {
+        /// Among the observations as they came.
+        let index: Int
         let interval: Interval
         let observation: ModelMap
     }
@@ -50,12 +52,12 @@ struct TimeSync: ImpactPlugin {
         guard !observations.isEmpty else { return [] }
         var timed: [Timed] = []
         for (index, observation) in observations.enumerated() {
-            timed.append(Timed(interval: try context.interval(observation, at: index), observation: observation))
+            timed.append(Timed(index: index, interval: try context.interval(observation, at: index), observation: observation))
         }
         if !context.isStrict { timed.sort { ($0.interval.start, $0.interval.end) < ($1.interval.start, $1.interval.end) } }
-        for (index, pair) in zip(timed, timed.dropFirst()).enumerated() where pair.1.interval.start < pair.0.interval.end {
+        for pair in zip(timed, timed.dropFirst()) where pair.1.interval.start < pair.0.interval.end {
             throw context.fault(
-                at: index + 1,
+                at: pair.1.index,
                 "timestamp",
                 expected: "one observation at a time: not before \(RFC3339.format(pair.0.interval.end)), the end of the one before",
                 found: RFC3339.format(pair.1.interval.start),
