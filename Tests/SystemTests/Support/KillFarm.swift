@@ -113,6 +113,7 @@ struct KillFarm {
                 }
             }
             defer { tasks.cancelAll() }
+            try await eventually("load", seconds: 60) { try await KillLedger(database: database).loadBatches() > 0 ? () : nil }
             try await body()
         }
     }

@@ -11,6 +11,13 @@ struct KillLedger {
         try await database.query("SELECT coalesce(sum(cursor_seq), 0)::int8 AS n FROM stream").only().int64("n")
     }
 
+    /// Batches of knots committed of made-up hosts; the first of each only opens its stream.
+    func loadBatches() async throws -> Int64 {
+        try await database.query(
+            "SELECT coalesce(sum(cursor_seq - 1), 0)::int8 AS n FROM stream JOIN host h USING (host_id) WHERE h.name LIKE 'load-%'"
+        ).only().int64("n")
+    }
+
     /// µJ of each of a host's meters, as the database has them.
     func energy(of host: String) async throws -> [String: Int64] {
         let rows = try await database.query(
@@ -48,6 +55,8 @@ struct KillLedger {
             spool: host.spool,
             cursors: Dictionary(try cursors.map { (try $0.string("incarnation"), try $0.int64("cursor_seq")) }) { max($0, $1) }
         )
+        // A batch that was under way when its agent was killed may come between these questions: it was sealed.
+        let sealed = try SentReadings(spool: host.spool, cursors: nil)
         let rows = try await database.query(
             """
             SELECT c.name, k.t, k.value - c.base AS value FROM knot k JOIN curve c USING (host_id, curve_id) JOIN host h USING (host_id)
@@ -59,9 +68,11 @@ struct KillLedger {
         }
         #expect(!stored.isEmpty)
         #expect(Set(stored).count == stored.count, "no knot twice")
-        #expect(sent.knots.subtracting(stored).isEmpty, "\(sent.knots.subtracting(stored).count) knots of \(host.name) are missing")
-        if sent.isWhole {
-            #expect(Set(stored).subtracting(sent.knots).isEmpty, "\(host.name) never sealed \(Set(stored).subtracting(sent.knots).count)")
+        let missing = sent.knots.subtracting(stored)
+        #expect(missing.isEmpty, "\(missing.count) knots of \(host.name) are missing")
+        if sealed.isWhole {
+            let others = Set(stored).subtracting(sealed.knots)
+            #expect(others.isEmpty, "\(host.name) never sealed \(others.count)")
         }
         let gaps = try await database.query(
             """
@@ -76,7 +87,7 @@ struct KillLedger {
             )
         }
         #expect(sent.gaps.subtracting(gaps).isEmpty, "\(host.name) declared gaps that are missing")
-        if sent.isWhole { #expect(Set(gaps).subtracting(sent.gaps).isEmpty, "\(host.name) never declared \(gaps)") }
+        if sealed.isWhole { #expect(Set(gaps).subtracting(sealed.gaps).isEmpty, "\(host.name) never declared \(gaps)") }
     }
 
     /// Of each made-up host all batches up to its cursor are there, and none behind it.
