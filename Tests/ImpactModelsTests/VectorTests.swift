@@ -52,4 +52,50 @@ import Testing
         }
         #expect(compared >= (strict ? 14 : 10))
     }
+
+    /// Means without weights, components by number: upstream's. By duration, a's mean is that of the longer observation and more.
+    @Test func strictAggregationGivesWhatUpstreamGives() throws {
+        let vector = try #require(try Vectors.all()["if_builtins"]?.list?.compactMap(\.map).first { $0["id"]?.text == "if33" })
+        let methods = try #require(vector["aggregation"]?.map)
+        let inputs = try #require(vector["inputs"]?.map)
+        let metadata = ModelMap(
+            methods.pairs.map { name, pair in
+                let both = pair.list?.compactMap(\.text) ?? []
+                let method = ModelMap([("time", .text(both.first ?? "")), ("component", .text(both.last ?? ""))])
+                return (name, .map(ModelMap([("aggregation-method", .map(method))])))
+            }
+        )
+        let step = ModelMap([
+            ("path", .text("builtin")), ("method", .text("Copy")),
+            ("config", .map(ModelMap([("from", .text("energy")), ("to", .text("again"))]))),
+            ("parameter-metadata", .map(ModelMap([("inputs", .map(metadata))]))),
+        ])
+        let document = ModelMap([
+            (
+                "aggregation",
+                .map(ModelMap([("metrics", .list(methods.keys.map { .text($0) })), ("type", .text("both"))]))
+            ),
+            ("initialize", .map(ModelMap([("plugins", .map(ModelMap([("step", .map(step))])))]))),
+            (
+                "tree",
+                .map(
+                    ModelMap([
+                        ("pipeline", .map(ModelMap([("compute", .list([.text("step")]))]))),
+                        ("children", .map(ModelMap(inputs.pairs.map { ($0.key, .map(ModelMap([("inputs", $0.value)]))) }))),
+                    ])
+                )
+            ),
+        ])
+        let expected = try #require(vector["outputs"]?.map)
+        let strict = try ModelRun(Manifest(.map(document)), options: .init(isStrict: true), sources: ModelSources())
+        #expect(strict.node("a").aggregated.map { .map($0) } == expected["a.aggregated"])
+        #expect(strict.node("b").aggregated.map { .map($0) } == expected["b.aggregated"])
+        #expect(strict.manifest.tree.aggregated.map { .map($0) } == expected["tree.aggregated"])
+        for (found, row) in zip(strict.manifest.tree.outputs ?? [], expected["tree.outputs"]?.list?.compactMap(\.map) ?? []) {
+            for (key, value) in row.pairs { #expect(found[key] == value, "\(key)") }
+        }
+        let mended = try ModelRun(Manifest(.map(document)), sources: ModelSources())
+        #expect(near(mended.node("a").aggregated?["cpu/utilization"]?.number, (10.0 * 300 + 30.0 * 3_600) / 3_900))
+        #expect(mended.noteTexts.contains("joined by their numbers"))
+    }
 }
