@@ -20,21 +20,31 @@ enum ParameterNames {
         "network/energy": ["energy-network", "e-net"],
     ]
 
+    /// Those names with their spellings, the youngest first.
+    private static let spellings: [String: [String]] = older.reduce(into: [:]) { spellings, entry in
+        spellings[entry.key] = ([entry.key] + entry.value).flatMap(underscored)
+    }
+
+    private static func underscored(_ name: String) -> [String] {
+        name.utf8.contains(UInt8(ascii: "-")) ? [name, name.replacing("-", with: "_")] : [name]
+    }
+
+    private static func all(_ parameter: String) -> [String] { spellings[parameter] ?? underscored(parameter) }
+
     /// Whether an observation says of a parameter that it is not known: the key is there, with null for it.
     static func isUnknown(_ parameter: String, in observation: ModelMap) -> Bool {
-        guard key(of: parameter, in: observation) == nil else { return false }
-        return ([parameter] + (older[parameter] ?? [])).contains { name in
-            observation.contains(name) || observation.contains(name.replacing("-", with: "_"))
-        }
+        key(of: parameter, in: observation) == nil && all(parameter).contains { observation.contains($0) }
     }
 
     /// The key under which an observation holds a parameter; nil where it lacks it, or has null for it.
     static func key(of parameter: String, in observation: ModelMap) -> String? {
-        for name in [parameter] + (older[parameter] ?? []) {
-            for spelling in [name, name.replacing("-", with: "_")] where observation[spelling].map({ !$0.isNull }) == true {
-                return spelling
+        func isThere(_ key: String) -> Bool {
+            switch observation[key] {
+            case nil, .null?: false
+            default: true
             }
         }
-        return nil
+        // Of many observations nearly all have it under its own name.
+        return isThere(parameter) ? parameter : all(parameter).first(where: isThere)
     }
 }
