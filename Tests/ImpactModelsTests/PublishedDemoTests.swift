@@ -4,8 +4,8 @@ import Testing
 
 /// `ccf-demo`, as it was published in 2023 (an impl) and 2024 (a manifest): m5n.large at 10 % for one second.
 ///
-/// Its bytes are in no file beside the project; these are written after what the frameworks' documentation showed, keys, times and comment
-/// included. Expected: 0.6389493581523519 W and 3.9673047343937564 W per vCPU, so 1.27789871630470 + 0.1 * 6.65671075248281 = 1.94356979155298
+/// The first is byte for byte the file of the Impact Framework's examples of October 2023 (MIT, Green Software Foundation), comment and all;
+/// the others are after its documentation. Expected: 0.6389493581523519 W and 3.9673047343937564 W per vCPU, so 1.27789871630470 + 0.1 * 6.65671075248281 = 1.94356979155298
 /// W for two, for 1/3600 h; 1610790 g * (1/3600)/(8760*4) * 2/96. Published: 0.000018845835066981333 and 0.02553890791476408.
 @Suite struct PublishedDemoTests {
     static let energy = 5.398804976536068e-07
@@ -91,6 +91,8 @@ import Testing
         #expect(run.noteTexts.contains("0.000018845835066981333"))
         #expect(run.noteTexts.contains("0.02553890791476408"))
     }
+
+    @Test func theImplIsThePublishedFile() { #expect(Self.impl.utf8.count == 425) }
 
     @Test func olderSpellingsAreAcceptedWithANote() throws {
         let notes = try Running.run(Self.impl, sources: CloudTables.sources).noteTexts

@@ -39,7 +39,7 @@ enum PluginKind: Sendable, Hashable {
     init(_ plugin: Manifest.Plugin) throws(ModelFault) {
         let known = [
             "builtin", "builtins", "@grnsft/if-plugins", "@grnsft/if-unofficial-plugins", "@grnsft/if-models",
-            "@grnsft/if-unofficial-models", "if-models",
+            "@grnsft/if-unofficial-models", "if-models", "if-community-models",
         ]
         if plugin.path == "wattle" {
             guard let kind = MeasuredQuery.Kind(rawValue: plugin.method) else {
@@ -53,7 +53,7 @@ enum PluginKind: Sendable, Hashable {
                 plugin.place,
                 key: "path",
                 expected:
-                    "builtin, wattle, or one of the frameworks' own packages (\(known.dropFirst(2).dropLast().joined(separator: ", ")))",
+                    "builtin, wattle, or one of the frameworks' own packages (\(known.dropFirst(2).dropLast(2).joined(separator: ", ")))",
                 found: plugin.path.isEmpty ? "nothing" : "the text \"\(plugin.path)\"",
                 advice: "code of others is neither fetched nor run"
             )
