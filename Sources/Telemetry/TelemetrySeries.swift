@@ -62,4 +62,24 @@ extension Timestamp {
         guard !overflow else { return nil }
         self.init(microseconds: microseconds)
     }
+
+    /// 1970 up to 2200: when a count can have begun. Anything else is a sender's mistake, and the count's beginning is not known.
+    private static let starts = 0..<Int64(7_258_118_400_000_000)
+
+    /// The instant where a count can have begun then, else nil.
+    var asStart: Timestamp? { Self.starts.contains(microseconds) ? self : nil }
+
+    /// Saturating: whatever was stored or sent, it is no reason to stop.
+    func time(since earlier: Timestamp) -> Microseconds {
+        let (difference, overflow) = microseconds.subtractingReportingOverflow(earlier.microseconds)
+        return Microseconds(overflow ? (microseconds < 0 ? .min : .max) : difference)
+    }
+}
+
+extension Int64 {
+    /// Saturating.
+    func adding(_ other: Int64) -> Int64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? (self < 0 ? .min : .max) : sum
+    }
 }

@@ -75,4 +75,12 @@ import Testing
             }
         }
     }
+
+    @Test func aCreatedTimeAtWhichNoCountBeganIsNotKnown() throws {
+        for created in ["1e300", "9e12"] {
+            let text = "# TYPE x counter\nx_total 1\nx_created \(created)\n# EOF\n"
+            let read = try Exposition(Array(text.utf8), format: .openMetrics, scrapedAt: Timestamp(microseconds: 1_788_253_200_000_000))
+            #expect(read.series.map { $0.samples[0].startedAt } == [nil])
+        }
+    }
 }

@@ -313,4 +313,98 @@ import Testing
         #expect(gap.interval == Interval(Self.start + .seconds(20), Self.start + .seconds(40)))
         #expect(gap.low == 500)
     }
+
+    @Test func startsOfAnyYearNeverStopTheCurve() {
+        let meter = Self.meter()
+        let odd: [Int64] = [.min, -9_000_000_000_000_000_000, -1, 9_000_000_000_000_000_000, .max]
+        for first in odd {
+            for second in odd {
+                var (collected, tally) = (Collected(), MeterCurve.Tally())
+                for isDelta in [false, true] {
+                    var curve = MeterCurve(meter)
+                    for (i, start) in [first, second].enumerated() {
+                        let one = Self.series(
+                            meter,
+                            [(Double(i * 15), Int64(i * 1_000))],
+                            startedAt: Timestamp(microseconds: start),
+                            isDelta: isDelta
+                        )
+                        tally += curve.read(one, from: "a", now: Self.later)
+                        // What a collector of before the check may have stored.
+                        if var kept = curve.kept {
+                            kept.parts[0].startedAt = Timestamp(microseconds: start)
+                            curve = MeterCurve(meter, state: kept)
+                        }
+                    }
+                    collected.add(&curve)
+                }
+                #expect(tally.taken == 4)
+                #expect(collected.tail?.value == 1_000)
+            }
+        }
+    }
+
+    @Test func anIncreaseSinceLongAgoIsWhereTheCountBegins() {
+        let meter = Self.meter()
+        let since2020 = Self.series(meter, [(0, 1_000_000)], startedAt: MeterCurve.earliest, isDelta: true)
+        let next = Self.series(meter, [(10, 500)], startedAt: Self.start, isDelta: true)
+        let (collected, tally) = collect(meter, [("a", since2020), ("a", next)])
+        #expect(tally.longSince == 1 && tally.taken == 2)
+        #expect(collected.tail?.value == 500)
+        #expect(collected.knots.count <= 2)
+    }
+
+    @Test func nobodyDrawsALineThroughYearsByDeltas() {
+        let meter = Self.meter()
+        let year = 365.0 * 86_400
+        let first = Self.series(meter, [(-5 * year, 1)], startedAt: Self.start + Microseconds(Int64((-5 * year - 1) * 1e6)), isDelta: true)
+        let second = Self.series(meter, [(0, 1)], startedAt: Self.start + Microseconds(Int64(-5 * year * 1e6)), isDelta: true)
+        let (collected, _) = collect(meter, [("a", first), ("a", second)])
+        #expect(collected.knots.count < 10)
+        #expect(collected.gaps.map(\.cause) == [.absence])
+    }
+
+    @Test func whereBridgesAreShortPausesAreGaps() {
+        let meter = Self.meter()
+        var curve = MeterCurve(meter, bridge: .hour)
+        _ = curve.read(Self.series(meter, [(0, 0), (3_600, 5_000_000), (10_000, 10_000_000)]), from: "a", now: Self.later)
+        let (_, gaps) = curve.take()
+        #expect(gaps.map(\.interval.end) == [Self.start + .seconds(10_000)])
+    }
+
+    /// Values, times and starts of any size, as counters, powers and increases: the curve never stops the collector, and never falls.
+    @Test func anySeriesMakesACurve() {
+        var random = RandomSource(seed: 68)
+        let meters = [
+            Self.meter(), Self.meter(range: Self.range), Self.meter(.power), Self.meter(isSum: true), Self.meter(least: 65_000_000_000),
+        ]
+        for _ in 0..<LongRun.rounds(short: 3_000, long: 200_000) {
+            let meter = meters[random.next(below: meters.count)]
+            var state: MeterCurve.State?
+            for _ in 0..<4 {
+                var curve = MeterCurve(meter, state: state)
+                func number() -> Int64 {
+                    switch random.next(below: 4) {
+                    case 0: Int64.random(in: .min ... .max, using: &random)
+                    case 1: [Int64.min, .max, 0, 4_600_000_000_000_000_000][random.next(below: 4)]
+                    default: Self.start.microseconds + Int64.random(in: -200_000_000...200_000_000, using: &random)
+                    }
+                }
+                var one = Self.series(meter, [], part: "\(random.next(below: 3))", isDelta: random.chance(0.4))
+                if !meter.isSum { one.part = "" }
+                one.readings = (0..<random.next(below: 6)).map { _ in
+                    MappedSeries.Reading(
+                        time: Timestamp(microseconds: number()),
+                        value: random.chance(0.9) ? min(4_600_000_000_000_000_000, max(0, number())) : nil,
+                        isStale: random.chance(0.05),
+                        startedAt: random.chance(0.5) ? Timestamp(microseconds: number()) : nil
+                    )
+                }.sorted { $0.time < $1.time }
+                _ = curve.read(one, from: random.chance(0.8) ? "a" : "b", now: Self.later)
+                let knots = curve.take().knots
+                #expect(zip(knots, knots.dropFirst()).allSatisfy { $0.time < $1.time && $0.value <= $1.value })
+                state = curve.kept.flatMap { MeterCurve.State(json: Self.stored($0.json), epsilon: meter.epsilon) }
+            }
+        }
+    }
 }

@@ -119,6 +119,44 @@ import Testing
             do throws(TelemetryFault) { _ = try OTLPMetrics(json: text) } catch { #expect(!error.field.isEmpty) }
         }
     }
+
+    @Test func moreThanARequestMayHoldIsRefusedInBothForms() {
+        let points = ProtobufBytes.make { request in
+            request.message(2) { scope in
+                scope.message(2) { metric in
+                    metric.raw(5, Array(repeating: [UInt8(0x0A), 0x00], count: TelemetryLimits.series + 1).flatMap { $0 })
+                }
+            }
+        }
+        let one = #expect(throws: TelemetryFault.self) { try OTLPMetrics(protobuf: ProtobufBytes.make { $0.raw(1, points) }) }
+        #expect(one?.found == "100001" && one?.field == "metrics.data_points")
+        let point = #"{"timeUnixNano": "1788253200000000000", "asInt": "1"}"#
+        let list = Array(repeating: point, count: TelemetryLimits.series + 1).joined(separator: ",")
+        let json = #"{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "x", "gauge": {"dataPoints": [\#(list)]}}]}]}]}"#
+        let two = #expect(throws: TelemetryFault.self) { try OTLPMetrics(json: Array(json.utf8)) }
+        #expect(two?.expected.hasPrefix("at most 100000 in one request") == true)
+    }
+
+    /// The sender's unit is that of its values; one that nobody knows, or of another quantity, leaves nothing to go by.
+    @Test func theSendersUnitIsTheOneThatCounts() throws {
+        let rules = try ShippedTable.rules()
+        func first(_ unit: String) throws -> String {
+            let text = Self.json.replacing("\"hw.energy\", \"unit\": \"J\"", with: "\"hw.energy\", \"unit\": \"\(unit)\"")
+            switch rules.map(try OTLPMetrics(json: Array(text.utf8)).series[0]) {
+            case .mapped(let mapped): return "\(mapped.readings[0].value ?? -1)"
+            case .unmapped(let reason): return reason.rawValue
+            default: return "else"
+            }
+        }
+        let found = try ["", "J", "kJ", "MJ", "mJ", "uJ", "Wh", "kWh", "joules"].map(first)
+        #expect(
+            found == [
+                "4711000000", "4711000000", "4711000000000", "4711000000000000", "4711000", "4711", "16959600000000", "16959600000000000",
+                "4711000000",
+            ]
+        )
+        #expect(try ["BTU", "W", "s", "1"].map(first) == ["no_unit", "no_unit", "no_unit", "no_unit"])
+    }
 }
 
 extension RandomSource {

@@ -76,4 +76,65 @@ import Testing
             }
         }
     }
+
+    @Test func aStartAtWhichNoCountBeganIsNotKnown() throws {
+        for ms in [-9_000_000_000_000_000, 9_000_000_000_000_000, -1] as [Int64] {
+            let two = try RemoteWriteRequest(RemoteWritePayload.two(Self.series, createdMs: ms), version: .two)
+            #expect(two.series[0].samples.allSatisfy { $0.startedAt == nil })
+            let one = ProtobufBytes.make { request in
+                request.message(1) { series in
+                    series.message(1) {
+                        $0.text(1, "__name__")
+                        $0.text(2, "x")
+                    }
+                    series.message(2) {
+                        $0.double(1, 1)
+                        $0.signed(2, 1_788_253_200_000)
+                        $0.signed(3, ms)
+                    }
+                }
+            }
+            #expect(try RemoteWriteRequest(one, version: .one).series[0].samples[0].startedAt == nil)
+        }
+    }
+
+    @Test func aRequestOfTheOtherVersionIsRefused() {
+        let pairs: [([UInt8], RemoteWriteRequest.Version, String)] = [
+            (RemoteWritePayload.one(Self.series), .two, "field 1, which is of prometheus.WriteRequest"),
+            (RemoteWritePayload.two(Self.series), .one, "field 4, which is of io.prometheus.write.v2.Request"),
+        ]
+        for (bytes, version, found) in pairs {
+            let fault = #expect(throws: TelemetryFault.self) { try RemoteWriteRequest(bytes, version: version) }
+            #expect(fault?.found == found)
+        }
+    }
+
+    /// Fields of no bytes.
+    private static func fields(_ key: UInt8, _ n: Int) -> [UInt8] { (0..<(2 * n)).map { $0 % 2 == 0 ? key : 0 } }
+
+    @Test func moreThanARequestMayHoldIsRefusedBeforeItIsUnpacked() {
+        let series = Self.fields(0x0A, 637_000)
+        let samples = ProtobufBytes.make {
+            $0.raw(1, Self.fields(0x12, TelemetryLimits.samples + 1))
+        }
+        let labels = ProtobufBytes.make {
+            $0.raw(1, Self.fields(0x0A, TelemetryLimits.labels + 1))
+        }
+        let references = ProtobufBytes.make {
+            $0.text(4, "")
+            $0.message(5) { $0.raw(1, Array(repeating: 0, count: 2 * TelemetryLimits.labels + 1)) }
+        }
+        let symbols = Self.fields(0x22, TelemetryLimits.labels + 1)
+        let cases: [([UInt8], RemoteWriteRequest.Version, String, String)] = [
+            (series, .one, "timeseries", "637000"), (samples, .one, "timeseries.samples", "200001"),
+            (labels, .one, "timeseries.labels", "1000001"), (references, .two, "timeseries[0].labels_refs", "more"),
+            (symbols, .two, "symbols", "1000001"),
+        ]
+        for (bytes, version, field, found) in cases {
+            let fault = #expect(throws: TelemetryFault.self) { try RemoteWriteRequest(bytes, version: version) }
+            #expect(fault?.field == field)
+            #expect(fault?.found == found)
+            #expect(fault?.expected.hasPrefix("at most") == true)
+        }
+    }
 }

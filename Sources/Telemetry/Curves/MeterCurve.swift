@@ -92,6 +92,8 @@ public struct MeterCurve: Sendable {
         public var impossible = 0
         /// Later than now, or before 2020: a clock that was never set.
         public var untimely = 0
+        /// Increases since so long ago that they are only where the count begins; taken.
+        public var longSince = 0
 
         public init() {}
 
@@ -101,12 +103,14 @@ public struct MeterCurve: Sendable {
             a.spare += b.spare
             a.impossible += b.impossible
             a.untimely += b.untimely
+            a.longSince += b.longSince
         }
     }
 
     public let meter: TelemetryMeter
     /// In the curve's unit per µs.
     private let maximumRate: Double
+    private let bridge: Microseconds
     private var state: State?
     private var recorder: CurveRecorder
     private var parts: [String: Part] = [:]
@@ -118,15 +122,19 @@ public struct MeterCurve: Sendable {
     /// A count that fell by less than it rises in this time was read by another reader a little earlier.
     static let skew = Microseconds.seconds(2)
     /// A count that was not read for longer has a gap, so that nobody draws a line through months.
-    static let longestBridge = Microseconds(31 * Microseconds.day.count)
+    public static let longestBridge = Microseconds(31 * Microseconds.day.count)
+    /// A first increase since longer ago is only where the count begins: nobody knows when in all that time it flowed.
+    static let longestFirstIncrease = Microseconds.hour
     /// CPUs times kinds of busy time, with room; more parts than that are no machine's.
     static let mostParts = 16_384
 
     /// - Parameters:
     ///   - cpus: of the host; bounds its busy time.
     ///   - state: nil for a meter that was never read.
-    public init(_ meter: TelemetryMeter, cpus: Int = 1, state: State? = nil) {
+    ///   - bridge: a count that was not read for longer has a gap. A line has a knot each hour, so whoever sends instants far apart makes many.
+    public init(_ meter: TelemetryMeter, cpus: Int = 1, state: State? = nil, bridge: Microseconds = longestBridge) {
         self.meter = meter
+        self.bridge = min(bridge, Self.longestBridge)
         self.state = state
         switch meter.kind {
         case .energy: maximumRate = meter.maximumPower.watts
@@ -179,7 +187,10 @@ public struct MeterCurve: Sendable {
                 tally.impossible += 1
                 continue
             }
-            read(value, reading, part: series.part, isDelta: series.isDelta, from: source, &tally)
+            var known = reading
+            // A count that began after it was read did not.
+            known.startedAt = reading.startedAt?.asStart.flatMap { $0 <= reading.time ? $0 : nil }
+            read(value, known, part: series.part, isDelta: series.isDelta, from: source, &tally)
         }
         return tally
     }
@@ -187,7 +198,7 @@ public struct MeterCurve: Sendable {
     /// One source at a time: with two, each would see the other's clock in the count. Another one takes over where this one is silent.
     private func isCounted(_ source: String, _ time: Timestamp) -> Bool {
         guard let state, state.source != source else { return true }
-        return time - state.sourceTime > max(.seconds(30), Microseconds(state.step.count * 2))
+        return time.time(since: state.sourceTime) > max(.seconds(30), Microseconds(state.step.count.adding(state.step.count)))
     }
 
     private mutating func read(
@@ -236,7 +247,7 @@ public struct MeterCurve: Sendable {
             // The instant before has all its parts: what comes late of it counts at the next.
             place()
             state = self.state ?? state
-            if state.source == source { state.step = time - state.instant }
+            if state.source == source { state.step = time.time(since: state.instant) }
             state.instant = time
             state.isPlaced = false
         }
@@ -258,30 +269,36 @@ public struct MeterCurve: Sendable {
             parts[key] = Part(key: key, raw: value, time: time, startedAt: reading.startedAt)
             // A count begins with its first value; an increase is known from its own start on.
             guard recorder.tail == nil else { return }
-            if isDelta, !meter.isSum, let start = reading.startedAt, start < time, start >= Self.earliest {
-                recorder.add(time: start, value: 0)
-                add(value)
+            if isDelta, !meter.isSum, let start = reading.startedAt, start < time {
+                if start >= Self.earliest, time.time(since: start) <= Self.longestFirstIncrease {
+                    recorder.add(time: start, value: 0)
+                    add(value)
+                } else {
+                    tally.longSince += 1
+                    place()
+                }
             } else {
                 // No part can have added to the first instant: a sum has its beginning at once.
                 place()
             }
             return
         }
-        let most = Int64(saturating: maximumRate * Double((time - part.time).count))
+        let elapsed = time.time(since: part.time)
+        let most = Int64(saturating: maximumRate * Double(elapsed.count))
         if isDelta {
             readDelta(value, reading, part, most: most, &tally)
             part = Part(key: key, raw: value, time: time, startedAt: reading.startedAt)
             parts[key] = part
             return
         }
-        if let start = reading.startedAt, let before = part.startedAt, start - before > .seconds(1) {
+        if let start = reading.startedAt, let before = part.startedAt, start.time(since: before) > .seconds(1) {
             // The count began anew: what flowed since then is in it, what flowed before that is not known.
             gap(low: min(value, most), high: most, cause: .reset)
             parts[key] = Part(key: key, raw: value, time: time, startedAt: start)
             return
         }
         let slack = Int64(saturating: maximumRate * Double(Self.skew.count))
-        if value < part.raw, part.raw - value <= slack, value > part.raw / 2, time - part.time <= .seconds(5) {
+        if value < part.raw, part.raw - value <= slack, value > part.raw / 2, elapsed <= .seconds(5) {
             // Neither a wrap nor a reset comes down so little: another reader, whose clock is a little ahead, came first.
             tally.taken -= 1
             tally.old += 1
@@ -300,7 +317,7 @@ public struct MeterCurve: Sendable {
             if meter.counterRange == nil, let least = meter.leastCounterRange, most >= least {
                 // It may have wrapped, nobody knows where.
                 gap(low: increase, high: max(increase, most), cause: .wrap)
-            } else if time - part.time > Self.longestBridge {
+            } else if elapsed > bridge {
                 gap(low: increase, high: max(increase, most), cause: .absence)
             } else {
                 add(increase)
@@ -319,13 +336,16 @@ public struct MeterCurve: Sendable {
         _ tally: inout Tally
     ) {
         let start = reading.startedAt ?? part.time
-        if start < part.time - .seconds(1) {
+        let behind = start.time(since: part.time)
+        if behind < .seconds(-1) {
             tally.taken -= 1
             tally.old += 1
             gap(low: 0, high: most, cause: .unreadable)
-        } else if start > part.time + .seconds(1) || value > most + Int64(saturating: maximumRate * 2e6) {
+        } else if behind > .seconds(1) || value > most.adding(Int64(saturating: maximumRate * 2e6)) {
             // What came in between was lost on its way.
             gap(low: min(value, most), high: most, cause: .unreadable)
+        } else if reading.time.time(since: part.time) > bridge {
+            gap(low: min(value, most), high: most, cause: .absence)
         } else {
             add(value)
         }
@@ -355,7 +375,7 @@ public struct MeterCurve: Sendable {
         switch verdict {
         case .counted: add(integrator.microjoules)
         case .afterGap:
-            let most = previous.map { Int64(saturating: maximumRate * Double((time - $0).count)) } ?? 0
+            let most = previous.map { Int64(saturating: maximumRate * Double(time.time(since: $0).count)) } ?? 0
             gap(low: 0, high: most, cause: .unreadable)
         case .first: break
         // There is nothing to say of this instant: the curve waits for the next value.
@@ -374,8 +394,8 @@ public struct MeterCurve: Sendable {
     private mutating func add(_ increase: Int64) {
         guard var state else { return }
         if var gap = state.pendingGap {
-            gap.low = gap.low.addingReportingOverflow(increase).overflow ? gap.low : gap.low + increase
-            gap.high = gap.high.addingReportingOverflow(increase).overflow ? gap.high : gap.high + increase
+            gap.low = gap.low.adding(increase)
+            gap.high = gap.high.adding(increase)
             state.pendingGap = gap
         } else {
             let (sum, overflow) = state.value.addingReportingOverflow(increase)
@@ -389,12 +409,12 @@ public struct MeterCurve: Sendable {
         guard var state else { return }
         let known = max(0, state.value - (recorder.tail?.value ?? state.value))
         if var gap = state.pendingGap {
-            gap.low = gap.low.addingReportingOverflow(low).partialValue
-            gap.high = gap.high.addingReportingOverflow(high).overflow ? .max : gap.high + high
+            gap.low = gap.low.adding(low)
+            gap.high = gap.high.adding(high)
             state.pendingGap = gap
         } else {
             // What other parts added at this instant lies in the same gap.
-            state.pendingGap = State.PendingGap(low: low + known, high: Int64(saturating: Double(high) + Double(known)), cause: cause)
+            state.pendingGap = State.PendingGap(low: low.adding(known), high: Int64(saturating: Double(high) + Double(known)), cause: cause)
             state.value -= known
         }
         self.state = state

@@ -58,7 +58,7 @@ extension MeterCurve.State {
         for part in parts {
             guard let part = part.array, part.count == 4, let key = part[0].string, let raw = part[1].integer, let at = time(part[2])
             else { return nil }
-            self.parts.append(MeterCurve.Part(key: key, raw: raw, time: at, startedAt: time(part[3])))
+            self.parts.append(MeterCurve.Part(key: key, raw: raw, time: at, startedAt: time(part[3])?.asStart))
         }
         if let gap = fields["gap"]?.array {
             guard gap.count == 3, let low = gap[0].integer, let high = gap[1].integer,

@@ -15,7 +15,7 @@ public struct Exposition: Sendable, Hashable {
     ///   - scrapedAt: the time of samples that have none of their own.
     ///   - most: samples at most.
     /// - Throws: `TelemetryFault` that names the line.
-    public init(_ bytes: [UInt8], format: Format, scrapedAt: Timestamp, most: Int = 1_000_000) throws(TelemetryFault) {
+    public init(_ bytes: [UInt8], format: Format, scrapedAt: Timestamp, most: Int = TelemetryLimits.samples) throws(TelemetryFault) {
         var kinds: [String: TelemetrySeries.Kind] = [:]
         var units: [String: String] = [:]
         var created: [Created: Timestamp] = [:]
@@ -41,7 +41,7 @@ public struct Exposition: Sendable, Hashable {
             if format == .openMetrics, name.hasSuffix("_created") {
                 let family = String(name.dropLast(8))
                 if kinds[family] == .counter, value.isFinite, value > 0 {
-                    created[Created(family: family, labels: labels)] = Timestamp(microseconds: Int64(saturating: value * 1e6))
+                    created[Created(family: family, labels: labels)] = Timestamp(microseconds: Int64(saturating: value * 1e6)).asStart
                     continue
                 }
             }

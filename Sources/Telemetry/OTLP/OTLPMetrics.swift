@@ -12,6 +12,9 @@ public struct OTLPMetrics: Sendable, Hashable {
     public private(set) var rejected = 0
     /// What is wrong with the first of them.
     public private(set) var reason: TelemetryFault?
+    private var labels = 0
+    /// More than a request may hold: no reason to take a part of it.
+    private var excess: TelemetryFault?
 
     /// From protobuf.
     ///
@@ -31,10 +34,17 @@ public struct OTLPMetrics: Sendable, Hashable {
         var message = message
         var labels: [String: String] = [:]
         var scopes: [ProtobufReader] = []
+        try TelemetryLimits.check(
+            try message.count(of: 2, in: "resource_metrics"),
+            TelemetryLimits.series,
+            "resource_metrics.scope_metrics"
+        )
         while let (field, wire) = try message.next(in: "resource_metrics") {
             switch field {
             case 1:
                 var resource = try message.message(wire, "resource_metrics.resource")
+                let count = try resource.count(of: 1, in: "resource_metrics.resource")
+                try TelemetryLimits.check(count, TelemetryLimits.labels, "resource_metrics.resource.attributes")
                 while let (field, wire) = try resource.next(in: "resource_metrics.resource") {
                     guard field == 1 else {
                         try resource.skip(wire, in: "resource_metrics.resource")
@@ -61,6 +71,9 @@ public struct OTLPMetrics: Sendable, Hashable {
     private mutating func readMetric(_ message: ProtobufReader, _ resource: [String: String]) throws(TelemetryFault) {
         var message = message
         var (name, unit) = ("", "")
+        for field in [UInt64(5), 7, 9, 10, 11] {
+            try TelemetryLimits.check(try message.count(of: field, in: "metrics"), 1, "metrics, bodies of one metric")
+        }
         var bodies: [(kind: TelemetrySeries.Kind, body: ProtobufReader)] = []
         while let (field, wire) = try message.next(in: "metrics") {
             switch field {
@@ -75,6 +88,8 @@ public struct OTLPMetrics: Sendable, Hashable {
         for (form, body) in bodies {
             var body = body
             var points: [ProtobufReader] = []
+            let count = self.points + (try body.count(of: 1, in: "metrics(\(name))"))
+            try TelemetryLimits.check(count, TelemetryLimits.series, "metrics.data_points")
             var (temporality, isMonotonic) = (UInt64(0), false)
             while let (field, wire) = try body.next(in: "metrics(\(name))") {
                 switch (field, form) {
@@ -100,11 +115,12 @@ public struct OTLPMetrics: Sendable, Hashable {
     ) throws(TelemetryFault) {
         points += 1
         // What is no number is only counted.
-        guard kind != .other else { return add(TelemetrySeries(name: name, labels: resource, kind: kind, unit: unit)) }
+        guard kind != .other else { return try add(TelemetrySeries(name: name, labels: resource, kind: kind, unit: unit)) }
         var message = message
         let place = "metrics(\(name)).data_points"
         var series = TelemetrySeries(name: name, labels: resource, kind: kind, unit: unit)
         var point = Point()
+        try TelemetryLimits.check(try message.count(of: 7, in: place), TelemetryLimits.labels, "\(place).attributes")
         while let (field, wire) = try message.next(in: place) {
             switch field {
             case 2: point.start = try message.fixed64(wire, "\(place).start_time_unix_nano")
@@ -116,11 +132,11 @@ public struct OTLPMetrics: Sendable, Hashable {
             default: try message.skip(wire, in: place)
             }
         }
-        keep(point, in: series, place)
+        try keep(point, in: series, place)
     }
 
     /// A point that has no time or no number is the sender's, and no reason to refuse the others.
-    private mutating func keep(_ point: Point, in series: TelemetrySeries, _ place: String) {
+    private mutating func keep(_ point: Point, in series: TelemetrySeries, _ place: String) throws(TelemetryFault) {
         var series = series
         do throws(TelemetryFault) {
             series.samples = [try point.sample(place)]
@@ -129,7 +145,7 @@ public struct OTLPMetrics: Sendable, Hashable {
             reject(error)
             return
         }
-        add(series)
+        try add(series)
     }
 
     private mutating func reject(_ fault: TelemetryFault) {
@@ -187,7 +203,17 @@ public struct OTLPMetrics: Sendable, Hashable {
         return .success(temporality == 1 ? .delta : .counter)
     }
 
-    private mutating func add(_ new: TelemetrySeries) { series.append(new) }
+    private mutating func add(_ new: TelemetrySeries) throws(TelemetryFault) {
+        labels += new.labels.count
+        do throws(TelemetryFault) {
+            try TelemetryLimits.check(series.count + 1, TelemetryLimits.series, "data_points")
+            try TelemetryLimits.check(labels, TelemetryLimits.labels, "attributes")
+        } catch {
+            excess = excess ?? error
+            throw error
+        }
+        series.append(new)
+    }
 
     /// A data point as it is found, in either form.
     struct Point {
@@ -205,7 +231,7 @@ public struct OTLPMetrics: Sendable, Hashable {
             return TelemetrySample(
                 time: Timestamp(microseconds: Int64(time / 1_000)),
                 value: isMissing ? TelemetrySample.staleValue : value ?? 0,
-                startedAt: start == 0 ? nil : Timestamp(microseconds: Int64(start / 1_000))
+                startedAt: start == 0 ? nil : Timestamp(microseconds: Int64(start / 1_000)).asStart
             )
         }
     }
@@ -229,6 +255,7 @@ extension OTLPMetrics {
         for resource in try Self.list(document, "resourceMetrics", "the body") {
             do throws(TelemetryFault) { try readResource(resource) } catch { reject(error) }
         }
+        if let excess { throw excess }
     }
 
     private mutating func readResource(_ resource: JSONValue) throws(TelemetryFault) {
@@ -269,7 +296,7 @@ extension OTLPMetrics {
             for point in try Self.list(body, "dataPoints", "metrics(\(name)).\(form)") {
                 points += 1
                 guard kind != .other else {
-                    add(series)
+                    try add(series)
                     continue
                 }
                 do throws(TelemetryFault) {
@@ -298,7 +325,7 @@ extension OTLPMetrics {
         point.value = fields["asDouble"]?.double ?? fields["asDouble"]?.string.flatMap { Double($0) }
         if point.value == nil { point.value = fields["asInt"]?.wholeNumber.map { Double($0) } }
         point.isMissing = (fields["flags"]?.wholeNumber ?? 0) & 1 == 1
-        keep(point, in: series, place)
+        try keep(point, in: series, place)
     }
 
     private static func list(_ value: JSONValue, _ name: String, _ place: String) throws(TelemetryFault) -> [JSONValue] {

@@ -89,14 +89,33 @@ struct ProtobufReader {
         return text
     }
 
+    /// How often a field is ahead; nothing is kept of them.
+    func count(of field: UInt64, in message: @autoclosure () -> String) throws(TelemetryFault) -> Int {
+        var (ahead, count) = (self, 0)
+        while let (number, wire) = try ahead.next(in: message()) {
+            if number == field { count += 1 }
+            try ahead.skip(wire, in: message())
+        }
+        return count
+    }
+
     /// Numbers one after the other in one field, or a single one in a field of its own.
-    mutating func varints(_ wire: Wire, _ name: @autoclosure () -> String, into list: inout [UInt64]) throws(TelemetryFault) {
+    mutating func varints(
+        _ wire: Wire,
+        _ name: @autoclosure () -> String,
+        into list: inout [UInt64],
+        most: Int
+    ) throws(TelemetryFault) {
+        guard list.count < most else { throw TelemetryFault(field: name(), expected: "at most \(most) numbers", found: "more") }
         if wire == .varint {
             list.append(try varint(name))
             return
         }
         var packed = try message(wire, name())
-        while packed.position < packed.end { list.append(try packed.varint(name)) }
+        while packed.position < packed.end {
+            guard list.count < most else { throw TelemetryFault(field: name(), expected: "at most \(most) numbers", found: "more") }
+            list.append(try packed.varint(name))
+        }
     }
 
     private func expect(_ expected: Wire, _ found: Wire, _ name: () -> String) throws(TelemetryFault) {

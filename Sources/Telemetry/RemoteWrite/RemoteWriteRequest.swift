@@ -17,8 +17,9 @@ public struct RemoteWriteRequest: Sendable, Hashable {
     /// Native histograms: counted, not kept, since no meter is one.
     public var histograms = 0
     public var exemplars = 0
+    private var labels = 0
 
-    /// - Throws: `TelemetryFault` that names the field.
+    /// - Throws: `TelemetryFault` that names the field, of more than `TelemetryLimits` too.
     public init(_ bytes: [UInt8], version: Version) throws(TelemetryFault) {
         switch version {
         case .one: try readOne(ProtobufReader(bytes))
@@ -31,6 +32,8 @@ public struct RemoteWriteRequest: Sendable, Hashable {
     private mutating func readOne(_ message: ProtobufReader) throws(TelemetryFault) {
         var message = message
         var families: [String: (kind: TelemetrySeries.Kind, unit: String)] = [:]
+        try TelemetryLimits.check(try message.count(of: 1, in: "WriteRequest"), TelemetryLimits.series, "timeseries")
+        try TelemetryLimits.check(try message.count(of: 3, in: "WriteRequest"), TelemetryLimits.series, "metadata")
         while let (field, wire) = try message.next(in: "WriteRequest") {
             switch field {
             case 1: try readSeriesOne(try message.message(wire, "timeseries[\(series.count)]"))
@@ -46,6 +49,7 @@ public struct RemoteWriteRequest: Sendable, Hashable {
                     }
                 }
                 families[family.name] = (family.kind, family.unit)
+            case 4, 5: throw Self.otherVersion(field, "1 and 3 of prometheus.WriteRequest", "io.prometheus.write.v2.Request")
             default: try message.skip(wire, in: "WriteRequest")
             }
         }
@@ -61,6 +65,7 @@ public struct RemoteWriteRequest: Sendable, Hashable {
         let place = "timeseries[\(series.count)]"
         var message = message
         var new = TelemetrySeries(name: "")
+        try count(samples: try message.count(of: 2, in: place), labels: try message.count(of: 1, in: place))
         while let (field, wire) = try message.next(in: place) {
             switch field {
             case 1:
@@ -93,8 +98,12 @@ public struct RemoteWriteRequest: Sendable, Hashable {
         var symbols: [String] = []
         var bodies: [ProtobufReader] = []
         var message = message
+        try TelemetryLimits.check(try message.count(of: 5, in: "Request"), TelemetryLimits.series, "timeseries")
+        try TelemetryLimits.check(try message.count(of: 4, in: "Request"), TelemetryLimits.labels, "symbols")
         while let (field, wire) = try message.next(in: "Request") {
             switch field {
+            // Reserved, so that a request of 1.0 is told.
+            case 1...3: throw Self.otherVersion(field, "4 and 5 of io.prometheus.write.v2.Request", "prometheus.WriteRequest")
             case 4: symbols.append(try message.string(wire, "symbols[\(symbols.count)]"))
             case 5: bodies.append(try message.message(wire, "timeseries[\(bodies.count)]"))
             default: try message.skip(wire, in: "Request")
@@ -122,9 +131,12 @@ public struct RemoteWriteRequest: Sendable, Hashable {
         var new = TelemetrySeries(name: "")
         var references: [UInt64] = []
         var created: Timestamp?
+        try count(samples: try message.count(of: 2, in: place), labels: 0)
         while let (field, wire) = try message.next(in: place) {
             switch field {
-            case 1: try message.varints(wire, "\(place).labels_refs", into: &references)
+            case 1:
+                let rest = TelemetryLimits.labels - labels
+                try message.varints(wire, "\(place).labels_refs", into: &references, most: 2 * rest)
             case 2: new.samples.append(try Self.sample(try message.message(wire, "\(place).samples"), place))
             case 3:
                 histograms += 1
@@ -152,6 +164,7 @@ public struct RemoteWriteRequest: Sendable, Hashable {
                 found: "\(references.count) numbers"
             )
         }
+        try count(samples: 0, labels: references.count / 2)
         for i in stride(from: 0, to: references.count, by: 2) {
             try Self.add(try symbol(references[i], "labels_refs"), try symbol(references[i + 1], "labels_refs"), to: &new, place)
         }
@@ -167,6 +180,20 @@ public struct RemoteWriteRequest: Sendable, Hashable {
         }
         samples += new.samples.count
         series.append(new)
+    }
+
+    private mutating func count(samples added: Int, labels new: Int) throws(TelemetryFault) {
+        try TelemetryLimits.check(samples + added, TelemetryLimits.samples, "timeseries.samples")
+        labels += new
+        try TelemetryLimits.check(labels, TelemetryLimits.labels, "timeseries.labels")
+    }
+
+    private static func otherVersion(_ field: UInt64, _ expected: String, _ other: String) -> TelemetryFault {
+        TelemetryFault(
+            field: "the body",
+            expected: "the fields \(expected), as the Content-Type says",
+            found: "field \(field), which is of \(other)"
+        )
     }
 
     private static func add(_ name: String, _ value: String, to series: inout TelemetrySeries, _ place: String) throws(TelemetryFault) {
@@ -199,13 +226,13 @@ public struct RemoteWriteRequest: Sendable, Hashable {
         return sample
     }
 
-    /// 0 says that it is not known.
+    /// 0 says that it is not known; a time at which no count began is not known either.
     private static func start(_ milliseconds: Int64, _ field: String) throws(TelemetryFault) -> Timestamp? {
         guard milliseconds != 0 else { return nil }
         guard let time = Timestamp(milliseconds: milliseconds) else {
             throw TelemetryFault(field: field, expected: "ms within 290,000 years", found: "\(milliseconds)")
         }
-        return time
+        return time.asStart
     }
 
     private static func kind(_ number: UInt64) -> TelemetrySeries.Kind {

@@ -55,6 +55,9 @@ public struct MappedSeries: Sendable, Hashable {
     /// Each reading is an increase since its own start.
     public var isDelta: Bool
     public var readings: [Reading]
+    /// As it came, to be told of.
+    public var seriesName = ""
+    public var labels: [String: String] = [:]
 }
 
 /// What becomes of a series.
@@ -75,7 +78,7 @@ public enum SeriesOutcome: Sendable, Hashable {
         case noHost = "no_host"
         /// A label that the rule needs is missing.
         case noLabel = "no_label"
-        /// Neither the rule nor the name nor the sender says what the unit is.
+        /// Neither the rule nor the name nor the sender says what the unit is, or the sender says one that is not known.
         case noUnit = "no_unit"
     }
 }
@@ -188,15 +191,21 @@ extension MeterRules {
         let reason: SeriesOutcome.Reason
     }
 
+    /// The sender's word where it says one: its values are in that, whatever the row expects. A word that nobody knows, or one of another
+    /// quantity than the row's, leaves nothing to go by.
+    private static func unit(of series: TelemetrySeries, _ rule: MeterRule) -> SeriesUnit? {
+        guard !series.unit.isEmpty else { return rule.unit ?? SeriesUnit(suffixOf: series.name) }
+        guard let told = SeriesUnit(series.unit), rule.unit?.isLike(told) ?? true else { return nil }
+        return told
+    }
+
     private func mapped(
         _ series: TelemetrySeries,
         _ labels: [String: String],
         _ rule: MeterRule,
         _ host: String
     ) -> Result<MappedSeries, Unmappable> {
-        guard let unit = rule.unit ?? SeriesUnit(series.unit) ?? SeriesUnit(suffixOf: series.name) else {
-            return .failure(Unmappable(reason: .noUnit))
-        }
+        guard let unit = Self.unit(of: series, rule) else { return .failure(Unmappable(reason: .noUnit)) }
         let (scale, reading): (Double, MeterRule.Reading) =
             switch unit {
             case .energy(let scale): (scale, .counter)
@@ -241,7 +250,9 @@ extension MeterRules {
                 part: rule.sumOver.map { labels[$0] ?? "" }.joined(separator: "/"),
                 replica: replicaLabels.map { series.labels[$0] ?? "" }.joined(separator: "/"),
                 isDelta: series.kind == .delta,
-                readings: readings.sorted { $0.time < $1.time }
+                readings: readings.sorted { $0.time < $1.time },
+                seriesName: series.name,
+                labels: series.labels
             )
         )
     }
