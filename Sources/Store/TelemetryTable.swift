@@ -14,6 +14,8 @@ public enum TelemetryTable {
         public var knots = 0
         /// Samples of what the host's own agent measures already.
         public var covered = 0
+        /// Series with samples that were left out, or are only where a count begins.
+        public var faults: [Unmapped] = []
 
         public init() {}
 
@@ -21,6 +23,26 @@ public enum TelemetryTable {
             a.tally += b.tally
             a.knots += b.knots
             a.covered += b.covered
+            for fault in b.faults { a.note(fault) }
+        }
+
+        fileprivate mutating func note(_ series: MappedSeries, _ tally: MeterCurve.Tally) {
+            let counts = [
+                (Unmapped.untimely, tally.untimely), (Unmapped.impossible, tally.impossible), (Unmapped.longSince, tally.longSince),
+            ]
+            for (reason, n) in counts where n > 0 {
+                var labels = series.labels
+                if labels.count > 12 { labels = Dictionary(uniqueKeysWithValues: labels.sorted { $0.key < $1.key }.prefix(12).map { $0 }) }
+                note(Unmapped(name: series.seriesName, reason: reason, example: labels, n: Int64(n)))
+            }
+        }
+
+        private mutating func note(_ fault: Unmapped) {
+            if let i = faults.firstIndex(where: { $0.name == fault.name && $0.reason == fault.reason }) {
+                faults[i].n += fault.n
+            } else if faults.count < 100 {
+                faults.append(fault)
+            }
         }
     }
 
@@ -42,6 +64,9 @@ public enum TelemetryTable {
         let inside: String?
         var isForeign: Bool { state != nil }
     }
+
+    /// After so many of one request long pauses are gaps, not lines with a knot each hour.
+    private static let mostKnots = 200_000
 
     /// What is to be written of one meter.
     private struct Written {
@@ -97,9 +122,12 @@ public enum TelemetryTable {
                 busyTaken = name
             }
             let state = old?.state.flatMap { MeterCurve.State(json: $0, epsilon: meter.epsilon) }
-            var curve = MeterCurve(meter, cpus: host.cpus, state: state)
+            let bridge = outcome.knots < mostKnots ? MeterCurve.longestBridge : .hour
+            var curve = MeterCurve(meter, cpus: host.cpus, state: state, bridge: bridge)
             for one in inOrder(parts) {
-                outcome.tally += curve.read(one, from: one.replica.isEmpty ? source : "\(source) \(one.replica)", now: now)
+                let tally = curve.read(one, from: one.replica.isEmpty ? source : "\(source) \(one.replica)", now: now)
+                outcome.tally += tally
+                outcome.note(one, tally)
             }
             let taken = curve.take()
             guard let kept = curve.kept, let tail = curve.tail else { continue }
@@ -417,8 +445,18 @@ extension TelemetryTable {
         return ended.count
     }
 
-    /// A series that became no meter, and how often.
+    /// A series that became no meter or had samples that were left out, and how often; or a target of the scraper that does not answer.
     public struct Unmapped: Sendable, Hashable {
+        /// Reasons beside those of `SeriesOutcome`: times later than now or of before 2020.
+        public static let untimely = "untimely"
+        /// Values that no meter can have.
+        public static let impossible = "impossible"
+        /// Increases since so long ago that they are only where the count begins.
+        public static let longSince = "long_since"
+        /// The name is the target's address, `error` in the example what came of asking it.
+        public static let scrapeFailed = "scrape_failed"
+        public static let otherReasons: Set<String> = [untimely, impossible, longSince, scrapeFailed]
+
         public var name: String
         public var reason: String
         /// The labels of one of them.
@@ -445,7 +483,7 @@ extension TelemetryTable {
                 INSERT INTO telemetry_unmapped (name, reason, example, n, last_at)
                 SELECT name, reason, example::jsonb, n, $5
                 FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[]) AS r (name, reason, example, n)
-                WHERE (SELECT count(*) FROM telemetry_unmapped) < $6
+                WHERE (SELECT count(*) FROM telemetry_unmapped) < $6 OR reason = 'scrape_failed'
                     OR EXISTS (SELECT FROM telemetry_unmapped u WHERE (u.name, u.reason) = (r.name, r.reason))
                 ORDER BY 1, 2
                 ON CONFLICT (name, reason) DO UPDATE SET example = excluded.example, n = telemetry_unmapped.n + excluded.n,
@@ -460,12 +498,24 @@ extension TelemetryTable {
         )
     }
 
-    /// Those of the time since an instant, the most frequent first.
+    /// Targets that answer again.
+    public static func forget(_ targets: [String], _ connection: PostgresConnection) async throws {
+        guard !targets.isEmpty else { return }
+        _ = try await connection.execute(
+            Statement("forget_failed_scrapes", "DELETE FROM telemetry_unmapped WHERE reason = 'scrape_failed' AND name = ANY($1)"),
+            [.textArray(targets)]
+        )
+    }
+
+    /// Those of the time since an instant: what loses readings first, then the most frequent.
     public static func unmapped(since: Timestamp, limit: Int, _ connection: PostgresConnection) async throws -> [Unmapped] {
         try await connection.query(
             Statement(
                 "list_unmapped",
-                "SELECT name, reason, example, n FROM telemetry_unmapped WHERE last_at >= $1 ORDER BY n DESC, name LIMIT $2"
+                """
+                SELECT name, reason, example, n FROM telemetry_unmapped WHERE last_at >= $1
+                ORDER BY reason NOT IN ('scrape_failed', 'untimely', 'impossible'), n DESC, name LIMIT $2
+                """
             ),
             [.timestamptz(microseconds: since.microseconds), .int8(Int64(limit))]
         ).map { row in

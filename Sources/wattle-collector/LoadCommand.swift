@@ -129,6 +129,11 @@ struct LoadCommand: AsyncParsableCommand {
         plan.batchInterval = Microseconds(Int64(batchSeconds * 1e6))
         plan.start = start.flatMap(RFC3339.parse)
         if let traces {
+            guard let folder = opendir(traces) else {
+                let found = String(cString: strerror(errno))
+                throw Failure(code: 2, message: "--traces: expected a folder of recordings (*.csv), found \(traces): \(found)")
+            }
+            closedir(folder)
             do {
                 plan.recordings = try LoadRecording.read(folder: traces)
             } catch {

@@ -24,7 +24,8 @@ struct Doctor {
     var findings: [Finding] {
         var all: [Finding] = [hostsKnown, sensors, silent, clocks, runners, claimedTwice, spanless, slots, zones, intensities, pue, energy]
         all += [
-            sources, events, secrets, reconciliation, tokens, revoked, classes, clones, open, poisoned, rules, telemetry, packing, disk,
+            sources, events, secrets, reconciliation, tokens, revoked, classes, clones, open, poisoned, rules, telemetry, samples, scrapes,
+            packing, disk,
         ]
         let order = Finding.Severity.allCases
         return all.enumerated().sorted { a, b in
@@ -48,21 +49,63 @@ struct Doctor {
 
     // MARK: Other exporters
 
+    private var samples: Finding {
+        let reasons = [TelemetryTable.Unmapped.untimely, TelemetryTable.Unmapped.impossible, TelemetryTable.Unmapped.longSince]
+        let left = facts.unmapped.filter { reasons.contains($0.reason) }
+        guard !left.isEmpty else {
+            return Finding("telemetry_samples", .ok, "no sample of other exporters was left out in the last 7 days")
+        }
+        let isClock = left.contains { $0.reason == TelemetryTable.Unmapped.untimely }
+        return Finding(
+            "telemetry_samples",
+            left.allSatisfy { $0.reason == TelemetryTable.Unmapped.longSince } ? .note : .action,
+            "\(list(left.count, "metric")) of other exporters with samples that do not count"
+                + (isClock ? ": a clock is more than 5 minutes ahead, or was never set" : ""),
+            count: left.count,
+            examples: some(left) { one in
+                let labels = one.example.sorted { $0.key < $1.key }.prefix(4).map { "\($0.key)=\($0.value)" }
+                let why =
+                    switch one.reason {
+                    case TelemetryTable.Unmapped.untimely: "times later than now or of before 2020"
+                    case TelemetryTable.Unmapped.impossible: "values that the meter cannot have"
+                    default: "increases since more than an hour, which are only where the count begins"
+                    }
+                return "\(one.name){\(labels.joined(separator: ","))}: \(one.n) samples, \(why)"
+            },
+            commands: isClock ? ["timedatectl set-ntp true"] : []
+        )
+    }
+
+    private var scrapes: Finding {
+        let failed = facts.unmapped.filter { $0.reason == TelemetryTable.Unmapped.scrapeFailed }
+        guard !failed.isEmpty else { return Finding("scrapes", .ok, "no target of `scrape:` fails") }
+        return Finding(
+            "scrapes",
+            .action,
+            "\(list(failed.count, "target")) of `scrape:` failed in the last 7 days and did not answer since: nothing there is metered",
+            count: failed.count,
+            examples: some(failed) { "\($0.name): \($0.n) times, last \($0.example["error"] ?? "no reason known")" },
+            commands: failed.prefix(2).map { "curl -sS \(ShellWord.quoted($0.name))" }
+        )
+    }
+
     private var telemetry: Finding {
-        guard !facts.unmapped.isEmpty else { return Finding("telemetry", .ok, "every series of energy that came is mapped to a meter") }
+        let others = TelemetryTable.Unmapped.otherReasons
+        let unmapped = facts.unmapped.filter { !others.contains($0.reason) }
+        guard !unmapped.isEmpty else { return Finding("telemetry", .ok, "every series of energy that came is mapped to a meter") }
         return Finding(
             "telemetry",
             .note,
-            "\(facts.unmapped.count) series of other exporters look like energy and became no meter: add rows to meters.yaml",
-            count: facts.unmapped.count,
-            examples: some(facts.unmapped) { series in
+            "\(unmapped.count) series of other exporters look like energy and became no meter: add rows to meters.yaml",
+            count: unmapped.count,
+            examples: some(unmapped) { series in
                 let labels = series.example.sorted { $0.key < $1.key }.prefix(4).map { "\($0.key)=\($0.value)" }
                 let reason =
                     switch series.reason {
                     case "no_host": "no label names its host"
                     case "no_label": "a label that its row needs is missing"
                     case "no_match": "rows know the name, none the labels"
-                    case "no_unit": "nothing says its unit"
+                    case "no_unit": "nothing says its unit, or its sender says one that is not known"
                     default: "no row knows the name"
                     }
                 return "\(series.name){\(labels.joined(separator: ","))}: \(reason)"

@@ -16,7 +16,8 @@ struct Scraper: Service {
     let http: HTTPClient
     /// Of several collectors that scrape the same targets one counts at a time.
     let source: String
-    private let failing = FailingTargets()
+    private let failing = ToldTargets()
+    private let answered = ToldTargets()
 
     /// Answers at a time, whatever the number of targets; a longer one than this is no exporter's.
     static let atOnce = 8
@@ -63,10 +64,14 @@ struct Scraper: Service {
         do {
             try await ask(target)
             metrics.scrapes.increment()
+            // Once after a start too: what is stored may be of a run before.
+            if answered.note(target.url) { intake.tallies.note(mended: target.url) }
             if failing.mend(target.url) { log.notice("a scrape target answers again", metadata: ["url": "\(target.url)"]) }
         } catch {
             if Task.isCancelled { return }
             metrics.scrapesFailed.increment()
+            _ = answered.mend(target.url)
+            intake.tallies.note(failed: target.url, "\(error)")
             // Said once, until it answers again.
             if failing.note(target.url) {
                 log.warning("a scrape target does not answer", metadata: ["url": "\(target.url)", "error": "\(error)"])
@@ -102,8 +107,8 @@ struct Scraper: Service {
     }
 }
 
-/// Targets that do not answer, so that it is said once.
-private final class FailingTargets: Sendable {
+/// Targets of which something was said, so that it is said once.
+private final class ToldTargets: Sendable {
     private let urls = Mutex<Set<String>>([])
 
     /// Whether it is news.

@@ -13,10 +13,24 @@ final class TelemetryIntake: Sendable {
         var outcome = TelemetryTable.Outcome()
         /// Samples of series that became meters.
         var mapped = 0
+        /// Samples whose unit nobody knows.
+        var unitless = 0
         /// Samples that were left out because their host is not the writer's.
         var forbidden = 0
         /// Hosts beyond what the writer may write for, as it named them.
         var excesses: [Claims.Excess] = []
+
+        /// Samples that were left out although their series is a meter's, or would be one.
+        var refused: Int { outcome.tally.impossible + outcome.tally.untimely + unitless }
+
+        /// Why, and of which series; nil where none was refused.
+        func reason(now: Timestamp) -> String? {
+            if unitless > 0 { return "unit: expected J, kJ, Wh, kWh, W, kW or their like, of the quantity that the metric counts" }
+            guard let fault = outcome.faults.first(where: { $0.reason != TelemetryTable.Unmapped.longSince }) else { return nil }
+            return fault.reason == TelemetryTable.Unmapped.untimely
+                ? "\(fault.name): expected times of 2020 to \(MeterCurve.tolerance.seconds) s from now (\(RFC3339.format(now))), found others"
+                : "\(fault.name): expected numbers that the meter can have, found others"
+        }
     }
 
     let rules: MeterRules
@@ -27,7 +41,10 @@ final class TelemetryIntake: Sendable {
     private let info = Mutex(SeriesInfo())
     private let inside = Mutex(0)
 
-    /// Requests at a time: each holds its body, and one connection.
+    /// Of bodies that are being read: who stalls holds what it said it would send, and nothing else.
+    let bodies = ReadingsAdmission(limitBytes: 64 << 20)
+
+    /// Requests at a time whose bodies are all there: each holds what is unpacked of it, and one connection.
     static let mostInside = 6
     /// Chips and sensors of a large farm; more are nobody's, and what is known is learned again within a scrape.
     private static let mostInfos = 200_000
@@ -64,6 +81,7 @@ final class TelemetryIntake: Sendable {
             _ = rules.noteInfo(series, in: &info)
             return info
         }
+        var taken = Taken()
         var byHost: [String: [MappedSeries]] = [:]
         for one in series {
             switch rules.map(one, known) {
@@ -72,9 +90,9 @@ final class TelemetryIntake: Sendable {
             case .unmapped(let reason):
                 metrics.telemetrySeriesUnmapped.increment()
                 tallies.note(one, reason)
+                if reason == .noUnit { taken.unitless += one.samples.count }
             }
         }
-        var taken = Taken()
         for (host, series) in byHost.sorted(by: { $0.key < $1.key }) {
             let samples = series.reduce(0) { $0 + $1.readings.count }
             metrics.telemetrySeriesMapped.increment(by: series.count)
@@ -85,6 +103,7 @@ final class TelemetryIntake: Sendable {
             if let outcome {
                 taken.mapped += samples
                 taken.outcome += outcome
+                tallies.note(outcome.faults)
             } else {
                 taken.forbidden += samples
                 taken.excesses.append(Claims.Excess(field: "host", found: host, allowed: Self.allowed(grant)))

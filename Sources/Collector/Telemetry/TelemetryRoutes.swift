@@ -37,9 +37,10 @@ struct TelemetryRoutes: Sendable {
         // A Prometheus that is told 429 drops what it sent, unless its owner set retry_on_http_429.
         let verdict = rates.take("token \(grant.name)", requestsPerSecond: grant.claims.requestsPerSecond, now: site.now())
         guard verdict.isAllowed else { throw Self.busy(seconds: verdict.waitSeconds) }
+        guard let packed = try await body(of: request) else { throw Self.busy(seconds: 1) }
+        // Only now: a body that does not come is nobody's turn.
         guard intake.enter() else { throw Self.busy(seconds: 1) }
         defer { intake.leave() }
-        let packed = try await request.body(limit: Self.bodyBytes)
         // A request without any bytes is one without series, however it is said to be packed.
         guard packed.isEmpty || request.headers[.contentEncoding]?.lowercased() == "snappy" else {
             throw Self.unsupported("expected Content-Encoding: snappy, found \(request.headers[.contentEncoding]?.prefix(60) ?? "none")")
@@ -60,7 +61,7 @@ struct TelemetryRoutes: Sendable {
         let taken = try await take(written.series, "write", grant)
         var headers = HTTPFields()
         // Version 2.0 asks how much was written; series that are no meter are none of the sender's concern and count as taken.
-        for (name, n) in [("Samples", written.samples - taken.forbidden), ("Histograms", 0), ("Exemplars", 0)] {
+        for (name, n) in [("Samples", max(0, written.samples - taken.forbidden - taken.refused)), ("Histograms", 0), ("Exemplars", 0)] {
             if let field = HTTPField.Name("X-Prometheus-Remote-Write-\(name)-Written") { headers[field] = "\(n)" }
         }
         if let excess = taken.excesses.first {
@@ -129,9 +130,11 @@ struct TelemetryRoutes: Sendable {
         let compression = try ReadingsEncoding(header: request.headers[.contentEncoding])
         let verdict = rates.take("token \(grant.name)", requestsPerSecond: grant.claims.requestsPerSecond, now: site.now())
         guard verdict.isAllowed else { return try Self.full(encoding, seconds: verdict.waitSeconds) }
+        guard let packed = try await body(of: request) else { return try Self.full(encoding, seconds: 1) }
         guard intake.enter() else { return try Self.full(encoding, seconds: 1) }
         defer { intake.leave() }
-        let body = try compression.decode(try await request.body(limit: Self.bodyBytes), limit: Self.inflatedBytes)
+        // A document of JSON takes many times its bytes.
+        let body = try compression.decode(packed, limit: encoding == .json ? Self.bodyBytes : Self.inflatedBytes)
         let metrics: OTLPMetrics
         do {
             metrics = try encoding == .json ? OTLPMetrics(json: body) : OTLPMetrics(protobuf: body)
@@ -139,12 +142,14 @@ struct TelemetryRoutes: Sendable {
             return try Self.status(encoding, .invalidArgument, error.description, .badRequest)
         }
         let taken = try await take(metrics.series, "otlp", grant)
+        let rejected = metrics.rejected + taken.refused
         guard let excess = taken.excesses.first else {
-            return try Self.exported(encoding, rejected: metrics.rejected, metrics.reason?.description ?? "")
+            let reason = [metrics.reason?.description, taken.reason(now: site.now())].compactMap { $0 }.joined(separator: "; ")
+            return try Self.exported(encoding, rejected: rejected, reason)
         }
         let reason = "beyond what the token \(grant.name) may say: \(excess)"
         guard taken.mapped > 0 else { return try Self.status(encoding, .permissionDenied, reason, .forbidden) }
-        return try Self.exported(encoding, rejected: taken.forbidden + metrics.rejected, reason)
+        return try Self.exported(encoding, rejected: taken.forbidden + rejected, reason)
     }
 
     /// An `ExportMetricsServiceResponse`: empty where all was taken.
@@ -184,6 +189,20 @@ struct TelemetryRoutes: Sendable {
     }
 
     // MARK: Both
+
+    /// The body as it came; nil where too much of others is under way.
+    private func body(of request: Request) async throws -> [UInt8]? {
+        let declared = request.headers[.contentLength].flatMap { Int($0) } ?? Self.bodyBytes
+        do {
+            // One that is too long is read and thrown away: it takes no memory.
+            return try await intake.bodies.admit(declared > Self.bodyBytes ? 0 : max(0, declared)) {
+                try await request.body(limit: Self.bodyBytes)
+            }
+        } catch let problem as Problem where problem.status == .tooManyRequests {
+            try await request.discardBody()
+            return nil
+        }
+    }
 
     private func take(_ series: [TelemetrySeries], _ way: String, _ grant: TokenGrant) async throws -> TelemetryIntake.Taken {
         let taken: TelemetryIntake.Taken

@@ -8,6 +8,7 @@ import Telemetry
 final class TelemetryTallies: Sendable {
     private struct State {
         var unmapped: [String: TelemetryTable.Unmapped] = [:]
+        var mended: Set<String> = []
         /// Of all series that came, by reason.
         var byReason: [SeriesOutcome.Reason: Int] = [:]
     }
@@ -30,6 +31,49 @@ final class TelemetryTallies: Sendable {
             entry.example = labels
             entry.n += 1
             state.unmapped[key] = entry
+        }
+    }
+
+    /// Samples that were left out, by series and reason.
+    func note(_ faults: [TelemetryTable.Unmapped]) {
+        state.withLock { state in
+            for fault in faults {
+                let key = "\(fault.name) \(fault.reason)"
+                guard state.unmapped[key] != nil || state.unmapped.count < Self.mostNames else { continue }
+                var entry = fault
+                entry.example = fault.example.mapValues { String($0.prefix(100)) }
+                entry.n += state.unmapped[key]?.n ?? 0
+                state.unmapped[key] = entry
+            }
+        }
+    }
+
+    /// A target that does not answer, or not so that it can be read.
+    func note(failed url: String, _ error: String) {
+        let (name, error) = (CredentialMask().masked(url), CredentialMask().masked(error))
+        let reason = TelemetryTable.Unmapped.scrapeFailed
+        state.withLock { state in
+            let n = state.unmapped["\(name) \(reason)"]?.n ?? 0
+            state.unmapped["\(name) \(reason)"] =
+                TelemetryTable.Unmapped(name: name, reason: reason, example: ["error": String(error.prefix(300))], n: n + 1)
+            state.mended.remove(name)
+        }
+    }
+
+    /// A target answers: what is stored of its failures is over.
+    func note(mended url: String) {
+        let name = CredentialMask().masked(url)
+        state.withLock { state in
+            state.unmapped["\(name) \(TelemetryTable.Unmapped.scrapeFailed)"] = nil
+            state.mended.insert(name)
+        }
+    }
+
+    /// Targets that answer again, once.
+    func takeMended() -> [String] {
+        state.withLock { state in
+            defer { state.mended = [] }
+            return state.mended.sorted()
         }
     }
 

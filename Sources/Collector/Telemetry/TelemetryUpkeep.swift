@@ -4,7 +4,7 @@ import Postgres
 import ServiceLifecycle
 import Store
 
-/// Stores which series became no meter, and ends curves of which nothing is heard any more. Any number of collectors may do it.
+/// Stores which series became no meter and which targets do not answer, and ends curves of which nothing is heard any more. Any number of collectors may do it.
 struct TelemetryUpkeep: Service {
     let intake: TelemetryIntake
     let pool: PostgresPool
@@ -26,9 +26,11 @@ struct TelemetryUpkeep: Service {
     func keepUp() async {
         do {
             let unmapped = intake.tallies.takeUnmapped()
+            let mended = intake.tallies.takeMended()
             try await pool.withConnection { connection in
                 try await connection.transaction { tx in
                     try await TelemetryTable.note(unmapped, now: now(), tx)
+                    try await TelemetryTable.forget(mended, tx)
                     _ = try await TelemetryTable.endSilent(now: now(), tx)
                 }
             }
