@@ -103,7 +103,7 @@ let package = Package(
             resources: [
                 .embedInCode("m0001_spine.sql"), .embedInCode("m0002_workload_identity.sql"), .embedInCode("m0003_front_door.sql"),
                 .embedInCode("m0004_accounting.sql"), .embedInCode("m0005_telemetry.sql"), .embedInCode("m0006_storage.sql"),
-                .embedInCode("m0007_ingest.sql"),
+                .embedInCode("m0007_ingest.sql"), .embedInCode("m0008_days.sql"),
             ]
         ),
 
@@ -164,7 +164,8 @@ let package = Package(
         .executableTarget(
             name: "wattle",
             dependencies: [
-                "Tracker", "HTTPClient", "CIEvents", "CIHistory", "Documents", "Energy", "Carbon", "Factors", "FactorsCheck", "FactorTables",
+                "Tracker", "HTTPClient", "CIEvents", "CIHistory", "Documents", "Energy", "Carbon", "Factors", "FactorsCheck",
+                "FactorTables",
                 "ImpactModels", "ManifestFiles",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]

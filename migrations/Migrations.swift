@@ -19,5 +19,6 @@ public enum Migrations {
         Migration(number: 5, name: "telemetry", sql: String(decoding: PackageResources.m0005_telemetry_sql, as: UTF8.self)),
         Migration(number: 6, name: "storage", sql: String(decoding: PackageResources.m0006_storage_sql, as: UTF8.self)),
         Migration(number: 7, name: "ingest", sql: String(decoding: PackageResources.m0007_ingest_sql, as: UTF8.self)),
+        Migration(number: 8, name: "days", sql: String(decoding: PackageResources.m0008_days_sql, as: UTF8.self)),
     ]
 }

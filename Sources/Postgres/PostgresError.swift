@@ -74,6 +74,8 @@ extension PostgresError {
     public var isDeadlock: Bool { sqlState == "40P01" }
     /// True when the same transaction, run again, may well succeed.
     public var isRetryable: Bool { isSerializationFailure || isDeadlock }
+    /// Class 53: the server has no room for it at the moment: disk, memory, connections.
+    public var isOutOfResources: Bool { sqlState?.hasPrefix("53") ?? false }
     /// 55P03: a lock was not to be had at once (`NOWAIT`, `lock_timeout`).
     public var isLockNotAvailable: Bool { sqlState == "55P03" }
     /// 42P01: no such table.

@@ -27,8 +27,8 @@ public struct HostOverview: Sendable {
     public let jobs: Int64
     public let lastJobAt: Timestamp?
     /// Of settled hours since that instant; nil where there is none.
-    public let meteredMicrojoules: Int64?
-    public let jobsMicrojoules: Int64?
+    public let meteredMicrojoules: Int128?
+    public let jobsMicrojoules: Int128?
 
     /// - Parameter limit: hosts, those in service first and by pool and name.
     public static func read(since: Timestamp, now: Timestamp, limit: Int, _ connection: PostgresConnection) async throws -> [HostOverview] {
@@ -54,7 +54,7 @@ public struct HostOverview: Sendable {
                     WHERE k.host_id = h.host_id AND started_at IS NOT NULL AND alias_of IS NULL AND NOT is_deleted AND started_at >= $1
                 ) j
                 CROSS JOIN LATERAL (
-                    SELECT sum(metered_uj)::bigint AS metered, sum(job_dynamic_uj + idle_reserved_uj)::bigint AS jobs_uj FROM host_hour x
+                    SELECT sum(metered_uj) AS metered, sum(job_dynamic_uj) + sum(idle_reserved_uj) AS jobs_uj FROM host_hour x
                     WHERE x.host_id = h.host_id AND x.hour >= $1
                 ) l
                 ORDER BY h.retired_at IS NOT NULL, h.pool NULLS LAST, h.name LIMIT $3
@@ -84,8 +84,8 @@ public struct HostOverview: Sendable {
                 qualities: try row.stringArray("qualities"),
                 jobs: try row.int64("jobs"),
                 lastJobAt: try row.timestampMicrosecondsIfPresent("last_at").map { Timestamp(microseconds: $0) },
-                meteredMicrojoules: try row.int64IfPresent("metered"),
-                jobsMicrojoules: try row.int64IfPresent("jobs_uj")
+                meteredMicrojoules: try row.numericStringIfPresent("metered").flatMap { Int128($0) },
+                jobsMicrojoules: try row.numericStringIfPresent("jobs_uj").flatMap { Int128($0) }
             )
         }
     }

@@ -5,9 +5,29 @@ public import Postgres
 /// Daily partitions of `knot`: made ahead of time, and dropped once nothing is in them.
 public enum KnotPartitions {
     /// Makes those from yesterday to `daysAhead` days after `now` that are missing.
-    public static func make(now: Timestamp, daysAhead: Int64 = 3, _ connection: PostgresConnection) async throws {
+    ///
+    /// Where somebody reads the table for long, a dump perhaps, it is left to the next round: whoever waited for the lock would make all who
+    /// write wait behind. Knots of a day without a partition go into the default one.
+    ///
+    /// - Returns: false where some are left.
+    @discardableResult
+    public static func make(now: Timestamp, daysAhead: Int64 = 3, _ connection: PostgresConnection) async throws -> Bool {
         for day in -1...daysAhead {
-            try await makeOne(Timestamp(microseconds: now.microseconds + day * Microseconds.day.count), connection)
+            let at = Timestamp(microseconds: now.microseconds + day * Microseconds.day.count)
+            guard try await makeUnlessBusy(at, connection) else { return false }
+        }
+        return true
+    }
+
+    private static func makeUnlessBusy(_ at: Timestamp, _ connection: PostgresConnection) async throws -> Bool {
+        do {
+            try await connection.transaction { tx in
+                try await boundLockWait(tx)
+                try await makeOne(at, tx)
+            }
+            return true
+        } catch let error as PostgresError where error.isLockNotAvailable || error.isRetryable {
+            return false
         }
     }
 
@@ -33,15 +53,8 @@ public enum KnotPartitions {
         ).map { Timestamp(microseconds: try $0.timestampMicroseconds("day")) }
         var made = 0
         for day in days {
-            do {
-                try await connection.transaction { tx in
-                    try await boundLockWait(tx)
-                    try await makeOne(day, tx)
-                }
-                made += 1
-            } catch let error as PostgresError where error.isLockNotAvailable || error.isRetryable {
-                return made
-            }
+            guard try await makeUnlessBusy(day, connection) else { return made }
+            made += 1
         }
         return made
     }
@@ -68,11 +81,11 @@ public enum KnotPartitions {
                 "hosts_of_day",
                 """
                 WITH RECURSIVE h (host_id, n) AS (
-                    SELECT (SELECT host_id FROM knot WHERE host_id > $2 AND t >= $1 AND t < $1::timestamptz + interval '1 day'
+                    SELECT (SELECT host_id FROM knot WHERE host_id > $2 AND t >= $1 AND t < $1::timestamptz + interval '24 hours'
                         ORDER BY host_id LIMIT 1), 1
                     UNION ALL
                     SELECT (SELECT k.host_id FROM knot k WHERE k.host_id > h.host_id AND k.t >= $1
-                        AND k.t < $1::timestamptz + interval '1 day' ORDER BY k.host_id LIMIT 1), n + 1
+                        AND k.t < $1::timestamptz + interval '24 hours' ORDER BY k.host_id LIMIT 1), n + 1
                     FROM h WHERE h.host_id IS NOT NULL AND n < $3)
                 SELECT host_id FROM h WHERE host_id IS NOT NULL
                 """
@@ -88,11 +101,11 @@ public enum KnotPartitions {
                 "hours_of_day",
                 """
                 WITH RECURSIVE c (curve_id) AS (
-                    SELECT (SELECT curve_id FROM knot WHERE host_id = $1 AND t >= $2 AND t < $2::timestamptz + interval '1 day'
+                    SELECT (SELECT curve_id FROM knot WHERE host_id = $1 AND t >= $2 AND t < $2::timestamptz + interval '24 hours'
                         ORDER BY curve_id LIMIT 1)
                     UNION ALL
                     SELECT (SELECT k.curve_id FROM knot k WHERE k.host_id = $1 AND k.curve_id > c.curve_id AND k.t >= $2
-                        AND k.t < $2::timestamptz + interval '1 day' ORDER BY k.curve_id LIMIT 1)
+                        AND k.t < $2::timestamptz + interval '24 hours' ORDER BY k.curve_id LIMIT 1)
                     FROM c WHERE c.curve_id IS NOT NULL)
                 SELECT hour FROM generate_series($2::timestamptz, $2::timestamptz + interval '23 hours', interval '1 hour') AS g (hour)
                 WHERE EXISTS (SELECT FROM c CROSS JOIN LATERAL (
@@ -138,7 +151,7 @@ public enum KnotPartitions {
         try await connection.query(
             Statement(
                 "day_is_empty",
-                "SELECT NOT EXISTS (SELECT FROM knot WHERE t >= $1 AND t < $1::timestamptz + interval '1 day') AS is_empty"
+                "SELECT NOT EXISTS (SELECT FROM knot WHERE t >= $1 AND t < $1::timestamptz + interval '24 hours') AS is_empty"
             ),
             [.timestamptz(microseconds: day.microseconds)]
         ).only().bool("is_empty")

@@ -105,9 +105,36 @@ struct ReadingsPlacement {
                 found: "\(first.value)"
             )
         }
+        try checkRises(kept, ref: ref, head: head, after: last)
         return (
             Column(curveID: head.curveID, base: head.base, knots: kept), first.time, Knot(time: end.time, value: value, flags: end.flags)
         )
+    }
+
+    /// No machine draws a megawatt, and none has 65,536 processors: what says so is broken, and one such value would drown a farm's sums.
+    private static func checkRises(_ knots: ArraySlice<Knot>, ref: Int32, head: CurveHead, after last: Knot?) throws(ReadingsFault) {
+        // µJ a µs, and µs a µs; memory is bounded by what a value may be.
+        let most: Int64
+        switch head.kind {
+        case "meter": most = 1_000_000
+        case "host_busy", "agent_cpu", "workload_cpu": most = 65_536
+        default: return
+        }
+        var before = last.map { (time: $0.time, value: $0.value - head.base) }
+        for knot in knots {
+            defer { before = (knot.time, knot.value) }
+            guard let before else { continue }
+            // Readings have times that are a little off: ten seconds at that rate.
+            let (room, isBeyond) = ((knot.time - before.time).count + 10_000_000).multipliedReportingOverflow(by: most)
+            guard isBeyond || knot.value - before.value <= room else {
+                throw ReadingsFault(
+                    field: "knots[\(ref)].value_delta",
+                    expected:
+                        "at most \(room) within \((knot.time - before.time).count) µs, \(head.kind == "meter" ? "1 MW" : "65536 CPUs")",
+                    found: "\(knot.value - before.value)"
+                )
+            }
+        }
     }
 
     private mutating func addTail(_ tail: ReadingsRecord.Tail?, head: CurveHead, lastKnot: Knot?) {

@@ -18,16 +18,36 @@ public enum Retention {
         )
     }
 
-    /// A host's packed hours before a time.
+    /// A host's packed hours before a time. From then on its hours before that are never accounted anew: what they were made from is gone.
+    ///
+    /// - Returns: how many rows; 0 where another worker has the host at the moment.
     public static func deletePackedHours(
         hostID: Int32,
         before time: Timestamp,
         _ connection: PostgresConnection
     ) async throws -> Int {
-        try await connection.execute(
-            Statement("delete_old_packed_hours", "DELETE FROM curve_hour WHERE host_id = $1 AND hour < $2"),
-            [.int4(hostID), .timestamptz(microseconds: time.microseconds)]
-        )
+        try await connection.transaction { tx in
+            guard try await takeHost(hostID, tx) else { return 0 }
+            let deleted = try await tx.execute(
+                Statement("delete_old_packed_hours", "DELETE FROM curve_hour WHERE host_id = $1 AND hour < $2"),
+                [.int4(hostID), .timestamptz(microseconds: time.microseconds)]
+            )
+            if deleted > 0 {
+                _ = try await tx.execute(
+                    Statement("note_curves_since", "UPDATE host SET curves_since = greatest(curves_since, $2) WHERE host_id = $1"),
+                    [.int4(hostID), .timestamptz(microseconds: time.microseconds)]
+                )
+            }
+            return deleted
+        }
+    }
+
+    /// One at a time has a host, as when it is accounted.
+    private static func takeHost(_ hostID: Int32, _ tx: PostgresConnection) async throws -> Bool {
+        try await tx.query(
+            Statement("take_host", "SELECT pg_try_advisory_xact_lock($1, -1) AS taken"),
+            [.int4(hostID)]
+        ).only().bool("taken")
     }
 
     /// A host's ledger before a time: host-hours, jobs' slices of them, and the record of their versions.
@@ -40,12 +60,7 @@ public enum Retention {
         _ connection: PostgresConnection
     ) async throws -> Int {
         try await connection.transaction { tx in
-            // One at a time has a host, as when it is accounted.
-            let isFree = try await tx.query(
-                Statement("take_host", "SELECT pg_try_advisory_xact_lock($1, -1) AS taken"),
-                [.int4(hostID)]
-            ).only().bool("taken")
-            guard isFree else { return 0 }
+            guard try await takeHost(hostID, tx) else { return 0 }
             let hours = try await tx.query(
                 Statement(
                     "old_ledger_hours",

@@ -176,12 +176,23 @@ public enum WorkQueue {
         ).filter { try $0.bool("taken") }.map { Hour(number: Int64(try $0.int32("h"))) }
         guard !taken.isEmpty else { return [:] }
         var ids: [Hour: [Int64]] = [:]
+        var late: [Int64] = []
         for row in try await connection.query(
-            Statement("dirty_ids", "SELECT id, hour FROM dirty WHERE host_id = $1 AND hour = ANY($2)"),
+            Statement(
+                "dirty_ids",
+                """
+                SELECT d.id, d.hour, d.hour < h.curves_since AS is_late FROM dirty d JOIN host h USING (host_id)
+                WHERE d.host_id = $1 AND d.hour = ANY($2)
+                """
+            ),
             [.int4(run.hostID), .timestamptzArray(microseconds: taken.map { $0.start.microseconds })]
         ) {
-            ids[Hour(containing: Timestamp(microseconds: try row.timestampMicroseconds("hour"))), default: []].append(try row.int64("id"))
+            let id = try row.int64("id")
+            // What an hour was made from is kept no more: its figures stand as they are.
+            if try row.bool("is_late") { late.append(id); continue }
+            ids[Hour(containing: Timestamp(microseconds: try row.timestampMicroseconds("hour"))), default: []].append(id)
         }
+        if !late.isEmpty { try await finish(ids: late, connection) }
         return ids
     }
 

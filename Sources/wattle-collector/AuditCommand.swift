@@ -40,7 +40,7 @@ struct AuditCommand: AsyncParsableCommand {
 
     func run() async throws {
         let since = Self.start(since) ?? wallClock()
-        let rows = try await Database.withConnection(database) { connection, _ in
+        let rows = try await Database.withConnection(database, making: false) { connection, _ in
             try await AuditLog.list(since: since, limit: limit, connection)
         }
         switch format {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Collector
+import Foundation
 import Logging
 import Postgres
 
@@ -34,8 +35,13 @@ struct Database {
     let cluster: EmbeddedCluster?
 
     /// Starts or adopts the embedded cluster, or takes the URL as it is.
-    static func open(_ configuration: CollectorConfiguration, log: Logger) async throws -> Database {
+    ///
+    /// - Parameter making: whether a cluster is made in a directory that is not there; who only looks does not make one by a slip of the pen.
+    static func open(_ configuration: CollectorConfiguration, log: Logger, making: Bool = true) async throws -> Database {
         if let directory = configuration["embedded"] {
+            guard making || FileManager.default.fileExists(atPath: directory) else {
+                throw Failure(code: 2, message: "--embedded: expected the directory of a collector, found no \(directory)")
+            }
             do {
                 let cluster = try await EmbeddedCluster.start(directory: directory, log: log)
                 return Database(connectionString: cluster.connectionString, cluster: cluster)
@@ -79,14 +85,17 @@ struct Database {
     }
 
     /// Runs a closure with one connection to a database that is up to date, and leaves everything as it was found.
+    ///
+    /// - Parameter making: as in `open`.
     static func withConnection<T>(
         _ options: DatabaseOptions,
+        making: Bool = true,
         _ body: (PostgresConnection, Logger) async throws -> T
     ) async throws -> T {
         let configuration = try options.configuration()
         var log = try makeLogger(level: configuration["log_level"])
         if options.logLevel == nil { log.logLevel = .warning }
-        let database = try await open(configuration, log: log)
+        let database = try await open(configuration, log: log, making: making)
         let result: Result<T, any Error>
         do {
             let connection = try await database.connect(log)

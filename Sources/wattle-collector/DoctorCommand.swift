@@ -36,7 +36,7 @@ struct DoctorCommand: AsyncParsableCommand {
     func run() async throws {
         // Of a server of somebody's own nobody knows whose disk its directory's name means.
         let isOurs = try database.configuration()["embedded"] != nil
-        let report = try await Database.withConnection(database) { connection, _ in
+        let report = try await Database.withConnection(database, making: false) { connection, _ in
             if retryHours {
                 let hours = try await DoctorReport.retryPoisonedHours(connection)
                 printError("wattle-collector: \(hours) hours are marked to be accounted again")

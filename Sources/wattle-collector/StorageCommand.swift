@@ -42,7 +42,7 @@ struct StorageCommand: AsyncParsableCommand {
         let configuration = try database.configuration()
         let terms = configuration.storage
         guard now else {
-            let report = try await Database.withConnection(database) { connection, _ in
+            let report = try await Database.withConnection(database, making: false) { connection, _ in
                 try await StorageReport.make(terms: terms, now: wallClock(), connection)
             }
             switch format {
@@ -53,7 +53,7 @@ struct StorageCommand: AsyncParsableCommand {
         }
         var log = try makeLogger(level: configuration["log_level"])
         if database.logLevel == nil { log.logLevel = .warning }
-        let opened = try await Database.open(configuration, log: log)
+        let opened = try await Database.open(configuration, log: log, making: false)
         let outcome: Result<[(name: String, count: Int)], any Error>
         do {
             let connection = try await opened.connect(log)

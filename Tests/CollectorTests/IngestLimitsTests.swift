@@ -144,6 +144,32 @@ import Wire
         }
     }
 
+    /// A cable that is cut in mid-body sends no more, and no end either.
+    @Test func sendersThatFallSilentHoldNobodyUpForLong() async throws {
+        try await Self.with { farm, door in
+            let port = try #require(Int(door.server.url.split(separator: ":").last ?? ""))
+            let token = door.tokens["odawa"]?.text ?? ""
+            let silent = try (0..<4).map { _ in
+                try SlowClient(
+                    port: port,
+                    sends: "POST /v1/readings HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(token)\r\n"
+                        + "Content-Type: application/x-protobuf\r\nContent-Length: \(4 << 20)\r\n\r\n\u{a}"
+                )
+            }
+            var reporter = Reporter(host: "bremusa")
+            let body: [UInt8] = try reporter.batch(energy: [knot(0, 0), knot(10, 1_000)]).serializedBytes()
+            var statuses: Set<Int> = []
+            let clock = ContinuousClock()
+            let began = clock.now
+            while !statuses.contains(200), clock.now - began < .seconds(60) {
+                statuses.insert(try await door.post(body).status)
+                try await Task.sleep(for: .milliseconds(200))
+            }
+            #expect(statuses.contains(200), "\(statuses)")
+            withExtendedLifetime(silent) {}
+        }
+    }
+
     @Test func whatIsUnderWayIsBounded() async throws {
         let admission = ReadingsAdmission(limitBytes: 1_000, limitDecoders: 1)
         let first = try await admission.admit(900) {

@@ -118,6 +118,27 @@ import Wire
         ("tails", { $0.tails[0].value = -1 }),
     ]
 
+    /// 1 MW, and ten seconds of it for times that are a little off.
+    @Test func moreThanAnyMachineDrawsIsRefusedNamingTheFieldAndWhatFitsIsTaken() async throws {
+        try await Farm.with { farm in
+            let token = try await farm.token("a", host: "bremusa")
+            var reporter = Reporter(host: "bremusa")
+            _ = try await farm.commit(reporter.batch(energy: [knot(0, 0), knot(10, 20_000_000)]), token: token)
+            let sequence = reporter.sequence
+            for energy in [[knot(20, 20_000_000 + 20_000_001)], [knot(20, 20_000_010), Knot(time: at(30), value: 1 << 62)]] {
+                reporter.sequence = sequence
+                do {
+                    _ = try await farm.commit(reporter.batch(energy: energy), token: token)
+                    Issue.record("expected a refusal")
+                } catch let fault as ReadingsFault {
+                    #expect(fault.field == "knots[1].value_delta" && fault.expected.contains("1 MW"), "\(fault)")
+                }
+            }
+            reporter.sequence = sequence
+            _ = try await farm.commit(reporter.batch(energy: [knot(20, 40_000_000)]), token: token)
+        }
+    }
+
     @Test(arguments: spoilers.indices)
     func aSenselessBatchIsRefusedNamingTheField(index: Int) throws {
         let (field, spoil) = Self.spoilers[index]

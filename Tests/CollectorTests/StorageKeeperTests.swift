@@ -343,6 +343,23 @@ import Wire
         }
     }
 
+    @Test func hoursWhoseCurvesAreKeptNoMoreKeepTheirFigures() async throws {
+        try await Farm.with { farm in
+            try await Self.fill(farm)
+            _ = try await Self.keeper(farm).keep()
+            let before = try await farm.ledger()
+            // As where another worker had the host while its ledger was to go.
+            #expect(try await Retention.deletePackedHours(hostID: 1, before: at(60 * 86_400), farm.connection) == 8)
+            #expect(try await farm.count("curve_hour") == 0)
+            // A span that is moved, a factor that is revised: whatever marks such an hour.
+            try await PackedHoursTests.markAll(farm)
+            try await farm.account()
+            #expect(try await farm.count("dirty") == 0)
+            #expect(try await farm.count("poisoned_hour") == 0)
+            #expect(try await farm.ledger() == before)
+        }
+    }
+
     @Test func termsAreReadAndRefusedByName() throws {
         #expect(StorageTerms().values.map(\.value) == ["7", "90", "forever", "forever"])
         let terms = try StorageTerms(["pack_after_days": 3, "events_days": "forever", "packed_days": 800, "ledger_days": 730])

@@ -60,8 +60,15 @@ struct Problem: Error, HTTPResponseError {
         Problem(
             type: "body-too-large",
             title: "The body is too large",
-            detail: "expected at most \(limitBytes) bytes; send fewer spans or a smaller batch at a time",
+            detail: "expected at most \(limitBytes) bytes; send less at a time",
             status: .contentTooLarge
         )
     }
+
+    static let stalled = Problem(
+        type: "body-stalled",
+        title: "The body did not come",
+        detail: "expected all of the body, found no more of it for 15 s, or not its end within 5 minutes; send it again",
+        status: .requestTimeout
+    )
 }

@@ -5,6 +5,7 @@ import Hummingbird
 import Logging
 import NIOCore
 import Postgres
+import Synchronization
 
 /// Turns every error into a problem document; what went wrong inside is logged, not told.
 struct ProblemMiddleware: RouterMiddleware {
@@ -36,7 +37,8 @@ struct ProblemMiddleware: RouterMiddleware {
                 detail: error.body ?? (error.status == .notFound ? "there is no route \(what)" : "\(what): \(error.status.reasonPhrase)"),
                 status: error.status
             )
-        case let error as PostgresError where error.isConnectionLost || error.kind == .pool || error.kind == .connection:
+        case let error as PostgresError
+        where error.isConnectionLost || error.kind == .pool || error.kind == .connection || error.isRetryable || error.isOutOfResources:
             log.error("database not available", metadata: ["error": "\(error)"])
             return Problem(
                 type: "database-unavailable",
@@ -60,14 +62,43 @@ struct ProblemMiddleware: RouterMiddleware {
 extension Request {
     private static let mostDiscardedBytes = 256 << 20
 
+    /// Without a byte for so long a sender has gone; a slow one goes on for as long as `longestBody`.
+    private static let bodyPatience = Duration.seconds(15)
+    private static let longestBody = Duration.seconds(300)
+
     /// The whole body, at most `limit` bytes of it.
     ///
-    /// - Throws: `Problem` 413.
+    /// - Throws: `Problem` 413; 408 where it does not go on.
     func body(limit: Int) async throws -> [UInt8] {
+        let clock = ContinuousClock()
+        let began = clock.now
+        let progress = Progress(began)
+        return try await withThrowingTaskGroup(of: [UInt8].self) { tasks in
+            defer { tasks.cancelAll() }
+            tasks.addTask { try await read(limit: limit) { progress.at.withLock { $0 = clock.now } } }
+            tasks.addTask {
+                while true {
+                    try await Task.sleep(for: .seconds(1))
+                    let now = clock.now
+                    if now - progress.at.withLock({ $0 }) > Self.bodyPatience || now - began > Self.longestBody { throw Problem.stalled }
+                }
+            }
+            return try await tasks.next() ?? []
+        }
+    }
+
+    /// When the last bytes came.
+    private final class Progress: Sendable {
+        let at: Mutex<ContinuousClock.Instant>
+        init(_ now: ContinuousClock.Instant) { at = Mutex(now) }
+    }
+
+    private func read(limit: Int, _ noteProgress: () -> Void) async throws -> [UInt8] {
         var bytes: [UInt8] = []
         var isTooLong = headers[.contentLength].flatMap { Int($0) }.map { $0 > limit } ?? false
         var discarded = 0
         for try await var buffer in body {
+            noteProgress()
             isTooLong = isTooLong || bytes.count + buffer.readableBytes > limit
             if isTooLong {
                 // Read on for a while: a client that writes all before it reads would never see the answer.

@@ -185,7 +185,7 @@ extension HostHourAnswer {
     func json(spans: [Int64: (jobID: String, key: String, job: String?)]) -> JSONValue {
         // Of an hour that was set aside before anything was stored nothing is known.
         func sum(_ value: (ComponentAccounts) -> Int64) -> JSONValue {
-            rows.isEmpty && state == .setAside ? .null : .string(String(rows.reduce(0) { $0 + value($1.accounts) }))
+            rows.isEmpty && state == .setAside ? .null : .string(String(rows.reduce(Int128(0)) { $0 + Int128(value($1.accounts)) }))
         }
         var document: [String: JSONValue] = [
             "hour": .string(RFC3339.format(hour.start)), "state": .string(state.rawValue),
@@ -195,7 +195,7 @@ extension HostHourAnswer {
         ]
         document["components"] = .array(rows.map(componentJSON))
         let emissions = rows.map(\.emissions)
-        let total = emissions.reduce(Int64?.some(0)) { sum, one in sum.flatMap { sum in one.map { sum + $0.total } } }
+        let total = emissions.reduce(Int128?.some(0)) { sum, one in sum.flatMap { sum in one.map { sum + Int128($0.total) } } }
         document["co2e_location_ug"] = total.map { .string(String($0)) } ?? .null
         if rows.isEmpty, state == .setAside {
             document["co2e_location_ug"] = .null
@@ -212,8 +212,8 @@ extension HostHourAnswer {
                     return .object([
                         "id": span.map { .string($0.jobID) } ?? .null, "key": span.map { .string($0.key) } ?? .null,
                         "job": span?.job.map { .string($0) } ?? .null,
-                        "dynamic_uj": .string(String(rows.reduce(0) { $0 + $1.slice.dynamic })),
-                        "idle_uj": .string(String(rows.reduce(0) { $0 + $1.slice.idle.reserved })),
+                        "dynamic_uj": .string(String(rows.reduce(Int128(0)) { $0 + Int128($1.slice.dynamic) })),
+                        "idle_uj": .string(String(rows.reduce(Int128(0)) { $0 + Int128($1.slice.idle.reserved) })),
                     ])
                 }
             )

@@ -178,7 +178,8 @@ public struct CollectorConfiguration: Sendable {
             }
             guard known.contains(where: { $0.name == name }) else {
                 if file == nil { continue }
-                throw Fault(description: "\(path): unknown setting \(name); expected one of \(known.map(\.name).joined(separator: ", "))")
+                let names = known.map(\.name) + ["scrape", "storage"]
+                throw Fault(description: "\(path): unknown setting \(name); expected one of \(names.joined(separator: ", "))")
             }
             values[name] = "\(value)"
         }

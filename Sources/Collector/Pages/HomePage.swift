@@ -98,7 +98,7 @@ struct HomeHost: Sendable {
 
 extension EnergyAccounts {
     fileprivate func model(hostless: Int) -> [String: Any] {
-        var parts: [(account: String, how: String, key: String, microjoules: Int64)] = jobs.map {
+        var parts: [(account: String, how: String, key: String, microjoules: Int128)] = jobs.map {
             ("jobs", Readable.method($0.method), $0.method, $0.microjoules)
         }
         parts += [

@@ -32,9 +32,9 @@ enum Readable {
     static func count(_ n: Int64, _ one: String, _ many: String? = nil) -> String { "\(n) \(n == 1 ? one : many ?? one + "s")" }
 
     /// Parts in tenths of a percent that add up to 100 where the amounts do: a bar has no hole by rounding.
-    static func percents(_ parts: [Int64], of total: Int64) -> [String] {
+    static func percents(_ parts: [Int128], of total: Int128) -> [String] {
         guard total > 0 else { return parts.map { _ in "0" } }
-        var sum: Int64 = 0
+        var sum: Int128 = 0
         var given = 0
         return parts.map { part in
             sum += part

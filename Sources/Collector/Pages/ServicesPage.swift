@@ -64,12 +64,11 @@ extension RollUpFigures {
         ]
         model["grams"] = hasEnergy ? uncertain.grams().map { "\(Readable.number($0.best)) g" } ?? "unknown" : "unknown"
         if !named.isEmpty { model["query"] = named.map { "\($0.0)=\($0.1.percentEncoded)" }.joined(separator: "&") }
-        // Tenths of a percent of what fits 64 bits: 2.5 GWh.
-        let total = Int64(clamping: energy)
+        let total = energy
         if total > 0 {
-            let own = Int64(clamping: modelled)
+            let own = modelled
             model["modelled"] = own >= total ? "modelled" : "\(Readable.percents([own], of: total)[0]) % modelled"
-            let amounts = ShareMethod.allCases.map { Int64(clamping: byMethod[$0] ?? 0) }
+            let amounts = ShareMethod.allCases.map { byMethod[$0] ?? 0 }
             let parts = zip(ShareMethod.allCases.map(\.rawValue), Readable.percents(amounts, of: total)).filter { $0.1 != "0" }
             model["methods"] = parts.map { ["name": $0.0, "percent": $0.1] }
             model["method_text"] = parts.map { "\(Readable.method($0.0)) \($0.1) %" }.joined(separator: ", ")

@@ -72,6 +72,8 @@ public actor PostgresConnection {
             )
         }
         noteStatus()
+        // What a day is, and what comes as text, must not depend on where the server is set up, nor on PGTZ.
+        try await executeScript("SET TimeZone TO 'UTC'")
     }
 
     /// The server process that serves this connection, as in `pg_stat_activity.pid`.

@@ -1,10 +1,15 @@
 import Foundation
 
 /// A connection that says the beginning of something, and then nothing more.
-final class SlowClient: Sendable {
+public final class SlowClient: Sendable {
+    struct Unconnected: Error {
+        let port: Int
+        let errorNumber: Int32
+    }
+
     private let descriptor: Int32
 
-    init(port: Int, sends text: String) throws {
+    public init(port: Int, sends text: String) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -15,7 +20,7 @@ final class SlowClient: Sendable {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
-        guard isConnected else { throw Timeout(what: "a connection to port \(port)", log: "errno \(errno)") }
+        guard isConnected else { throw Unconnected(port: port, errorNumber: errno) }
         _ = text.withCString { send(descriptor, $0, strlen($0), Int32(MSG_NOSIGNAL)) }
     }
 
