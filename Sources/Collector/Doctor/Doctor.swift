@@ -338,7 +338,7 @@ struct Doctor {
         guard accounts.meteredMicrojoules > 0 else {
             return Finding("energy", .note, "no hour has been accounted in the last 7 days; the first one is, five minutes after it ends")
         }
-        func part(_ microjoules: Int64) -> String { Readable.percents([microjoules], of: accounts.meteredMicrojoules)[0] + " %" }
+        func part(_ microjoules: Int128) -> String { Readable.percents([microjoules], of: accounts.meteredMicrojoules)[0] + " %" }
         var lines = accounts.jobs.map { "jobs, share \(Readable.method($0.method)): \(part($0.microjoules))" }
         lines.append(
             "system \(part(accounts.systemMicrojoules)), idle \(part(accounts.idleMicrojoules)), agent \(part(accounts.agentMicrojoules)),"
@@ -349,7 +349,7 @@ struct Doctor {
         if accounts.unmetered.seconds > 0, seconds > 0 {
             lines.append("not metered: \(Readable.seconds(accounts.unmetered)) of \(accounts.hostHours) host-hours, summed over components")
         }
-        let weak = accounts.jobs.filter { $0.method == "equal" }.reduce(0) { $0 + $1.microjoules }
+        let weak = accounts.jobs.filter { $0.method == "equal" }.reduce(Int128(0)) { $0 + $1.microjoules }
         let isWeak = weak * 2 > accounts.jobsMicrojoules && accounts.jobsMicrojoules > 0
         return Finding(
             "energy",
