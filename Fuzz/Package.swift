@@ -18,9 +18,10 @@ let package = Package(
         .target(name: "Crypto"),
         .target(name: "Store", dependencies: ["Energy"]),
         .target(name: "LibFuzzer"),
-        .executableTarget(name: "fuzz-remote-write", dependencies: ["LibFuzzer", "Telemetry"]),
-        .executableTarget(name: "fuzz-otlp", dependencies: ["LibFuzzer", "Telemetry"]),
-        .executableTarget(name: "fuzz-exposition", dependencies: ["Energy", "LibFuzzer", "Telemetry"]),
+        .target(name: "FuzzedSeries", dependencies: ["Documents", "Energy", "Telemetry"]),
+        .executableTarget(name: "fuzz-remote-write", dependencies: ["FuzzedSeries", "LibFuzzer", "Telemetry"]),
+        .executableTarget(name: "fuzz-otlp", dependencies: ["FuzzedSeries", "LibFuzzer", "Telemetry"]),
+        .executableTarget(name: "fuzz-exposition", dependencies: ["Energy", "FuzzedSeries", "LibFuzzer", "Telemetry"]),
         .executableTarget(
             name: "fuzz-readings",
             dependencies: [

@@ -254,7 +254,19 @@ import Wire
                 }
                 // Values that no meter can have and times of other centuries are left out, and the rest is taken.
                 let odd = Self.write([Self.rapl([(-1.7e9, 1), (0, -5), (15, 10), (30, .infinity), (45, 1e300), (60, 12), (2.4e9, 99)])])
-                try await Self.deliver(server, odd, token: token)
+                let partly = try await Self.post(server, odd, token: token)
+                #expect(partly.status == 204)
+                #expect(partly.header("X-Prometheus-Remote-Write-Samples-Written") == "2")
+                // 1.0's body under 2.0's name would be a request of nothing.
+                let other = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
+                #expect(try await Self.post(server, odd, token: token, type: other).status == 400)
+                let many: [UInt8] = (0..<200_002).map { $0 % 2 == 0 ? 0x0A : 0 }
+                let refused = try await Self.post(server, many, token: token)
+                #expect(refused.status == 400)
+                #expect(
+                    try JSONValue(parsing: refused.body).object?["detail"]?.string
+                        == "field timeseries: expected at most 100000 in one request; send smaller ones, found 100001"
+                )
             }
             #expect(try await Self.meters(farm) == ["node_exporter/rapl/package-0 2000000 counted"])
         }
@@ -315,6 +327,56 @@ import Wire
                 #expect(refused?["errorMessage"]?.string?.contains("time_unix_nano") == true)
             }
             #expect(try await Self.meters(farm) == ["otel/host 2000000000 counted"])
+        }
+    }
+
+    /// A clock that is ahead, values of no meter and words of no unit: the sender is told, and so is the operator.
+    @Test func samplesThatDoNotCountAreTold() async throws {
+        try await Farm.with { farm in
+            let token = try await Self.token(farm)
+            try await FrontDoorServer.with(farm) { server in
+                func rejected(_ second: Double, _ value: String, unit: String = "J") async throws -> (String?, String) {
+                    let time = UInt64(Farm.start.microseconds * 1_000 + Int64(second * 1e9))
+                    let body = """
+                        {"resourceMetrics": [{"resource": {"attributes": [{"key": "host.name", "value": {"stringValue": "bremusa"}}]},
+                          "scopeMetrics": [{"metrics": [{"name": "hw.host.energy", "unit": "\(unit)", "sum": {"aggregationTemporality": 2,
+                            "isMonotonic": true, "dataPoints": [{"timeUnixNano": "\(time)", "asDouble": \(value)}]}}]}]}]}
+                        """
+                    let answer = try await server.send(
+                        "POST",
+                        "/v1/metrics",
+                        headers: [("Authorization", "Bearer \(token)"), ("Content-Type", "application/json")],
+                        body: Array(body.utf8)
+                    )
+                    #expect(answer.status == 200)
+                    let partial = try JSONValue(parsing: answer.body).object?["partialSuccess"]?.object
+                    return (partial?["rejectedDataPoints"]?.string, partial?["errorMessage"]?.string ?? "")
+                }
+                #expect(try await rejected(0, "1") == (nil, ""))
+                let ahead = try await rejected(3_600 + 600, "2")
+                #expect(ahead.0 == "1")
+                #expect(ahead.1.contains("hw.host.energy: expected times of 2020 to 300.0 s from now"))
+                for value in ["-1", "1e300", "\"NaN\""] {
+                    let odd = try await rejected(10, value)
+                    #expect(odd.0 == "1" && odd.1.contains("expected numbers that the meter can have"), "\(value)")
+                }
+                #expect(try await rejected(20, "1", unit: "BTU").1.hasPrefix("unit: expected J"))
+                // 3 kJ, of which 1 J was there before.
+                #expect(try await rejected(30, "3", unit: "kJ").0 == nil)
+            }
+            #expect(try await Self.meters(farm) == ["otel/host 2999000000 counted"])
+            let facts = try await DoctorFacts.read(now: farm.clock.now, classes: [], farm.connection)
+            let findings = Doctor(facts: facts, now: farm.clock.now, freeBytes: nil).findings
+            let samples = findings.first { $0.id == "telemetry_samples" }
+            #expect(samples?.severity == .action && samples?.count == 2)
+            #expect(
+                samples?.examples == [
+                    "hw.host.energy{host.name=bremusa}: 3 samples, values that the meter cannot have",
+                    "hw.host.energy{host.name=bremusa}: 1 samples, times later than now or of before 2020",
+                ]
+            )
+            let unit = "hw.host.energy{host.name=bremusa}: nothing says its unit, or its sender says one that is not known"
+            #expect(findings.first { $0.id == "telemetry" }?.examples == [unit])
         }
     }
 
@@ -555,6 +617,19 @@ import Wire
                 await scraper.scrapeOnce(dead)
                 #expect(metrics.scrapesFailed.total == 2)
                 #expect(server.log.text.split(separator: "\n").filter { $0.contains("does not answer") }.count == 1)
+                // Doctor names it, until it answers.
+                let upkeep = TelemetryUpkeep(intake: intake, pool: farm.pool, log: server.log.logger, now: { clock.now })
+                func finding() async throws -> Finding? {
+                    await upkeep.keepUp()
+                    let facts = try await DoctorFacts.read(now: clock.now, classes: [], farm.connection)
+                    return Doctor(facts: facts, now: clock.now, freeBytes: nil).findings.first { $0.id == "scrapes" }
+                }
+                let failed = try await finding()
+                #expect(failed?.severity == .action && failed?.count == 1)
+                #expect(failed?.examples[0].hasPrefix("http://127.0.0.1:1/metrics: 2 times, last ") == true)
+                #expect(try await finding()?.count == 1)
+                intake.tallies.note(mended: dead.url)
+                #expect(try await finding()?.severity == .ok)
             }
         }
     }

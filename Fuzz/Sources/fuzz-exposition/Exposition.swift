@@ -1,4 +1,5 @@
 import Energy
+import FuzzedSeries
 import LibFuzzer
 import Telemetry
 
@@ -12,6 +13,7 @@ enum ExpositionFuzz {
                 do throws(TelemetryFault) {
                     let read = try Exposition(bytes, format: format, scrapedAt: Timestamp(microseconds: 1_788_253_200_000_000))
                     precondition(read.series.allSatisfy { !$0.name.isEmpty && $0.samples.count == 1 })
+                    FuzzedSeries.check(read.series)
                 } catch {
                     precondition(error.field.hasPrefix("line "))
                 }

@@ -1,3 +1,4 @@
+import FuzzedSeries
 import LibFuzzer
 import Telemetry
 
@@ -11,6 +12,7 @@ enum OTLPFuzz {
             do throws(TelemetryFault) {
                 let metrics = isJSON ? try OTLPMetrics(json: bytes) : try OTLPMetrics(protobuf: bytes)
                 precondition(metrics.series.count + metrics.rejected == metrics.points)
+                FuzzedSeries.check(metrics.series)
             } catch {
                 precondition(!error.field.isEmpty && !error.expected.isEmpty)
             }

@@ -1,3 +1,4 @@
+import FuzzedSeries
 import LibFuzzer
 import Telemetry
 
@@ -11,6 +12,7 @@ enum RemoteWriteFuzz {
                 do throws(TelemetryFault) {
                     let request = try RemoteWriteRequest(bytes, version: version)
                     precondition(request.series.allSatisfy { !$0.name.isEmpty })
+                    FuzzedSeries.check(request.series)
                 } catch {
                     precondition(!error.field.isEmpty && !error.expected.isEmpty)
                 }
