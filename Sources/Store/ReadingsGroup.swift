@@ -49,7 +49,9 @@ public enum ReadingsGroup {
             if let outcome = stream.cursor.outcome(of: record) {
                 // The host's name decides whether this is its stream: that is looked up where anything but the name itself fits.
                 if stream.isOf(record.hostName) { results[stream.index] = .done(outcome) } else { alone.insert(stream.index) }
-            } else if !record.isPlain || !stream.isOf(record.hostName) || !stream.isLatest {
+            } else if !record.isPlain || !stream.isOf(record.hostName) || !stream.isLatest
+                || record.outruns(stream.timeShift, now: now)
+            {
                 alone.insert(stream.index)
             } else if !hosts.insert(stream.hostID).inserted {
                 results[stream.index] = .waits

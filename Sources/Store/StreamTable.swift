@@ -16,6 +16,14 @@ struct StreamCursor {
 
 extension ReadingsRecord {
     /// - Throws: `ReadingsFault` for times that would put the curves' heads out of everybody's reach.
+    /// Whether a stream's shift, guessed with its first batch, puts this one into the future: a machine whose clock was never set measured for
+    /// hours before anybody heard of it. What is known by now is better; knots that then lie before the curve's head are left out, and
+    /// their energy is in the later ones.
+    func outruns(_ shift: Microseconds, now: Timestamp) -> Bool {
+        guard let latestTime else { return false }
+        return latestTime < StreamTable.leastPlausible && latestTime + shift > now + .hour
+    }
+
     func checkTimes(now: Timestamp) throws(ReadingsFault) {
         guard let latest = latestTime, latest > now + .hour else { return }
         throw ReadingsFault(field: "t_us", expected: "times at most an hour from now", found: "\(latest.microseconds)")
@@ -89,8 +97,8 @@ public enum StreamTable {
             return .otherMachine(since: since)
         }
 
-        let shift =
-            record.sequence == 1 ? Self.timeShift(for: record, now: now) : Microseconds(try stream.int64("time_shift_us"))
+        var shift = Microseconds(try stream.int64("time_shift_us"))
+        if record.sequence == 1 || record.outruns(shift, now: now) { shift = Self.timeShift(for: record, now: now) }
         let record = record.shifted(by: shift)
         try record.checkTimes(now: now)
         if let facts = record.facts {
@@ -110,7 +118,7 @@ public enum StreamTable {
     }
 
     /// 2020-01-01: a clock that says less was never set.
-    private static let leastPlausible = Timestamp(microseconds: 1_577_836_800_000_000)
+    static let leastPlausible = Timestamp(microseconds: 1_577_836_800_000_000)
 
     /// What to add to a stream's times, decided with its first batch: nothing, unless the agent's clock is off by more than an hour.
     ///

@@ -233,6 +233,40 @@ import Wire
         }
     }
 
+    /// Three hours in the spool of a machine that came up in 1970 without a network.
+    @Test func aBootIn1970ThatMeasuredForHoursUnheardLosesNoEnergy() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(20_000)
+            func in1970(_ seconds: Double) -> Knot {
+                Knot(time: Timestamp(microseconds: Int64(seconds * 1e6)), value: Int64(seconds * 1e6))
+            }
+            let token = try await farm.token("board", host: "board")
+            var reporter = Reporter(host: "board")
+            for part in 0..<12 {
+                let from = Double(part) * 900
+                var batch = reporter.batch(energy: stride(from: from + 1, through: from + 900, by: 30).map(in1970) + [in1970(from + 900)])
+                batch.wallUs = Int64((from + 900) * 1e6)
+                #expect(try await farm.commit(batch, token: token) == .acknowledged(sequence: Int64(reporter.sequence)))
+            }
+            // What was put too late, by the guess that the first batch was fresh, is passed by before long.
+            farm.clock.now = at(29_200)
+            let last = reporter.batch(energy: [in1970(20_000)])
+            let delivery = ReadingsDelivery(record: try ReadingsDecoding.decode(try last.serializedBytes()), tokenID: token)
+            let now = farm.clock.now
+            let results = try await farm.connection.transaction { tx in try await ReadingsGroup.commit([delivery], now: now, tx) }
+            guard case .done(.acknowledged(13)) = results.first else {
+                Issue.record("\(results)")
+                return
+            }
+            let host = try #require(try await HostTable.find(name: "board", farm.connection))
+            let around = Interval(at(0), now + .hour)
+            let curve = try await CurveReading.read(hostID: host.id, curveIDs: [1], around: around, farm.connection)[1]
+            let end = try #require(curve?.curve.knots.last)
+            #expect(end.value == 20_000_000_000)
+            #expect(end.time > at(20_000) && end.time <= now + .hour)
+        }
+    }
+
     @Test func aMeterThatIsAnnouncedNoMoreHasEnded() async throws {
         try await Farm.with { farm in
             let token = try await farm.token("a", host: "bremusa")
