@@ -171,11 +171,10 @@ public final class FeedClient: Sendable {
     }
 
     private func file(_ path: String) throws -> [UInt8] {
-        do {
-            return Array(try Data(contentsOf: URL(filePath: path)))
-        } catch {
-            throw FeedFault.notConfigured("expected a file \(path): \(error)")
+        guard let bytes = FileManager.default.contents(atPath: path) else {
+            throw FeedFault.notConfigured("\(path): expected a file, found none that can be read")
         }
+        return Array(bytes)
     }
 
     /// What a refusal says, as text of one line.

@@ -1,4 +1,5 @@
 import Energy
+import Foundation
 import Gzip
 import Store
 import TestSupport
@@ -70,5 +71,23 @@ import Testing
         } catch {
             #expect("\(error)".contains("a.csv") && "\(error)".contains(reason), "\(error)")
         }
+    }
+
+    @Test func aFolderOrFileThatCannotBeReadIsNamed() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("wattle-recordings-\(UUID().uuidString)")
+        func fault(_ path: String) -> String {
+            do {
+                return "read: \(try LoadRecording.read(folder: path).count)"
+            } catch {
+                return "\(error)"
+            }
+        }
+        #expect(fault(folder.path) == "\(folder.path): expected a folder of recordings, found none that can be read")
+        // A folder by the name of a recording cannot be read as a file, whoever asks.
+        try FileManager.default.createDirectory(at: folder.appendingPathComponent("a.csv"), withIntermediateDirectories: true)
+        #expect(fault(folder.path) == "\(folder.path)/a.csv: expected a recording, found a file that cannot be read")
+        try FileManager.default.removeItem(at: folder.appendingPathComponent("a.csv"))
+        #expect(fault(folder.path).hasSuffix("expected recordings (*.csv), found none"))
+        try FileManager.default.removeItem(at: folder)
     }
 }

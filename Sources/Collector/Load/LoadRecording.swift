@@ -44,16 +44,18 @@ public struct LoadRecording: Sendable, Hashable {
 
     /// The recordings (`*.csv`) of a folder, by name.
     public static func read(folder: String) throws(Unreadable) -> [LoadRecording] {
-        var recordings: [LoadRecording] = []
+        let names: [String]
         do {
-            let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".csv") }.sorted()
-            for name in names {
-                recordings.append(try LoadRecording(csv: String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8), name: name))
-            }
-        } catch let error as Unreadable {
-            throw error
+            names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".csv") }.sorted()
         } catch {
-            throw Unreadable(description: "\(folder): expected a folder of recordings, found: \(error)")
+            throw Unreadable(description: "\(folder): expected a folder of recordings, found none that can be read")
+        }
+        var recordings: [LoadRecording] = []
+        for name in names {
+            guard let csv = FileManager.default.contents(atPath: "\(folder)/\(name)") else {
+                throw Unreadable(description: "\(folder)/\(name): expected a recording, found a file that cannot be read")
+            }
+            recordings.append(try LoadRecording(csv: String(decoding: csv, as: UTF8.self), name: name))
         }
         guard !recordings.isEmpty else { throw Unreadable(description: "\(folder): expected recordings (*.csv), found none") }
         return recordings
