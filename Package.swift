@@ -103,7 +103,7 @@ let package = Package(
             resources: [
                 .embedInCode("m0001_spine.sql"), .embedInCode("m0002_workload_identity.sql"), .embedInCode("m0003_front_door.sql"),
                 .embedInCode("m0004_accounting.sql"), .embedInCode("m0005_telemetry.sql"), .embedInCode("m0006_storage.sql"),
-                .embedInCode("m0007_ingest.sql"), .embedInCode("m0008_days.sql"),
+                .embedInCode("m0007_ingest.sql"), .embedInCode("m0008_days.sql"), .embedInCode("m0009_carbon.sql"),
             ]
         ),
 
@@ -138,9 +138,8 @@ let package = Package(
         .target(
             name: "Collector",
             dependencies: [
-                "Energy", "Carbon", "Accounting", "Simulation", "Wire", "Documents", "CIEvents", "CIHistory", "Factors", "Gzip",
-                "HTTPClient", "Snappy", "Telemetry",
-                "Postgres", "Store",
+                "Energy", "Carbon", "CarbonDocuments", "Accounting", "Simulation", "Wire", "Documents", "CIEvents", "CIHistory", "Factors",
+                "FactorTables", "GridFeeds", "Gzip", "HTTPClient", "Snappy", "Telemetry", "Postgres", "Store",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Hummingbird", package: "hummingbird"),

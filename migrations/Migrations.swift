@@ -20,5 +20,6 @@ public enum Migrations {
         Migration(number: 6, name: "storage", sql: String(decoding: PackageResources.m0006_storage_sql, as: UTF8.self)),
         Migration(number: 7, name: "ingest", sql: String(decoding: PackageResources.m0007_ingest_sql, as: UTF8.self)),
         Migration(number: 8, name: "days", sql: String(decoding: PackageResources.m0008_days_sql, as: UTF8.self)),
+        Migration(number: 9, name: "carbon", sql: String(decoding: PackageResources.m0009_carbon_sql, as: UTF8.self)),
     ]
 }
