@@ -77,6 +77,12 @@ struct Footprint: Sendable {
     /// Hard limits, with those that the intensities' sources state.
     var locationGramBounds: (low: Double, high: Double)?
     var intensity: Intensity?
+    /// By the site's contracts, or the residual mix; never added to that of the location.
+    var marketGrams: Figure?
+    /// The job's part of what making the machine emitted; in no figure of its energy.
+    var embodiedGrams: Figure?
+    /// Of the machines' energy, without the building's.
+    var waterLitres: Figure?
     var share: ShareFigures?
     /// Which cgroups the span owns; nil for one whose host is not known.
     var workload: SpanWorkload?
