@@ -46,6 +46,8 @@ CREATE TABLE zone_basis (
     zone        text NOT NULL,
     valid_from  timestamptz NOT NULL,
     basis       text NOT NULL,
+    -- Of figures of one kind the first provider's count.
+    providers   text[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (zone, valid_from)
 );
 CREATE FUNCTION mark_hours_of_basis() RETURNS trigger LANGUAGE plpgsql AS $$
