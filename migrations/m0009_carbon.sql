@@ -82,6 +82,8 @@ CREATE TABLE grid_feed (
     -- When the recent past was last read again for revisions, and the forecast.
     revised_at  timestamptz,
     forecast_at timestamptz,
+    -- History that was refused is not asked for again before this.
+    refill_at   timestamptz NOT NULL DEFAULT '-infinity',
     claimed_until timestamptz NOT NULL DEFAULT '-infinity',
     retry_at    timestamptz NOT NULL DEFAULT '-infinity',
     failures    int NOT NULL DEFAULT 0,
