@@ -248,6 +248,8 @@ public struct DoctorFacts: Sendable {
                 SELECT host_class AS name, count(*) AS n, '' AS detail FROM span_key k
                 WHERE host_class IS NOT NULL AND started_at >= $1 AND NOT is_deleted AND alias_of IS NULL AND lower(host_class) <> ALL($2)
                     AND NOT EXISTS (SELECT FROM host_class c WHERE c.name = lower(k.host_class))
+                    -- Those of a cloud's type are modelled by its tables.
+                    AND host_class NOT LIKE 'cloud/%'
                 GROUP BY 1 ORDER BY 2 DESC LIMIT $3
                 """
             ),

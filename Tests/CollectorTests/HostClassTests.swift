@@ -20,11 +20,12 @@ import Testing
         let classes = try HostClasses.readShipped()
         #expect(classes.count >= 30 && HostClasses.shipped.count == classes.count)
         for one in classes {
-            #expect(one.low.watts * 2 <= one.idle.watts * 1.01 + 0.02 && one.high.watts >= one.maximum.watts * 1.99, "\(one.name)")
+            let watts = try #require(one.watts)
+            #expect(watts.low.watts * 2 <= watts.idle.watts * 1.01 + 0.02 && watts.high.watts >= watts.maximum.watts * 1.99, "\(one.name)")
             #expect(one.name.hasPrefix(one.provider + "/"), "\(one.name)")
         }
         // Eco CI measures 1.76 W at rest and 8.18 W at full load for 4 threads of GitHub's EPYC 7763: within the limits.
-        let ubuntu = try #require(HostClasses.shipped["github/ubuntu-24.04-x64"])
+        let ubuntu = try #require(HostClasses.shipped["github/ubuntu-24.04-x64"]?.watts)
         #expect(ubuntu.low.watts < 1.76 && 8.18 < ubuntu.high.watts)
     }
 
@@ -56,8 +57,9 @@ import Testing
             "class": "x/y", "vcpus": .number(4), "memory_gib": .number(16), "idle_w": .number(4), "max_w": .number(16), "low_w": .number(2),
             "high_w": .number(32), "utilisation": .number(0.5), "source": "test", "year": .integer(2026),
         ])
+        let watts = try #require(one.watts)
         func energy(_ cpuTime: Microseconds?) -> [Double] {
-            let result = HostedModel.energy(class: one, duration: .seconds(100), cpuTime: cpuTime)
+            let result = HostedModel.energy(watts, utilisation: one.utilisation, duration: .seconds(100), cpuTime: cpuTime)
             return [result.low.joules, result.best.joules, result.high.joules]
         }
         #expect(energy(nil) == [200, 1_000, 3_200])
@@ -65,7 +67,7 @@ import Testing
         #expect(energy(.zero) == [200, 400, 3_200])
         // More than there is is all there is.
         #expect(energy(.seconds(4_000)) == [200, 1_600, 3_200])
-        #expect(HostedModel.energy(class: one, duration: .zero, cpuTime: .seconds(1)) == (.zero, .zero, .zero))
+        #expect(HostedModel.energy(watts, utilisation: one.utilisation, duration: .zero, cpuTime: .seconds(1)) == (.zero, .zero, .zero))
     }
 
     @Test func aClassWithItsWattsOutOfOrderIsRefused() {

@@ -83,6 +83,8 @@ struct Footprint: Sendable {
     var embodiedGrams: Figure?
     /// Of the machines' energy, without the building's.
     var waterLitres: Figure?
+    /// What a cloud's machine was taken for; nil for any other.
+    var cloudModel: HostedCloud?
     var share: ShareFigures?
     /// Which cgroups the span owns; nil for one whose host is not known.
     var workload: SpanWorkload?
@@ -235,30 +237,6 @@ struct Footprint: Sendable {
             pue: PUEFigure(row.pue, site: nil, host: 0),
             intensity: row.intensity.map { IntensityFigure($0.value) }
         )
-    }
-
-    /// Models a finished job from the class of its machine.
-    mutating func fill(hostClass: HostClass, duration: Microseconds) {
-        let posted = fields["cpu_time_us"]?.wholeNumber.map { Microseconds($0) }
-        let figures = HostedModel.energy(class: hostClass, duration: duration, cpuTime: posted)
-        energy = EnergyFigures(
-            total: figures.best,
-            interval: (Double(figures.low.microjoules), Double(figures.high.microjoules)),
-            bounds: (Double(figures.low.microjoules), Double(figures.high.microjoules)),
-            dynamic: figures.best,
-            idle: .zero,
-            components: [:],
-            quality: .modelled,
-            coverage: 0,
-            estimated: nil
-        )
-        cpuTime = posted
-        attributionMode = .modelled
-        setMissing(["share"], reason: HostedModel.account)
-        for component in Component.allCases { missing.append(("energy.components_kwh.\(component.rawValue)", HostedModel.account)) }
-        missing.append(("energy.estimated_kwh", HostedModel.account))
-        // Where the provider ran it nobody says.
-        setMissing(["co2e.location_g", "intensity"], reason: "no_zone")
     }
 
     mutating func setMissing(_ fields: [String], reason: String) {

@@ -65,6 +65,7 @@ extension Footprint {
             document[name] = fields[name]
         }
         document["energy"] = energy.map(energyJSON) ?? .null
+        if let cloudModel { document["model"] = cloudModel.json(isCoarse: isCoarse) }
         document["co2e"] = .object([
             "location_g": locationGrams.map { figure in
                 .object([
@@ -122,7 +123,7 @@ extension Footprint {
         if hostClass == nil { all.append(("host_class", "not_hosted")) }
         if isCoarse, energy != nil { for field in ["uj", "dynamic_uj", "idle_uj"] { all.append(("energy.\(field)", "token_needed")) } }
         if finishedAt == nil { all.append(("finished_at", "not_finished")) }
-        if pue == nil { all.append(("pue", hostClass == nil ? "host_unknown" : HostedModel.account)) }
+        if pue == nil, !said.contains("pue") { all.append(("pue", hostClass == nil ? "host_unknown" : HostedModel.account)) }
         for field in ["co2e.market_g", "co2e.embodied_g"] { all.append((field, "not_computed")) }
         if statement == nil, !said.contains("statement") { all.append(("statement", unstatedReason)) }
         return all

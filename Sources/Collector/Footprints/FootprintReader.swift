@@ -8,9 +8,9 @@ import Store
 ///
 /// Made for one answer: it remembers the hours it has computed. Everything is read in one snapshot.
 final class FootprintReader {
-    private let connection: PostgresConnection
+    let connection: PostgresConnection
     private let now: Timestamp
-    private let policy: Policy
+    let policy: Policy
     private var hosts: [Int32: HostRow] = [:]
     private var computed: [WorkQueue.Item: HourAccounts] = [:]
     /// Open hours of the hosts that others run on.
@@ -73,21 +73,6 @@ final class FootprintReader {
         return footprints
     }
 
-    /// A job on a machine that nobody can meter: modelled from its class, in the account `hosted`, outside every host-hour.
-    private func hosted(_ job: JobRow) async throws -> Footprint {
-        var footprint = try Footprint(job, state: job.finishedAt == nil ? .pending : .final, policy: policy)
-        guard let name = job.hostClass, let startedAt = job.startedAt, let finishedAt = job.finishedAt else {
-            footprint.setMissing(["energy", "co2e.location_g", "share", "intensity"], reason: "not_finished")
-            return footprint
-        }
-        guard let hostClass = try await HostClasses.find(name: name, at: startedAt, connection) else {
-            footprint.setMissing(["energy", "co2e.location_g", "share", "intensity"], reason: "host_class_unknown")
-            return footprint
-        }
-        footprint.fill(hostClass: hostClass, duration: finishedAt - startedAt)
-        return footprint
-    }
-
     /// A job whose host is not known.
     private func waiting(_ job: JobRow) throws -> Footprint {
         var footprint = try Footprint(job, state: .unattributed, policy: policy)
@@ -111,7 +96,9 @@ final class FootprintReader {
                 if let ownership = footprint.workload?.decision.ownership { return max(end, ownership.interval.end) }
                 return span.edgeResolution > .zero ? end + span.edgeResolution : end
             }
-            if complete == nil {
+            if complete == nil, let hosted = try await hosted(job, on: host) {
+                footprint = hosted
+            } else if complete == nil {
                 footprint.state = .unattributed
                 footprint.setMissing(["energy", "co2e.location_g", "share", "intensity"], reason: "no_meter")
             } else if let settledAt, let complete, complete >= settledAt, workloadsComplete[span.spanID].map({ $0 >= settledAt }) ?? true {

@@ -8,7 +8,7 @@ import Store
 enum HostClasses {
     /// The class of a hosted job; nil where the job may have run on a machine of one's own.
     ///
-    /// A job says itself (`host_class`); else its runner must be one that only the CI's owner has: at GitHub of the group or by the name
+    /// A job says itself (`host_class`, or its machine's type in a cloud: `cloud/aws/m5n.large`); else its runner must be one that only the CI's owner has: at GitHub of the group or by the name
     /// `GitHub Actions`, at GitLab one that calls itself `saas-...`. A label such as `ubuntu-latest` proves nothing alone: one's own
     /// runners may bear it. A hosted machine of unknown size is `github/unknown`, of which no figure is known.
     ///
@@ -17,6 +17,7 @@ enum HostClasses {
     ///   - instance: the CI, `https://github.com`.
     static func named(by fields: [String: JSONValue], instance: String) -> String? {
         if let posted = fields["host_class"]?.string?.lowercased(), (1...100).contains(posted.utf8.count) { return posted }
+        if let cloud = HostedMachine.className(of: fields) { return cloud }
         let labels = (fields["labels"]?.array ?? []).compactMap { $0.string?.lowercased() }
         if labels.contains("self-hosted") { return nil }
         let runner = (fields["runner"]?.string ?? fields["runner_name"]?.string ?? "").lowercased()

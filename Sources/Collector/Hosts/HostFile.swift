@@ -105,7 +105,7 @@ public struct HostFile: Sendable {
             case "ram": host.record["ram_bytes"] = .integer(try field.bytes())
             case "disks", "gpus": host.record[field.name] = .array(try field.list().map { .string($0) })
             case "embodied": host.record["embodied"] = try map(field, texts: ["source"], numbers: ["kg_co2e", "lifetime_years"])
-            case "cloud": host.record["cloud"] = try map(field, texts: ["vendor", "region", "instance_type"], numbers: [])
+            case "cloud": host.record["cloud"] = try cloud(field)
             case let name where texts.contains(name): host.record[name] = .string(try field.text())
             case let name:
                 guard let range = numbers[name] else { throw field.unknown(known) }
@@ -116,6 +116,16 @@ public struct HostFile: Sendable {
             throw Fault(description: "\(list.place): field name: expected the host's name, found nothing")
         }
         return host
+    }
+
+    private static func cloud(_ field: FieldList.Field) throws -> JSONValue {
+        let value = try map(field, texts: ["vendor", "region", "instance_type"], numbers: ["vcpus"])
+        do throws(CloudPlacement.Fault) {
+            _ = try CloudPlacement(value)
+        } catch {
+            throw Fault(description: "\(field.place): \(error.description)")
+        }
+        return value
     }
 
     private static func map(_ field: FieldList.Field, texts: Set<String>, numbers: Set<String>) throws -> JSONValue {
@@ -178,14 +188,16 @@ public struct HostFile: Sendable {
     private static func hostClass(_ list: FieldList) throws -> Class {
         var result = Class(fields: [:], from: nil, place: list.place)
         let known = [
-            "provider", "vcpus", "memory_gib", "idle_w", "max_w", "low_w", "high_w", "utilisation", "source", "year", "licence", "basis",
+            "provider", "vcpus", "memory_gib", "idle_w", "max_w", "low_w", "high_w", "utilisation", "grid_zone", "pue", "source", "year",
+            "licence", "basis",
         ]
         for field in list.fields {
             switch field.name {
             case "name", "class": result.fields["class"] = .string(try field.text())
             case "from": result.from = try field.time()
+            case "cloud": result.fields["cloud"] = try cloud(field)
             case let name where known.contains(name): result.fields[name] = .string(try field.text())
-            default: throw field.unknown((["name", "from"] + known).joined(separator: ", "))
+            default: throw field.unknown((["name", "from", "cloud"] + known).joined(separator: ", "))
             }
         }
         do {

@@ -1,5 +1,7 @@
+import Carbon
 import Documents
 import Energy
+import Store
 
 /// A span as posted: known fields checked, unknown ones kept.
 struct SpanDocument: Sendable {
@@ -120,6 +122,11 @@ struct SpanDocument: Sendable {
             }
         }
         if let release = posted["release"] { try Self.checkRelease(release) }
+        if let cloud = posted["cloud"] { try Self.checkCloud(cloud) }
+        if let zone = try text("grid_zone"), GridZone(zone) == nil {
+            throw Self.problem("grid_zone", "a zone's key such as GB or US-CAL-CISO", .string(zone))
+        }
+        _ = try number("pue", 1...4, "a ratio of 1 to 4")
         if let visibility = try text("visibility"), !["public", "private"].contains(visibility) {
             throw Self.problem("visibility", "\"public\" or \"private\"", .string(visibility))
         }
@@ -139,6 +146,14 @@ struct SpanDocument: Sendable {
 
     /// Whether it is a text that may be part of an index or of many rows.
     private static func isName(_ value: JSONValue) -> Bool { value.string.map { $0.utf8.count <= nameLimit } ?? false }
+
+    private static func checkCloud(_ cloud: JSONValue) throws {
+        do throws(CloudPlacement.Fault) {
+            _ = try CloudPlacement(cloud)
+        } catch {
+            throw Problem.unprocessable("invalid-span", "The span cannot be read", error.description)
+        }
+    }
 
     /// - Throws: `Problem` 422 where it is neither `{purl, relation}` nor a list of them.
     private static func checkRelease(_ release: JSONValue) throws {
