@@ -53,8 +53,8 @@ let package = Package(
 
         // JSON values and the times in them, as every document here holds them.
         .target(name: "Documents", dependencies: ["Energy"]),
-        // Observations of cloud machines as JSON has them.
-        .target(name: "CarbonDocuments", dependencies: ["Carbon", "Documents", "Energy"]),
+        // Observations of cloud machines, estimates and intensities as JSON has them.
+        .target(name: "CarbonDocuments", dependencies: ["Accounting", "Carbon", "Documents", "Energy"]),
         // Impact Framework manifests: what they hold, and what comes out of them.
         .target(name: "ImpactModels", dependencies: ["Carbon", "Documents", "Energy"]),
         // A file per CI system: signed bytes in, jobs out.
@@ -163,8 +163,8 @@ let package = Package(
         .executableTarget(
             name: "wattle",
             dependencies: [
-                "Tracker", "HTTPClient", "CIEvents", "CIHistory", "Documents", "Energy", "Carbon", "Factors", "FactorsCheck",
-                "FactorTables",
+                "Tracker", "HTTPClient", "CIEvents", "CIHistory", "Documents", "Energy", "Carbon", "CarbonDocuments", "Factors",
+                "FactorsCheck", "FactorTables", "GridFeeds",
                 "ImpactModels", "ManifestFiles",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
@@ -200,7 +200,7 @@ let package = Package(
         .testTarget(name: "AccountingTests", dependencies: ["Accounting", "Carbon", "Energy", "TestSupport"]),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation", "Accounting", "Carbon", "Energy", "TestSupport"]),
         .testTarget(name: "CarbonTests", dependencies: ["Carbon", "Energy", "Factors", "TestSupport"]),
-        .testTarget(name: "CarbonDocumentsTests", dependencies: ["CarbonDocuments", "Carbon", "Documents", "Energy"]),
+        .testTarget(name: "CarbonDocumentsTests", dependencies: ["CarbonDocuments", "Accounting", "Carbon", "Documents", "Energy"]),
         .testTarget(name: "FactorsCheckTests", dependencies: ["FactorsCheck", "Factors", "FactorTables"]),
         .testTarget(
             name: "GridFeedsTests",

@@ -28,6 +28,19 @@ public struct ForecastError: Hashable, Sendable {
     /// Nine of ten were not further off, g/kWh.
     public let tenthWorstGramsPerKilowattHour: Double
 
+    /// What somebody else counted.
+    public init(
+        pairs: Int,
+        meanGramsPerKilowattHour: Double,
+        meanAbsoluteGramsPerKilowattHour: Double,
+        tenthWorstGramsPerKilowattHour: Double
+    ) {
+        self.pairs = pairs
+        self.meanGramsPerKilowattHour = meanGramsPerKilowattHour
+        self.meanAbsoluteGramsPerKilowattHour = meanAbsoluteGramsPerKilowattHour
+        self.tenthWorstGramsPerKilowattHour = tenthWorstGramsPerKilowattHour
+    }
+
     /// - Parameter leads: forecasts made so long before are looked at.
     /// - Returns: nil where there is none.
     public init?(_ pairs: [Pair], leads: Range<Microseconds> = .zero..<Microseconds(.max)) {
