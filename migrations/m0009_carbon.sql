@@ -10,17 +10,17 @@ CREATE TABLE site_record (
     PRIMARY KEY (site, valid_from)
 );
 
--- The zone that a host's energy comes from at an instant; null where nobody said.
+-- What counts of a host at an instant: its own record, and its site's zone and PUE where that says nothing; null before any record.
+CREATE FUNCTION described_host(host int, at timestamptz) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT coalesce(
+        (SELECT jsonb_strip_nulls(jsonb_build_object('grid_zone', s.record -> 'grid_zone', 'pue', s.record -> 'pue')) FROM site_record s
+            WHERE s.site = lower(r.record ->> 'site') AND s.valid_from <= at ORDER BY s.valid_from DESC LIMIT 1),
+        '{}') || r.record
+    FROM host_record r WHERE r.host_id = described_host.host AND r.valid_from <= at ORDER BY r.valid_from DESC LIMIT 1
+$$;
+-- The zone that its energy comes from; null where nobody said.
 CREATE FUNCTION grid_zone_of(host int, at timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT coalesce(r.record ->> 'grid_zone', s.record ->> 'grid_zone', h.grid_zone)
-    FROM host h
-        LEFT JOIN LATERAL (
-            SELECT record FROM host_record WHERE host_id = h.host_id AND valid_from <= at ORDER BY valid_from DESC LIMIT 1
-        ) r ON true
-        LEFT JOIN LATERAL (
-            SELECT record FROM site_record WHERE site = lower(r.record ->> 'site') AND valid_from <= at ORDER BY valid_from DESC LIMIT 1
-        ) s ON true
-    WHERE h.host_id = grid_zone_of.host
+    SELECT coalesce(described_host(h.host_id, at) ->> 'grid_zone', h.grid_zone) FROM host h WHERE h.host_id = grid_zone_of.host
 $$;
 
 -- Zone and PUE are in the accounts of the hosts of a site; its water and contracts are put to them when they are read.
@@ -96,6 +96,9 @@ CREATE TABLE grid_feed (
 -- How long a slice's span had the whole of its machine reserved to it: its reservation over max(1, all reservations), summed over time. Once
 -- for each span and stretch of time, with the first of the components. Null elsewhere, and where nobody kept it.
 ALTER TABLE stored_slice ADD COLUMN reserved_us double precision;
+-- Hours before this were accounted without it, and will not be accounted anew.
+ALTER TABLE host ADD COLUMN reservations_since timestamptz NOT NULL DEFAULT '-infinity';
+UPDATE host SET reservations_since = curves_since;
 CREATE OR REPLACE VIEW slice AS
 SELECT host_id, hour, component, span_id, from_t, to_t, dynamic_uj, idle_reserved_uj, idle_busy_uj, idle_equal_uj, drawn_low_uj,
     drawn_high_uj, coalesce(floor_low_uj, 0) AS floor_low_uj, coalesce(floor_high_uj, 0) AS floor_high_uj,
@@ -109,4 +112,5 @@ SELECT host_id, hour, component, span_id, from_t, to_t, dynamic_uj, idle_reserve
     coalesce(gap_error_uj, 0) AS gap_error_uj, intensity_id, reserved_us
 FROM stored_slice;
 -- What jobs reserved comes with the next accounts.
-INSERT INTO dirty (host_id, hour, reason) SELECT host_id, hour, 'upgrade' FROM accounted_hour;
+INSERT INTO dirty (host_id, hour, reason) SELECT host_id, hour, 'upgrade' FROM accounted_hour a
+WHERE NOT EXISTS (SELECT FROM dirty d WHERE d.host_id = a.host_id AND d.hour = a.hour AND d.reason = 'upgrade');

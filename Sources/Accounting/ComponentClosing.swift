@@ -10,6 +10,8 @@ struct ComponentClosing {
     /// The same with the highest floor that those meters can have whose floor nobody knows.
     private let ceiling: ComponentSums?
     private let timeline: Timeline
+    /// Whether its slices say how long their spans had the host reserved: one component's of each host do.
+    private let bearsReservations: Bool
     /// Asked for each slice before the sums themselves, which are large where they are optional.
     private let hasOther: Bool
     private let hasCeiling: Bool
@@ -22,7 +24,8 @@ struct ComponentClosing {
         _ sums: ComponentSums,
         other: ComponentSums?,
         ceiling: ComponentSums?,
-        _ timeline: Timeline
+        _ timeline: Timeline,
+        bearsReservations: Bool
     ) {
         self.host = host
         self.meters = meters
@@ -30,6 +33,7 @@ struct ComponentClosing {
         self.other = other
         self.ceiling = ceiling
         self.timeline = timeline
+        self.bearsReservations = bearsReservations
         hasOther = other != nil
         hasCeiling = ceiling != nil
         errorRatios = Self.errorRatios(host, meters, isFloorUnknown: ceiling != nil)
@@ -152,6 +156,7 @@ struct ComponentClosing {
             shareMethod: isMostlyShared ? .equal : span.shareMethod,
             quality: isPartial ? max(.partial, worst ?? .unknown) : worst ?? meterQuality
         )
+        if bearsReservations { slice.reservedMicroseconds = max(0, figure.reservedTime) }
         bound(&slice, cell, figure, span)
         slice.errors.floor = max(0, figure.floor)
         if hasCeiling { slice.errors.floor += unknownFloor(figure, cell) / (1.96 * errorRatios.floor) }

@@ -152,6 +152,9 @@ public struct Slice: Sendable {
     /// where under half is metered. `estimated(under:)` has it for others.
     public var estimated: Int64?
     public var errors = SliceErrors()
+    /// How long the span had the whole host reserved to it: its reservation over `max(1, all of them)`, summed over the slice's time, µs. What
+    /// is reserved is no component's: the slices of the first one alone have it.
+    public var reservedMicroseconds: Double?
 
     public init(
         spanID: Int64,

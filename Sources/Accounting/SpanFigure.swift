@@ -20,6 +20,8 @@ struct SpanFigure {
     var energy = 0.0
     /// CPU-µs per CPU of the host.
     var use = 0.0
+    /// µs of the whole host that it had reserved.
+    var reservedTime = 0.0
     /// µs in which its cgroup was another span's too.
     var shared = 0.0
     var isPartial = false
@@ -52,6 +54,7 @@ extension ComponentSums {
             figure.highFloor = d[L.highFloor]
             let (a, b) = (timeline.rows[first], timeline.rows[last])
             figure.use = span.weight * (b.perWeight - a.perWeight) + span.equalWeight * (b.perEqualWeight - a.perEqualWeight)
+            figure.reservedTime = span.claim * (b.perClaim - a.perClaim) + span.equalClaim * (b.perEqualClaim - a.perEqualClaim)
             if !channels.isEmpty { addChannels(&figure, span, index, first, last, timeline) }
             return figure
         }
@@ -93,6 +96,7 @@ extension ComponentSums {
         let time = Double(b.time - a.time)
         figure.use += state.weight * (b.perWeight - a.perWeight) + state.equalWeight * (b.perEqualWeight - a.perEqualWeight)
         figure.use += state.measured * time
+        figure.reservedTime += state.claim * (b.perClaim - a.perClaim) + state.equalClaim * (b.perEqualClaim - a.perEqualClaim)
         if state.isShared { figure.shared += time }
         if state.isPartial { figure.isPartial = true }
         guard state.mostMeasured > 0, !measuredRows.isEmpty else { return }

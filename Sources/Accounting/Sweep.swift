@@ -16,7 +16,15 @@ public enum Sweep {
             if component == .rest, prepared.isBelowInner { flags.insert(.nodeBelowInner) }
             let (meters, sums, other) = prepared.sums(of: component)
             let ceiling = prepared.ceiling(of: component)
-            return ComponentClosing(host, meters, sums, other: other, ceiling: ceiling, prepared.timeline).accounts(flags: flags)
+            return ComponentClosing(
+                host,
+                meters,
+                sums,
+                other: other,
+                ceiling: ceiling,
+                prepared.timeline,
+                bearsReservations: component == prepared.components.first
+            ).accounts(flags: flags)
         }
     }
 

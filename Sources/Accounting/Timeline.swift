@@ -53,6 +53,9 @@ struct TimelineRow {
     /// CPU-µs of the host per unit of weight and per part of an equal one, up to here.
     var perWeight: Double
     var perEqualWeight: Double
+    /// µs of the whole host per unit of claim and per part of an equal one, up to here.
+    var perClaim: Double
+    var perEqualClaim: Double
 }
 
 /// How the energy of a GPU goes while nothing changes.
@@ -254,6 +257,8 @@ struct Timeline {
         var isStale = true
         var perWeight = 0.0
         var perEqualWeight = 0.0
+        var perClaim = 0.0
+        var perEqualClaim = 0.0
         var before: Int64 = 0
         var i = 0
         while i < events.count {
@@ -262,6 +267,8 @@ struct Timeline {
             let capacity = Double(time - before) * current.busy
             perWeight += capacity * current.perWeight
             perEqualWeight += capacity * current.perEqualWeight
+            perClaim += Double(time - before) * current.perClaim
+            perEqualClaim += Double(time - before) * current.perEqualClaim
             before = time
             let row = rows.count
             var isRow = false
@@ -339,7 +346,16 @@ struct Timeline {
                 }
             }
             if isRow {
-                rows.append(TimelineRow(time: time, stretch: stretches.count, perWeight: perWeight, perEqualWeight: perEqualWeight))
+                rows.append(
+                    TimelineRow(
+                        time: time,
+                        stretch: stretches.count,
+                        perWeight: perWeight,
+                        perEqualWeight: perEqualWeight,
+                        perClaim: perClaim,
+                        perEqualClaim: perEqualClaim
+                    )
+                )
             }
             guard time < length else { break }
             if isStale {

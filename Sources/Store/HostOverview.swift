@@ -37,8 +37,7 @@ public struct HostOverview: Sendable {
                 "host_overview",
                 """
                 SELECT h.*, (SELECT p.name FROM host p WHERE p.host_id = h.parent_host_id) AS parent,
-                    (SELECT record FROM host_record r WHERE r.host_id = h.host_id AND r.valid_from <= $2
-                        ORDER BY r.valid_from DESC LIMIT 1) AS record,
+                    described_host(h.host_id, $2) AS record,
                     ARRAY(SELECT alias FROM host_alias a WHERE a.host_id = h.host_id ORDER BY alias LIMIT 20) AS aliases,
                     ARRAY(
                         SELECT DISTINCT runner FROM runner_host r

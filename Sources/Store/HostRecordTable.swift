@@ -28,12 +28,37 @@ public enum HostRecordTable {
         }
     }
 
-    /// Every host's latest record, by host.
+    /// What counts of a host, with its site's zone and PUE where its own record says nothing: from each instant at which that changes, oldest
+    /// first.
+    static func effective(hostID: Int32, _ connection: PostgresConnection) async throws -> [Entry] {
+        try await connection.query(
+            Statement(
+                "effective_host_records",
+                """
+                WITH own AS (SELECT valid_from, record FROM host_record WHERE host_id = $1), change AS (
+                    SELECT valid_from FROM own
+                    UNION
+                    SELECT valid_from FROM site_record WHERE site IN (SELECT lower(record ->> 'site') FROM own)
+                )
+                SELECT valid_from, record FROM (SELECT valid_from, described_host($1, valid_from) AS record FROM change) AS c
+                WHERE record IS NOT NULL ORDER BY valid_from
+                """
+            ),
+            [.int4(hostID)]
+        ).map {
+            Entry(
+                from: Timestamp(microseconds: try $0.timestampMicroseconds("valid_from")),
+                record: try JSONValue(parsing: Array(try $0.json("record").utf8))
+            )
+        }
+    }
+
+    /// Every host's latest record, by host, with its site's zone and PUE where it says nothing.
     public static func latest(_ connection: PostgresConnection) async throws -> [Int32: JSONValue] {
         let rows = try await connection.query(
             Statement(
                 "latest_host_records",
-                "SELECT DISTINCT ON (host_id) host_id, record FROM host_record ORDER BY host_id, valid_from DESC"
+                "SELECT host_id, described_host(host_id, 'infinity') AS record FROM (SELECT DISTINCT host_id FROM host_record) AS h"
             )
         )
         return Dictionary(

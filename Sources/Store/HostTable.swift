@@ -70,18 +70,15 @@ public enum HostTable {
         )
     }
 
-    /// A host as its operator describes it for an instant: zone, PUE, slots and CPUs are those of the record that counts then, and its
-    /// own where the record says nothing.
+    /// A host as its operator describes it for an instant: zone, PUE, slots and CPUs are those of the record that counts then, of its
+    /// site's record where that says nothing, and its own where neither does.
     public static func find(id: Int32, at instant: Timestamp, _ connection: PostgresConnection) async throws -> HostRow? {
         guard
             let row = try await connection.query(
                 Statement(
                     "find_host_at",
                     """
-                    SELECT \(columns),
-                        (SELECT record FROM host_record r WHERE r.host_id = host.host_id AND r.valid_from <= $2
-                            ORDER BY r.valid_from DESC LIMIT 1) AS record
-                    FROM host WHERE host_id = $1
+                    SELECT \(columns), described_host(host_id, $2) AS record FROM host WHERE host_id = $1
                     """
                 ),
                 [.int4(id), .timestamptz(microseconds: instant.microseconds)]

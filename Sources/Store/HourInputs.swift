@@ -92,7 +92,7 @@ public struct HostStretch: Sendable {
         let hours = Set(hours).sorted()
         let start = hours[0].start
         let window = Interval(start, max(start, min(hours[hours.count - 1].end, now)))
-        let records = try await HostRecordTable.all(hostID: host.id, connection)
+        let records = try await HostRecordTable.effective(hostID: host.id, connection)
         let hasCgroups = try await hasCgroups(hostID: host.id, connection)
         var members = try await candidates(hostID: host.id, window, hasCgroups: hasCgroups, connection)
             .sorted { $0.row.jobID < $1.row.jobID }

@@ -129,7 +129,7 @@ public enum HourLedger {
         "host_id", "hour", "component", "span_id", "from_t", "to_t", "dynamic_uj", "idle_reserved_uj", "idle_busy_uj", "idle_equal_uj",
         "drawn_low_uj", "drawn_high_uj", "floor_low_uj", "floor_high_uj", "floor_ratio_low", "floor_ratio_high", "unmetered_high_uj",
         "busy_idle_low_uj", "busy_idle_high_uj", "metered_us", "share_method", "mean_share", "quality", "floor_uj", "start_error_uj",
-        "end_error_uj", "estimated_uj", "gap_error_uj", "intensity_id",
+        "end_error_uj", "estimated_uj", "gap_error_uj", "intensity_id", "reserved_us",
     ]
 
     /// Replaces the accounts of some hours of a host, whatever they were; in a transaction of the caller's.
@@ -248,6 +248,7 @@ public enum HourLedger {
         rows.append(int8: isWhole ? nil : slice.estimated)
         rows.append(float8: unless(0, slice.errors.gap))
         rows.append(int8: row.intensity(of: slice)?.id)
+        rows.append(float8: slice.reservedMicroseconds)
     }
 
     /// The accounted hours of a host within an interval.
@@ -422,6 +423,7 @@ public enum HourLedger {
         slice.errors.start = try row.double("start_error_uj")
         slice.errors.end = try row.double("end_error_uj")
         slice.errors.gap = try row.double("gap_error_uj")
+        slice.reservedMicroseconds = try row.doubleIfPresent("reserved_us")
         return SliceRow(
             hour: try hour(row),
             slice: slice,

@@ -36,7 +36,7 @@ extension RollUpTable {
             Statement(
                 "host_coverage",
                 """
-                SELECT h.name, h.pool, h.retired_at IS NOT NULL AS is_retired, h.is_simulated, h.grid_zone,
+                SELECT h.name, h.pool, h.retired_at IS NOT NULL AS is_retired, h.is_simulated, grid_zone_of(h.host_id, now()) AS grid_zone,
                     (SELECT p.name FROM host p WHERE p.host_id = h.parent_host_id) AS parent, c.names, c.zones, c.sensors, c.qualities,
                     c.bases, (SELECT min(hour) FROM host_hour x WHERE x.host_id = h.host_id AND x.metered_uj > 0) AS since,
                     coalesce(l.hours, 0) AS hours, coalesce(l.unmetered_us, 0) AS unmetered_us, coalesce(l.metered_uj, 0) AS metered_uj,

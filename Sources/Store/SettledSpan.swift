@@ -118,7 +118,7 @@ public struct SettledSpan: Sendable {
             sl.hour, sl.component, sl.from_t, sl.to_t, sl.dynamic_uj, sl.idle_reserved_uj, sl.idle_busy_uj, sl.idle_equal_uj,
             sl.drawn_low_uj, sl.drawn_high_uj, sl.floor_low_uj, sl.floor_high_uj, sl.floor_ratio_low, sl.floor_ratio_high,
             sl.unmetered_high_uj, sl.busy_idle_low_uj, sl.busy_idle_high_uj, sl.metered_us, sl.mean_share, sl.share_method, sl.quality, sl.estimated_uj, sl.floor_uj, sl.start_error_uj,
-            sl.end_error_uj, sl.gap_error_uj, \(HourLedger.wholeColumns("hh")),
+            sl.end_error_uj, sl.gap_error_uj, sl.reserved_us, \(HourLedger.wholeColumns("hh")),
             ah.hour AS accounted, ah.version, ah.inputs_sha256, ah.software,
             \(IntensityTable.joinedColumns)
         FROM one JOIN host h USING (host_id)

@@ -236,7 +236,8 @@ import Wire
                 interval: Interval(at(600), at(1_200)),
                 terms: SpanTerms(timeResolution: .zero, cpuShare: 0.25, cpus: nil, weight: nil, cpuTime: nil),
                 hours: [AccountedHour(hour: Farm.start.hour, version: 1, inputsSHA256: nil, software: "")],
-                slices: []
+                slices: [],
+                hostTerms: .unknown
             )
             footprint.statement = try FootprintStatement(footprint, origin: origin)
             #expect(footprint.publicView.statement == nil)

@@ -83,6 +83,9 @@ public struct EmbodiedSchedule: Hashable, Sendable {
         try self.init(total: total, source: source, revisions: [Revision(from: from, end: from + length)])
     }
 
+    /// Where the rate at which the mass is charged changes.
+    public var edges: [Timestamp] { pieces.map(\.interval.start) + (pieces.last.map { [$0.interval.end] } ?? []) }
+
     /// The part of the mass that falls into an interval.
     public func mass(in interval: Interval) -> CO2eRange {
         var share = 0.0

@@ -117,8 +117,10 @@ struct Footprint: Sendable {
 
     /// Sums a finished span's slices.
     ///
-    /// - Parameter cpus: the host's threads, as they were in an hour.
-    mutating func fill(slices: [SliceRow], duration: Microseconds, cpus: (Hour) -> Int, zone: String?) {
+    /// - Parameters:
+    ///   - cpus: the host's threads, as they were in an hour.
+    ///   - terms: of its site and its making.
+    mutating func fill(slices: [SliceRow], duration: Microseconds, cpus: (Hour) -> Int, zone: String?, terms: HostTerms) {
         guard !slices.isEmpty else {
             setMissing(["energy", "co2e.location_g", "share"], reason: "not_metered")
             return
@@ -195,6 +197,9 @@ struct Footprint: Sendable {
         for component in Component.allCases where components[component] == nil {
             missing.append(("energy.components_kwh.\(component.rawValue)", "no_meter"))
         }
+        fillMarket(slices, terms)
+        fillEmbodied(slices, duration, terms)
+        fillWater(slices, terms, energy: figure)
         locationGrams = grams.map { Figure(best: $0.best, low: $0.low, high: $0.high) }
         locationGramBounds = grams.map { ($0.boundLow, $0.boundHigh) }
         if grams == nil {
@@ -223,6 +228,55 @@ struct Footprint: Sendable {
     private func isReservationGuessed(_ slices: [SliceRow]) -> Bool {
         policy == .reserved && fields["cpus"]?.double == nil && fields["cpu_share"]?.double == nil
             && slices.contains { $0.whole?.flags.contains(.slotsUnknown) ?? false }
+    }
+
+    /// By what the site has bought, in every hour of the job; else null with the reason.
+    private mutating func fillMarket(_ slices: [SliceRow], _ terms: HostTerms) {
+        var sum = UncertainSum()
+        for row in slices {
+            switch terms.at(row.hour).market {
+            case .success(let intensity):
+                var figures = figures(of: row, policy)
+                figures.intensity = IntensityFigure(intensity)
+                sum.add(figures)
+            case .failure(let reason): return setMissing(["co2e.market_g"], reason: reason.rawValue)
+            }
+        }
+        marketGrams = sum.grams().map { Figure(best: $0.best, low: $0.low, high: $0.high) }
+    }
+
+    /// The part of the machine's making for the time that the job had it reserved.
+    private mutating func fillEmbodied(_ slices: [SliceRow], _ duration: Microseconds, _ terms: HostTerms) {
+        let isGuessed = isReservationGuessed(slices)
+        var mass = CO2eRange.zero
+        var covered = Microseconds.zero
+        for row in slices {
+            guard let reserved = row.slice.reservedMicroseconds else { continue }
+            guard let perHour = terms.at(row.hour).embodiedPerHour else {
+                return setMissing(["co2e.embodied_g"], reason: "no_embodied_figure")
+            }
+            covered += row.slice.interval.duration
+            let hour = Double(Microseconds.hour.count)
+            var part = perHour * (reserved / hour)
+            if isGuessed {
+                let used = perHour * (row.slice.meanShare * Double(row.slice.interval.duration.count) / hour)
+                part = CO2eRange(low: min(part.low, used.low), best: part.best, high: max(part.high, used.high))
+            }
+            mass = mass + part
+        }
+        guard covered >= duration, covered > .zero else { return setMissing(["co2e.embodied_g"], reason: "not_accounted") }
+        embodiedGrams = Figure(best: mass.best.grams, low: mass.low.grams, high: mass.high.grams)
+    }
+
+    private mutating func fillWater(_ slices: [SliceRow], _ terms: HostTerms, energy: Estimate) {
+        var litres = 0.0
+        for row in slices {
+            guard let water = terms.at(row.hour).water else { return setMissing(["water_l"], reason: "no_wue") }
+            let own = Double(row.slice.dynamic + row.slice.idle[policy])
+            litres += water.litres(of: ITEnergy(kilowattHours: own / 3.6e12))
+        }
+        let scale = energy.best > 0 ? litres / energy.best : 0
+        waterLitres = Figure(best: litres, low: energy.low * scale, high: energy.high * scale)
     }
 
     /// A slice with everything that its errors need. All are of one host, which needs no name here.

@@ -74,8 +74,9 @@ extension Footprint {
                     "bound_high": locationGramBounds.map { number($0.high, figure) } ?? .null,
                 ])
             } ?? .null,
-            "market_g": .null, "embodied_g": .null,
+            "market_g": marketGrams.map(figureJSON) ?? .null, "embodied_g": embodiedGrams.map(figureJSON) ?? .null,
         ])
+        document["water_l"] = waterLitres.map(figureJSON) ?? .null
         document["intensity"] =
             intensity.map { intensity in
                 .object([
@@ -124,7 +125,10 @@ extension Footprint {
         if isCoarse, energy != nil { for field in ["uj", "dynamic_uj", "idle_uj"] { all.append(("energy.\(field)", "token_needed")) } }
         if finishedAt == nil { all.append(("finished_at", "not_finished")) }
         if pue == nil, !said.contains("pue") { all.append(("pue", hostClass == nil ? "host_unknown" : HostedModel.account)) }
-        for field in ["co2e.market_g", "co2e.embodied_g"] { all.append((field, "not_computed")) }
+        for (field, figure) in [("co2e.market_g", marketGrams), ("co2e.embodied_g", embodiedGrams), ("water_l", waterLitres)]
+        where figure == nil && !said.contains(field) {
+            all.append((field, hostClass != nil ? HostedModel.account : state == .final ? "not_metered" : "not_final"))
+        }
         if statement == nil, !said.contains("statement") { all.append(("statement", unstatedReason)) }
         return all
     }
@@ -175,6 +179,10 @@ extension Footprint {
             "coverage": .number(shown(energy.coverage, low: 0, high: 1e-3)),
             "estimated_kwh": energy.estimated.map(kwh) ?? .null, "components_kwh": .object(components),
         ])
+    }
+
+    private func figureJSON(_ figure: Figure) -> JSONValue {
+        .object(["best": number(figure.best, figure), "low": number(figure.low, figure), "high": number(figure.high, figure)])
     }
 
     private func number(_ value: Double, _ figure: Figure) -> JSONValue {

@@ -16,6 +16,7 @@ final class FootprintReader {
     /// Open hours of the hosts that others run on.
     let machines = OpenMachineHours()
     private var coverComplete: [Int32: Timestamp?] = [:]
+    private var hostTerms: [Int32: HostTerms] = [:]
     private var threads: [Int32: [(from: Timestamp, threads: Int?)]] = [:]
 
     init(_ connection: PostgresConnection, now: Timestamp, policy: Policy) {
@@ -36,11 +37,18 @@ final class FootprintReader {
             slices: slices,
             duration: settled.interval.duration,
             cpus: try await cpus(of: settled.host, slices: slices),
-            zone: settled.host.gridZone
+            zone: settled.host.gridZone,
+            terms: try await terms(of: settled.host)
         )
         footprint.statement = try FootprintStatement(
             footprint,
-            origin: FootprintStatement.Origin(interval: settled.interval, terms: settled.terms, hours: settled.hours, slices: slices)
+            origin: FootprintStatement.Origin(
+                interval: settled.interval,
+                terms: settled.terms,
+                hours: settled.hours,
+                slices: slices,
+                hostTerms: try await terms(of: settled.host)
+            )
         )
         return footprint
     }
@@ -134,7 +142,8 @@ final class FootprintReader {
             let interval = edges(span)
             result[span.jobID]?.hasOpenHour = isOpen
             let cpus = try await cpus(of: host, slices: slices)
-            result[span.jobID]?.fill(slices: slices, duration: interval.duration, cpus: cpus, zone: host.gridZone)
+            let hostTerms = try await terms(of: host)
+            result[span.jobID]?.fill(slices: slices, duration: interval.duration, cpus: cpus, zone: host.gridZone, terms: hostTerms)
             guard !isOpen, let footprint = result[span.jobID] else { continue }
             result[span.jobID]?.statement = try FootprintStatement(
                 footprint,
@@ -142,7 +151,8 @@ final class FootprintReader {
                     interval: interval,
                     terms: span.terms,
                     hours: named.filter { $0.hour.interval.intersection(interval) != nil },
-                    slices: slices
+                    slices: slices,
+                    hostTerms: hostTerms
                 )
             )
         }
@@ -211,6 +221,14 @@ final class FootprintReader {
         }
         let dated = threads[host.id] ?? []
         return { hour in (dated.last { $0.from <= hour.start })?.threads ?? host.cpus }
+    }
+
+    /// What its site has bought, its water, and its making.
+    func terms(of host: HostRow) async throws -> HostTerms {
+        if let known = hostTerms[host.id] { return known }
+        let terms = try await HostTerms.read(of: [host.id], connection)[host.id] ?? .unknown
+        hostTerms[host.id] = terms
+        return terms
     }
 
     private func host(_ id: Int32) async throws -> HostRow? {

@@ -13,6 +13,7 @@ enum JobsCSV {
         "coverage", "share_method", "share", "policy", "pue", "co2e_location_g", "co2e_location_low_g", "co2e_location_high_g",
         "co2e_market_g", "embodied_g", "embodied_low_g", "embodied_high_g", "zone", "intensity_g_per_kwh", "intensity_kind",
         "intensity_basis", "intensity_provider", "units", "unit", "missing_reason", "statement", "flags",
+        "water_l",
     ]
 
     static var header: String { columns.joined(separator: ",") + "\r\n" }
@@ -64,6 +65,16 @@ enum JobsCSV {
                 v["co2e_location\(name)_g"] = Digits.plain(f.shown(value, low: grams.low, high: grams.high))
             }
         }
+        func shown(_ value: Double, _ figure: Footprint.Figure) -> String {
+            Digits.plain(f.shown(value, low: figure.low, high: figure.high))
+        }
+        if let market = f.marketGrams { v["co2e_market_g"] = shown(market.best, market) }
+        if let embodied = f.embodiedGrams {
+            for (name, value) in [("", embodied.best), ("_low", embodied.low), ("_high", embodied.high)] {
+                v["embodied\(name)_g"] = shown(value, embodied)
+            }
+        }
+        if let water = f.waterLitres { v["water_l"] = shown(water.best, water) }
         if let intensity = f.intensity {
             v["zone"] = intensity.zone
             v["intensity_g_per_kwh"] = Digits.plain(intensity.gramsPerKilowattHour)

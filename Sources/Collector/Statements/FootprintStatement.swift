@@ -12,7 +12,7 @@ import Store
 /// (`docs/methodology.md`, "Statements").
 struct FootprintStatement: Sendable {
     /// Of the document and of the sums that are made on reading it; another number where either changes.
-    static let format = "wattle-statement/1"
+    static let format = "wattle-statement/2"
 
     let document: JSONValue
     /// `sha256:` and 64 hexadecimal digits.
@@ -29,6 +29,8 @@ struct FootprintStatement: Sendable {
         var hours: [AccountedHour]
         /// In the order of `SliceRow.ordered`.
         var slices: [SliceRow]
+        /// Of the host: what its hours were put to beside the ledger.
+        var hostTerms: HostTerms
     }
 
     /// - Throws: `JSONValue.NotFinite`, which a figure never is.
@@ -36,7 +38,8 @@ struct FootprintStatement: Sendable {
         document = .object([
             "format": .string(Self.format), "policy": .string(footprint.policy.rawValue), "span": Self.span(footprint, origin),
             "share": footprint.share.map { .object(["method": .string($0.method.rawValue), "mean": .number($0.mean)]) } ?? .null,
-            "hours": Self.hours(footprint, origin), "intensities": Self.intensities(origin.slices), "figures": Self.figures(footprint),
+            "hours": Self.hours(footprint, origin), "intensities": Self.intensities(origin.slices), "terms": Self.terms(origin),
+            "figures": Self.figures(footprint),
         ])
         digest = "sha256:" + SHA256.hash(data: try document.bytes).map(Self.hex).joined()
         isSealed = origin.hours.allSatisfy { $0.inputsSHA256 != nil }
@@ -87,9 +90,44 @@ struct FootprintStatement: Sendable {
         )
     }
 
+    /// Each once, for the hours of the span in which it counts.
+    private static func terms(_ origin: Origin) -> JSONValue {
+        let hours = Set(origin.slices.map(\.hour)).sorted()
+        var stretches: [HostTerms.Stretch] = []
+        for hour in hours {
+            let stretch = origin.hostTerms.at(hour)
+            if stretches.last != stretch { stretches.append(stretch) }
+        }
+        func grams(_ mass: CO2e?) -> JSONValue { mass.map { .number($0.grams) } ?? .null }
+        return .array(
+            stretches.compactMap { stretch in
+                let market = if case .success(let intensity) = stretch.market { intensity } else { Intensity?.none }
+                guard market != nil || stretch.water != nil || stretch.embodiedPerHour != nil else { return nil }
+                return .object([
+                    "from": time(stretch.interval.start), "to": time(stretch.interval.end), "site": text(stretch.site),
+                    "market_g_per_kwh": number(market?.gramsPerKilowattHour), "market_low_g_per_kwh": number(market?.low),
+                    "market_high_g_per_kwh": number(market?.high), "wue_l_per_kwh": number(stretch.water?.litresPerKilowattHour),
+                    "embodied_g_per_h": grams(stretch.embodiedPerHour?.best),
+                    "embodied_low_g_per_h": grams(stretch.embodiedPerHour?.low),
+                    "embodied_high_g_per_h": grams(stretch.embodiedPerHour?.high), "embodied_source": text(stretch.embodiedSource),
+                ])
+            }
+        )
+    }
+
     private static func figures(_ footprint: Footprint) -> JSONValue {
         func rounded(_ value: Double, _ rule: FloatingPointRoundingRule) -> JSONValue { amount(Int64(saturating: value.rounded(rule))) }
-        var figures: [String: JSONValue] = ["energy": .null, "co2e_location_ug": .null]
+        func micrograms(_ figure: Footprint.Figure?) -> JSONValue {
+            guard let figure else { return .null }
+            return .object([
+                "best": rounded(figure.best * 1e6, .toNearestOrAwayFromZero), "low": rounded(figure.low * 1e6, .down),
+                "high": rounded(figure.high * 1e6, .up),
+            ])
+        }
+        var figures: [String: JSONValue] = [
+            "energy": .null, "co2e_location_ug": micrograms(footprint.locationGrams), "co2e_market_ug": micrograms(footprint.marketGrams),
+            "co2e_embodied_ug": micrograms(footprint.embodiedGrams), "water_l": number(footprint.waterLitres?.best),
+        ]
         if let energy = footprint.energy {
             var components: [String: JSONValue] = [:]
             for (component, own) in energy.components { components[component.rawValue] = amount(own.microjoules) }
@@ -100,12 +138,6 @@ struct FootprintStatement: Sendable {
                 "bound_low_uj": rounded(energy.bounds.low, .down), "bound_high_uj": rounded(energy.bounds.high, .up),
                 "estimated_uj": energy.estimated.map { rounded($0, .toNearestOrAwayFromZero) } ?? .null,
                 "coverage": .number(energy.coverage), "quality": .string(energy.quality.rawValue),
-            ])
-        }
-        if let grams = footprint.locationGrams {
-            figures["co2e_location_ug"] = .object([
-                "best": rounded(grams.best * 1e6, .toNearestOrAwayFromZero), "low": rounded(grams.low * 1e6, .down),
-                "high": rounded(grams.high * 1e6, .up),
             ])
         }
         return .object(figures)
