@@ -1,7 +1,5 @@
 import Documents
 import Energy
-import Foundation
-import FoundationXML
 
 /// ENTSO-E's `GL_MarketDocument` of generation by kind of plant.
 struct GenerationDocument {
@@ -39,13 +37,8 @@ struct GenerationDocument {
     var series: [Series] = []
 
     init(_ body: [UInt8]) throws(FeedFault) {
-        let reader = Reader()
-        let parser = XMLParser(data: Data(body))
-        parser.shouldResolveExternalEntities = false
-        parser.delegate = reader
-        let isWhole = parser.parse()
-        if let fault = reader.fault { throw .unreadable(fault) }
-        guard isWhole else { throw .unreadable("expected XML, found a fault in line \(parser.lineNumber)") }
+        var reader = Reader()
+        try XMLElements.read(body) { (event) throws(FeedFault) in try reader.take(event) }
         guard reader.root == "GL_MarketDocument" else {
             // A refusal comes as a document of its own, with the reason in it.
             throw .unreadable("expected a GL_MarketDocument, found \(reader.root ?? "nothing") \(reader.reason)")
@@ -54,64 +47,52 @@ struct GenerationDocument {
         series = reader.series
     }
 
-    /// Elements as they come. One parser has one, on one thread.
-    private final class Reader: NSObject, XMLParserDelegate {
+    /// Elements as they come.
+    private struct Reader {
         var root: String?
         var createdAt = ""
         var reason = ""
         var series: [Series] = []
-        var fault: String?
         private var path: [String] = []
-        private var text = ""
         private var current = Series()
         private var position = 0
 
-        func parser(
-            _ parser: XMLParser,
-            didStartElement name: String,
-            namespaceURI: String?,
-            qualifiedName: String?,
-            attributes: [String: String]
-        ) {
-            root = root ?? name
-            path.append(name)
-            text = ""
-            if path.count > 16 { stop(parser, "expected at most 16 levels of elements, found more") }
-            if name == "TimeSeries" { current = Series() }
-            if name == "Period" { current.points = [:] }
+        mutating func take(_ event: XMLElements.Event) throws(FeedFault) {
+            switch event {
+            case .begin(let name):
+                root = root ?? name
+                path.append(name)
+                if name == "TimeSeries" { current = Series() }
+                if name == "Period" { current.points = [:] }
+            case .end(let name, let text):
+                path.removeLast()
+                try end(of: name, in: path.last ?? "", text)
+            }
         }
 
-        func parser(_ parser: XMLParser, foundCharacters characters: String) {
-            if text.utf8.count < 1_000 { text += characters }
-        }
-
-        func parser(_ parser: XMLParser, didEndElement name: String, namespaceURI: String?, qualifiedName: String?) {
-            defer { path.removeLast() }
-            let parent = path.dropLast().last ?? ""
-            let value = text.trimmingCharacters(in: .whitespacesAndNewlines)
-            text = ""
+        private mutating func end(of name: String, in parent: String, _ value: String) throws(FeedFault) {
             switch (parent, name) {
             case ("GL_MarketDocument", "createdDateTime"): createdAt = value
             case ("Reason", "text"): reason = value
             case ("TimeSeries", "outBiddingZone_Domain.mRID"): current.isConsumption = true
             case ("MktPSRType", "psrType"): current.plant = value
             case ("TimeSeries", "quantity_Measure_Unit.name"):
-                if value != "MAW" { stop(parser, "TimeSeries: expected MAW, found \(value)") }
-            case ("timeInterval", "start"): current.start = time(value, parser)
-            case ("timeInterval", "end"): current.end = time(value, parser)
+                if value != "MAW" { throw .unreadable("TimeSeries: expected MAW, found \(value)") }
+            case ("timeInterval", "start"): current.start = try time(value)
+            case ("timeInterval", "end"): current.end = try time(value)
             case ("Period", "resolution"):
                 switch value {
                 case "PT60M", "PT1H": current.step = .hour
                 case "PT30M": current.step = .seconds(1_800)
                 case "PT15M": current.step = .seconds(900)
-                default: stop(parser, "resolution: expected PT15M, PT30M or PT60M, found \(value)")
+                default: throw .unreadable("resolution: expected PT15M, PT30M or PT60M, found \(value)")
                 }
             case ("Point", "position"):
                 position = Int(value) ?? 0
-                if !(1...100_000).contains(position) { stop(parser, "position: expected a number from 1, found \(value)") }
+                if !(1...100_000).contains(position) { throw .unreadable("position: expected a number from 1, found \(value)") }
             case ("Point", "quantity"):
                 guard let megawatts = Double(value), megawatts.isFinite else {
-                    return stop(parser, "quantity: expected MW, found \(value)")
+                    throw .unreadable("quantity: expected MW, found \(value)")
                 }
                 current.points[position] = megawatts
             // The kind of plant comes before a series' periods, and each of these is a series here.
@@ -120,17 +101,11 @@ struct GenerationDocument {
             }
         }
 
-        private func time(_ text: String, _ parser: XMLParser) -> Timestamp {
+        private func time(_ text: String) throws(FeedFault) -> Timestamp {
             guard let time = FeedDocument.time(text) else {
-                stop(parser, "timeInterval: expected a time such as 2026-01-01T00:00Z, found \(text)")
-                return Timestamp(microseconds: 0)
+                throw .unreadable("timeInterval: expected a time such as 2026-01-01T00:00Z, found \(text)")
             }
             return time
-        }
-
-        private func stop(_ parser: XMLParser, _ why: String) {
-            fault = fault ?? why
-            parser.abortParsing()
         }
     }
 }
