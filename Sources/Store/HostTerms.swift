@@ -17,6 +17,8 @@ public struct HostTerms: Sendable, Hashable {
         /// Of making the machine, an hour of it.
         public var embodiedPerHour: CO2eRange?
         public var embodiedSource: String?
+
+        public var marketIntensity: Intensity? { if case .success(let intensity) = market { intensity } else { nil } }
     }
 
     /// In order and without holes, over all of time.

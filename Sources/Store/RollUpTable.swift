@@ -1,4 +1,5 @@
 import Accounting
+public import Carbon
 public import Energy
 public import Postgres
 
@@ -28,6 +29,12 @@ public struct RollUpPart: Sendable {
     public var component: Component
     /// Nil where no intensity is known.
     public var intensities: Intensities?
+    /// By what the host's site has bought; nil where that is not known.
+    public var market: Intensities?
+    /// Of the machines' energy; nil where nobody says how much the building uses.
+    public var waterLitres: Double?
+    /// Of making the machines, for the time that the jobs had them reserved: with the first component. Nil where a figure is lacking.
+    public var embodied: CO2eRange? = .zero
 
     public var dynamic: Int128 = 0
     /// Moved by the policy.
@@ -74,6 +81,30 @@ public struct RollUpPart: Sendable {
     public var energy: Int128 { dynamic + idle }
 }
 
+extension RollUpPart.Intensities {
+    /// From sums over a part's hours: of energy times the figures, times PUE, and of the limits.
+    fileprivate init(
+        _ row: PostgresRow,
+        zone: String,
+        provider: String,
+        kind: String,
+        columns: String,
+        energy: Double
+    ) throws {
+        self.zone = zone
+        self.provider = provider
+        self.kind = kind
+        let g = try row.double(columns)
+        let pue = try row.double("pue")
+        best = energy > 0 ? g / energy : 0
+        low = energy > 0 ? try row.double("\(columns)_low") / energy : 0
+        high = energy > 0 ? try row.double("\(columns)_high") / energy : 0
+        self.pue = g > 0 ? try row.double("\(columns)_pue") / g : pue
+        boundLowGrams = try row.double("bound_low_\(columns)")
+        boundHighGrams = try row.double("bound_high_\(columns)")
+    }
+}
+
 /// Errors of the instants at which a group's jobs began and ended on a component of a host: plus at an end, minus at a start.
 public struct RollUpEdge: Sendable {
     public var group: [String?]
@@ -84,6 +115,8 @@ public struct RollUpEdge: Sendable {
     public var instant: Timestamp?
     public var microjoules: Double
     public var grams: Double
+    /// By what the host's site has bought; 0 where that is not known.
+    public var marketGrams: Double
 }
 
 /// How finely errors are told apart by time.
@@ -115,16 +148,20 @@ public enum RollUpTable {
 
     /// The sums of settled hours.
     ///
-    /// - Parameter leavingOut: hours that somebody else sums.
+    /// - Parameters:
+    ///   - leavingOut: hours that somebody else sums.
+    ///   - terms: of the hosts' sites and making.
     public static func parts(
         _ question: RollUpQuestion,
         by stretch: RollUpStretch,
         leavingOut: Set<HostHour>,
+        terms: [Int32: HostTerms],
         _ connection: PostgresConnection
     ) async throws -> [RollUpPart] {
         let methods = ShareMethod.allCases
         let values =
-            values(question, stretch, leavingOut) + [.textArray(methods.map(\.rawValue)), .float8Array(methods.map(\.errorRatio))]
+            values(question, stretch, leavingOut) + termValues(terms, question.interval)
+            + [.textArray(methods.map(\.rawValue)), .float8Array(methods.map(\.errorRatio))]
         return try await connection.query(question.statement("energy", energySQL(question)), values).map(part)
     }
 
@@ -133,11 +170,13 @@ public enum RollUpTable {
         _ question: RollUpQuestion,
         by stretch: RollUpStretch,
         leavingOut: Set<HostHour>,
+        terms: [Int32: HostTerms],
         _ connection: PostgresConnection
     ) async throws -> [RollUpEdge] {
         let name = stretch == .hour ? "edges" : "edge_sums"
         let sql = edgesSQL(question, isSummed: stretch != .hour)
-        return try await connection.query(question.statement(name, sql), values(question, stretch, leavingOut)).map { row in
+        let values = values(question, stretch, leavingOut) + termValues(terms, question.interval)
+        return try await connection.query(question.statement(name, sql), values).map { row in
             RollUpEdge(
                 group: try group(row),
                 start: Timestamp(microseconds: try row.timestampMicroseconds("start")),
@@ -145,7 +184,8 @@ public enum RollUpTable {
                 component: try component(row),
                 instant: try row.timestampMicrosecondsIfPresent("t").map { Timestamp(microseconds: $0) },
                 microjoules: try row.double("error"),
-                grams: try row.double("grams")
+                grams: try row.double("grams"),
+                marketGrams: try row.double("market_grams")
             )
         }
     }
@@ -184,11 +224,50 @@ public enum RollUpTable {
     private static let openHosts = "$\(RollUpQuestion.parameters + 2)"
     private static let openHours = "$\(RollUpQuestion.parameters + 3)"
     private static let stretch = "$3"
-    private static let methods = "$\(RollUpQuestion.parameters + 4)"
-    private static let shareErrors = "$\(RollUpQuestion.parameters + 5)"
+    private static let firstTerm = RollUpQuestion.parameters + 4
+    private static let methods = "$\(firstTerm + termTypes.count)"
+    private static let shareErrors = "$\(firstTerm + termTypes.count + 1)"
     private static let idle = """
         CASE \(policy) WHEN 'reserved' THEN s.idle_reserved_uj WHEN 'busy' THEN s.idle_busy_uj WHEN 'equal' THEN s.idle_equal_uj ELSE 0 END
         """
+
+    private static let termTypes = [
+        ("host_id", "int4"), ("from_t", "timestamptz"), ("to_t", "timestamptz"), ("site", "text"), ("provider", "text"), ("kind", "text"),
+        ("g", "float8"), ("g_low", "float8"), ("g_high", "float8"), ("wue", "float8"), ("making", "float8"), ("making_low", "float8"),
+        ("making_high", "float8"),
+    ]
+
+    /// `terms t`: of each host, in order of time and without holes, what its energy is put to; what is not known is null. Of making the
+    /// machine grams an hour.
+    private static let termsCTE = """
+        terms AS MATERIALIZED (SELECT * FROM unnest(
+            \(termTypes.enumerated().map { "$\(firstTerm + $0)::\($1.1)[]" }.joined(separator: ", "))
+        ) AS t (\(termTypes.map(\.0).joined(separator: ", "))))
+        """
+
+    private static func termsOf(_ table: String) -> String {
+        "LEFT JOIN terms t ON t.host_id = \(table).host_id AND \(table).hour >= t.from_t AND \(table).hour < t.to_t"
+    }
+
+    private static func termValues(_ terms: [Int32: HostTerms], _ interval: Interval) -> [PostgresValue] {
+        var stretches: [(host: Int32, part: Interval, stretch: HostTerms.Stretch)] = []
+        for (host, terms) in terms.sorted(by: { $0.key < $1.key }) {
+            for stretch in terms.stretches {
+                if let part = stretch.interval.intersection(interval) { stretches.append((host, part, stretch)) }
+            }
+        }
+        let markets = stretches.map(\.stretch.marketIntensity)
+        let making = stretches.map(\.stretch.embodiedPerHour)
+        return [
+            .int4Array(stretches.map(\.host)), .timestamptzArray(microseconds: stretches.map(\.part.start.microseconds)),
+            .timestamptzArray(microseconds: stretches.map(\.part.end.microseconds)), .textArray(markets.map { $0?.zone }),
+            .textArray(markets.map { $0?.provider }), .textArray(markets.map { $0?.kind.rawValue }),
+            .float8Array(markets.map { $0?.gramsPerKilowattHour }), .float8Array(markets.map { $0?.low }),
+            .float8Array(markets.map { $0?.high }), .float8Array(stretches.map { $0.stretch.water?.litresPerKilowattHour }),
+            .float8Array(making.map { $0?.best.grams }), .float8Array(making.map { $0?.low.grams }),
+            .float8Array(making.map { $0?.high.grams }),
+        ]
+    }
 
     /// The slices that count (below 0 are hosts on the host, whose jobs have slices of their own), each with its job `k`, its host `h` and `x.idle`, the idle that the policy moves to it.
     private static func slices(_ question: RollUpQuestion, joins: String = "", only: String = "true") -> String {
@@ -254,8 +333,9 @@ public enum RollUpTable {
             "coalesce(sum(own) FILTER (WHERE share_method = '\($1.rawValue)'), 0) AS own\($0)"
         }
         return """
-            WITH \(shortCells(question)) part AS (
+            WITH \(termsCTE), \(shortCells(question)) part AS (
                 SELECT \(RollUpQuestion.groupExpression(question.keys)) AS cell, s.host_id, s.hour, s.component, s.share_method, s.quality,
+                    s.reserved_us,
                     s.dynamic_uj, x.idle, s.dynamic_uj + x.idle AS own, s.metered_us, y.estimated_uj,
                     CASE WHEN s.estimated_uj > 0 THEN s.gap_error_uj * y.estimated_uj / s.estimated_uj ELSE s.gap_error_uj END AS gap_error_uj, s.floor_uj,
                     s.unmetered_high_uj, h.is_simulated, s.intensity_id, (extract(epoch FROM s.to_t - s.from_t) * 1000000)::int8 AS time_us,
@@ -272,18 +352,19 @@ public enum RollUpTable {
                     max(array_position(ARRAY['measured', 'sampled', 'modelled', 'partial', 'unknown'], p.quality)) AS quality,
                     coalesce(sum(estimated_uj), 0) AS estimated, sum(gap_error_uj) AS gap_error,
                     coalesce(sum(unmetered_high_uj) FILTER (WHERE estimated_uj IS NULL), 0) AS unestimated,
-                    bool_or(is_simulated) AS is_simulated, sum(idle - floor_uj) AS floor,
+                    bool_or(is_simulated) AS is_simulated, sum(idle - floor_uj) AS floor, sum(reserved_us) AS reserved_us,
                     sum(shared * (\(shareErrors)::float8[])[array_position(\(methods)::text[], share_method)]) AS share_weight,
                     sum(own * i.g_per_kwh) AS g, sum(own * i.low_g_per_kwh) AS g_low, sum(own * i.high_g_per_kwh) AS g_high,
                     sum(low * i.low_g_per_kwh) AS bound_low_g, sum(high * i.high_g_per_kwh) AS bound_high_g
                 FROM part p LEFT JOIN intensity i USING (intensity_id) GROUP BY cell, host_id, hour, component, i.zone, i.provider, i.kind
             ), keyed AS (
-                SELECT c.*, least(c.high, l.metered_high_uj + l.unmetered_max_uj) AS capped, l.pue, l.metered_uj,
+                SELECT c.*, t.site, t.provider AS seller, t.kind AS sale, t.g AS m, t.g_low AS m_low, t.g_high AS m_high, t.wue, t.making,
+                    t.making_low, t.making_high, least(c.high, l.metered_high_uj + l.unmetered_max_uj) AS capped, l.pue, l.metered_uj,
                     l.metered_uj - l.idle_uj + CASE \(policy) WHEN 'busy' THEN l.idle_busy_uj ELSE 0 END AS whole_shared,
                     l.metered_high_uj + l.unmetered_max_uj AS ceiling,
                     coalesce(nullif(l.meter_error_ratio, 0), \(MeterAccuracy.unknown)) AS meter_ratio,
                     coalesce(nullif(l.floor_error_ratio, 0), \(MeterAccuracy.unknownFloor)) AS floor_ratio
-                FROM cell c JOIN host_hour l USING (host_id, hour, component)
+                FROM cell c JOIN host_hour l USING (host_id, hour, component) \(termsOf("c"))
             )
             SELECT cell, date_trunc(\(stretch)::text, hour, 'UTC') AS start, host_id, component, zone, provider, kind,
                 sum(dynamic) AS dynamic, sum(idle) AS idle, sum(low) AS low, sum(capped) AS high,
@@ -298,27 +379,37 @@ public enum RollUpTable {
                 coalesce(sum((share_weight * greatest(0, 1 - shared / nullif(whole_shared, 0))) ^ 2), 0)::float8 AS share_variance,
                 sum(g)::float8 AS g, sum(g_low)::float8 AS g_low, sum(g_high)::float8 AS g_high, sum(g * pue)::float8 AS g_pue,
                 max(pue) AS pue, sum(bound_low_g * pue)::float8 / 3.6e12 AS bound_low_g,
-                sum(bound_high_g * pue * coalesce(capped / nullif(high, 0), 1))::float8 / 3.6e12 AS bound_high_g
-            FROM keyed GROUP BY cell, start, host_id, component, zone, provider, kind
+                sum(bound_high_g * pue * coalesce(capped / nullif(high, 0), 1))::float8 / 3.6e12 AS bound_high_g,
+                site, seller, sale, sum((dynamic + idle) * m)::float8 AS m, sum((dynamic + idle) * m_low)::float8 AS m_low,
+                sum((dynamic + idle) * m_high)::float8 AS m_high, sum((dynamic + idle) * m * pue)::float8 AS m_pue,
+                sum(low * m_low * pue)::float8 / 3.6e12 AS bound_low_m, sum(capped * m_high * pue)::float8 / 3.6e12 AS bound_high_m,
+                CASE WHEN bool_and(wue IS NOT NULL) THEN sum((dynamic + idle) * wue)::float8 / 3.6e12 END AS water_l,
+                bool_or(reserved_us > 0 AND making IS NULL) IS TRUE AS lacks_making,
+                coalesce(sum(reserved_us * making), 0)::float8 / 3.6e9 AS making,
+                coalesce(sum(reserved_us * making_low), 0)::float8 / 3.6e9 AS making_low,
+                coalesce(sum(reserved_us * making_high), 0)::float8 / 3.6e9 AS making_high
+            FROM keyed GROUP BY cell, start, host_id, component, zone, provider, kind, site, seller, sale
             """
     }
 
     // An error of an instant counts plus at an end and minus at a start: where one job of a group begins as another ends it cancels.
     private static func edgesSQL(_ question: RollUpQuestion, isSummed: Bool) -> String {
         let instants = """
-            WITH \(shortCells(question)) part AS (
+            WITH \(termsCTE), \(shortCells(question)) part AS (
                 SELECT \(RollUpQuestion.groupExpression(question.keys)) AS cell, date_trunc(\(stretch)::text, s.hour, 'UTC') AS start,
-                    s.host_id, s.component, e.t, e.error, e.error * coalesce(i.g_per_kwh, 0) * l.pue / 3.6e12 AS grams
+                    s.host_id, s.component, e.t, e.error, e.error * coalesce(i.g_per_kwh, 0) * l.pue / 3.6e12 AS grams,
+                    e.error * coalesce(t.g, 0) * l.pue / 3.6e12 AS market_grams
                 \(slices(question, joins: edgeJoins, only: "e.error <> 0"))
             ), instant AS (
-                SELECT cell, start, host_id, component, t, sum(error) AS error, sum(grams) AS grams FROM part
+                SELECT cell, start, host_id, component, t, sum(error) AS error, sum(grams) AS grams,
+                    sum(market_grams) AS market_grams FROM part
                 GROUP BY cell, start, host_id, component, t HAVING abs(sum(error)) > 1e-6 * max(abs(error))
             )
             """
         return isSummed
             ? """
             \(instants) SELECT cell, start, host_id, component, NULL::timestamptz AS t, sqrt(sum(error ^ 2)) AS error,
-                sqrt(sum(grams ^ 2)) AS grams FROM instant GROUP BY cell, start, host_id, component
+                sqrt(sum(grams ^ 2)) AS grams, sqrt(sum(market_grams ^ 2)) AS market_grams FROM instant GROUP BY cell, start, host_id, component
             """
             : "\(instants) SELECT * FROM instant"
     }
@@ -327,6 +418,7 @@ public enum RollUpTable {
         CROSS JOIN LATERAL (VALUES (s.from_t, -s.start_error_uj), (s.to_t, s.end_error_uj)) e (t, error)
         LEFT JOIN intensity i ON i.intensity_id = s.intensity_id
         JOIN host_hour l ON l.host_id = s.host_id AND l.hour = s.hour AND l.component = s.component
+        \(termsOf("s"))
         """
 
     private static func part(_ row: PostgresRow) throws -> RollUpPart {
@@ -360,22 +452,36 @@ public enum RollUpTable {
         part.floorError = try row.double("floor_error")
         part.shareWeight = try row.double("share_weight")
         part.shareVariance = try row.double("share_variance")
+        let energy = Double(part.energy)
         if let zone = try row.stringIfPresent("zone") {
-            let energy = Double(part.energy)
-            let g = try row.double("g")
-            let pue = try row.double("pue")
-            part.intensities = RollUpPart.Intensities(
+            part.intensities = try RollUpPart.Intensities(
+                row,
                 zone: zone,
                 provider: try row.string("provider"),
                 kind: try row.string("kind"),
-                best: energy > 0 ? g / energy : 0,
-                low: energy > 0 ? try row.double("g_low") / energy : 0,
-                high: energy > 0 ? try row.double("g_high") / energy : 0,
-                pue: g > 0 ? try row.double("g_pue") / g : pue,
-                boundLowGrams: try row.double("bound_low_g"),
-                boundHighGrams: try row.double("bound_high_g")
+                columns: "g",
+                energy: energy
             )
         }
+        if let site = try row.stringIfPresent("site") {
+            part.market = try RollUpPart.Intensities(
+                row,
+                zone: site,
+                provider: try row.string("seller"),
+                kind: try row.string("sale"),
+                columns: "m",
+                energy: energy
+            )
+        }
+        part.waterLitres = try row.doubleIfPresent("water_l")
+        part.embodied =
+            try row.bool("lacks_making")
+            ? nil
+            : CO2eRange(
+                low: CO2e(grams: try row.double("making_low")),
+                best: CO2e(grams: try row.double("making")),
+                high: CO2e(grams: try row.double("making_high"))
+            )
         return part
     }
 

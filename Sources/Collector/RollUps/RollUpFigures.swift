@@ -17,7 +17,14 @@ struct RollUpFigures: Sendable {
     var isSimulated = false
     /// Part of it is of hours that may still move.
     var isOpen = false
+    /// By the grid of each place.
     var uncertain = UncertainSum()
+    /// By what the sites have bought; never in one sum with the other. Nil where that of a part is not known.
+    var market: UncertainSum? = UncertainSum()
+    /// Of the machines' energy; nil where that of a part is not known.
+    var waterLitres: Double? = 0
+    /// Of making the machines, for the time they were reserved; nil where that of a part is not known.
+    var embodied: CO2eRange? = .zero
     var jobs: RollUpJobs?
     /// Made in this time: by unit.
     var units: [String: Double] = [:]
@@ -43,16 +50,42 @@ struct RollUpFigures: Sendable {
         estimated += part.estimated
         quality = max(quality, part.quality)
         isSimulated = isSimulated || part.isSimulated
-        let pue = PUEFigure(part.intensities?.pue ?? 1, site: site, host: part.hostID)
-        if stretch == .hour { addHour(part, pue, policy) } else { addStretch(part, pue) }
+        Self.add(part, part.intensities, stretch, policy, site, to: &uncertain)
+        if part.energy > 0 {
+            if part.market == nil { market = nil }
+            waterLitres = waterLitres.flatMap { sum in part.waterLitres.map { sum + $0 } }
+        }
+        if var sum = market.take() {
+            Self.add(part, part.market, stretch, policy, site, to: &sum)
+            market = sum
+        }
+        embodied = embodied.flatMap { sum in part.embodied.map { sum + $0 } }
+    }
+
+    private static func add(
+        _ part: RollUpPart,
+        _ intensities: RollUpPart.Intensities?,
+        _ stretch: RollUpStretch,
+        _ policy: Policy,
+        _ site: String?,
+        to sum: inout UncertainSum
+    ) {
+        let pue = PUEFigure(intensities?.pue ?? 1, site: site, host: part.hostID)
+        if stretch == .hour { addHour(part, intensities, pue, policy, to: &sum) } else { addStretch(part, intensities, pue, to: &sum) }
     }
 
     /// An hour: its shares, gaps and edges keep their keys.
-    private mutating func addHour(_ part: RollUpPart, _ pue: PUEFigure, _ policy: Policy) {
+    private static func addHour(
+        _ part: RollUpPart,
+        _ intensities: RollUpPart.Intensities?,
+        _ pue: PUEFigure,
+        _ policy: Policy,
+        to sum: inout UncertainSum
+    ) {
         let energy = Double(part.energy)
         let shared = Double(part.dynamic) + (policy == .busy ? Double(part.idle) : 0)
         let total = energy + Double(part.estimated)
-        let intensity = part.intensities.map(IntensityFigure.init)
+        let intensity = intensities.map(IntensityFigure.init)
         var figures = SliceFigures(
             Slice(nothingOf: part.component, at: part.start),
             host: part.hostID,
@@ -75,7 +108,7 @@ struct RollUpFigures: Sendable {
         figures.errors.floor = -part.floorError
         figures.errors.gap = part.gapError
         figures.estimated = Double(part.estimated)
-        uncertain.add(figures)
+        sum.add(figures)
 
         // The limits, with intensities of their own: those of each piece of the hour went with that piece's.
         figures.energy = 0
@@ -85,18 +118,23 @@ struct RollUpFigures: Sendable {
         figures.unmeteredHigh = part.unestimatedHigh
         figures.boundLow = part.boundLow
         figures.boundHigh = part.boundHigh
-        if let intensities = part.intensities, var own = intensity {
+        if let intensities, var own = intensity {
             let grams = intensities.boundGrams(own)
             func perKilowattHour(_ grams: Double, _ bound: Double) -> Double { bound > 0 ? grams / bound * 3.6e12 / pue.best : 0 }
             own.low = perKilowattHour(grams.low, part.boundLow)
             own.high = perKilowattHour(grams.high, part.boundHigh)
             figures.intensity = own
         }
-        uncertain.add(figures)
+        sum.add(figures)
     }
 
     /// A day or a month: what is a single hour's own is one variance.
-    private mutating func addStretch(_ part: RollUpPart, _ pue: PUEFigure) {
+    private static func addStretch(
+        _ part: RollUpPart,
+        _ intensities: RollUpPart.Intensities?,
+        _ pue: PUEFigure,
+        to sum: inout UncertainSum
+    ) {
         var total = TotalFigures(host: part.hostID, component: part.component)
         total.energy = Double(part.energy)
         total.boundLow = part.boundLow
@@ -108,7 +146,7 @@ struct RollUpFigures: Sendable {
         total.ownVariance = part.shareVariance + part.gapError * part.gapError
         total.ceiling = part.ceiling
         total.hostMeterError = part.wholeMeterError
-        if let intensities = part.intensities {
+        if let intensities {
             let intensity = IntensityFigure(intensities)
             let unit = pue.best * intensity.best / 3.6e12
             let limits = intensities.boundGrams(intensity)
@@ -126,24 +164,32 @@ struct RollUpFigures: Sendable {
                 )
             }
         }
-        uncertain.add(total)
+        sum.add(total)
     }
 
     mutating func add(_ edge: RollUpEdge, policy: Policy) {
+        Self.add(edge, grams: edge.grams, policy, to: &uncertain)
+        if var sum = market.take() {
+            Self.add(edge, grams: edge.marketGrams, policy, to: &sum)
+            market = sum
+        }
+    }
+
+    private static func add(_ edge: RollUpEdge, grams: Double, _ policy: Policy, to sum: inout UncertainSum) {
         guard let instant = edge.instant else {
             var total = TotalFigures(host: edge.hostID, component: edge.component)
             total.ownVariance = edge.microjoules * edge.microjoules
             total.ceiling = 0
             total.hasIntensity = true
-            total.ownVarianceGrams = edge.grams * edge.grams
-            uncertain.add(total)
+            total.ownVarianceGrams = grams * grams
+            sum.add(total)
             return
         }
         var slice = Slice(nothingOf: edge.component, at: instant)
         slice.errors.end = edge.microjoules
         let key = ErrorKey.edge(host: edge.hostID, component: edge.component, instant: instant)
-        let unit = edge.microjoules == 0 ? 0 : edge.grams / edge.microjoules * 3.6e12
-        uncertain.add(
+        let unit = edge.microjoules == 0 ? 0 : grams / edge.microjoules * 3.6e12
+        sum.add(
             SliceFigures(
                 slice,
                 host: edge.hostID,
@@ -157,7 +203,15 @@ struct RollUpFigures: Sendable {
     }
 
     /// A slice of an hour that was computed just now.
-    mutating func add(_ row: SliceRow, of whole: ComponentAccounts, hostID: Int32, policy: Policy, site: String?, isSimulated: Bool) {
+    mutating func add(
+        _ row: SliceRow,
+        of whole: ComponentAccounts,
+        hostID: Int32,
+        policy: Policy,
+        site: String?,
+        terms: HostTerms.Stretch,
+        isSimulated: Bool
+    ) {
         let slice = row.slice
         let moved = slice.idle[policy]
         dynamic += Int128(slice.dynamic)
@@ -170,17 +224,30 @@ struct RollUpFigures: Sendable {
         quality = max(quality, slice.quality)
         self.isSimulated = self.isSimulated || isSimulated
         isOpen = true
-        uncertain.add(
-            SliceFigures(
-                slice,
-                host: hostID,
-                hour: row.hour,
-                policy: policy,
-                whole: HourFigures(whole, policy: policy),
-                pue: PUEFigure(row.pue, site: site, host: hostID),
-                intensity: row.intensity.map { IntensityFigure($0.value) }
-            )
+        var figures = SliceFigures(
+            slice,
+            host: hostID,
+            hour: row.hour,
+            policy: policy,
+            whole: HourFigures(whole, policy: policy),
+            pue: PUEFigure(row.pue, site: site, host: hostID),
+            intensity: row.intensity.map { IntensityFigure($0.value) }
         )
+        uncertain.add(figures)
+        if let intensity = terms.marketIntensity {
+            figures.intensity = IntensityFigure(intensity)
+            market?.add(figures)
+        } else if figures.energy > 0 {
+            market = nil
+        }
+        if figures.energy > 0 {
+            let energy = ITEnergy(kilowattHours: figures.energy / 3.6e12)
+            waterLitres = waterLitres.flatMap { sum in terms.water.map { sum + $0.litres(of: energy) } }
+        }
+        if let reserved = slice.reservedMicroseconds, reserved > 0 {
+            let hours = reserved / Double(Microseconds.hour.count)
+            embodied = embodied.flatMap { sum in terms.embodiedPerHour.map { sum + $0 * hours } }
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 import Accounting
+import Carbon
 import Documents
 import Energy
 import Store
@@ -30,21 +31,27 @@ struct RollUpJSON {
         ]
         if figures.hasEnergy {
             fields["energy"] = energy(figures, &missing)
-            if let grams = figures.uncertain.grams() {
-                fields["co2e"] = .object(["location_g": estimate(grams)])
-            } else {
-                fields["co2e"] = .object(["location_g": .null])
-                missing.append(("co2e.location_g", "no_intensity"))
-            }
+            let grams = figures.uncertain.grams()
+            let market = figures.market?.grams()
+            fields["co2e"] = .object([
+                "location_g": grams.map(estimate) ?? .null, "market_g": market.map(estimate) ?? .null,
+                "embodied_g": figures.embodied.map(range) ?? .null,
+            ])
+            fields["water_l"] = figures.waterLitres.map { water(litres: $0, figures) } ?? .null
+            if grams == nil { missing.append(("co2e.location_g", "no_intensity")) }
+            if market == nil { missing.append(("co2e.market_g", MarketMix.Missing.noContract.rawValue)) }
+            if figures.embodied == nil { missing.append(("co2e.embodied_g", "no_embodied_figure")) }
+            if figures.waterLitres == nil { missing.append(("water_l", "no_wue")) }
         } else {
             fields["energy"] = .null
-            fields["co2e"] = .object(["location_g": .null])
+            fields["co2e"] = .object(["location_g": .null, "market_g": .null, "embodied_g": .null])
+            fields["water_l"] = .null
             let jobs = figures.jobs
             let reason =
                 if jobs == nil || jobs?.jobs == 0 { "no_jobs" } else if let jobs, jobs.withoutHost + jobs.hosted == jobs.jobs {
                     "no_host"
                 } else if let jobs, jobs.withoutHost + jobs.hosted + jobs.withoutMeter == jobs.jobs { "no_meter" } else { "not_accounted" }
-            missing += [("energy", reason), ("co2e.location_g", reason)]
+            missing += ["energy", "co2e.location_g", "co2e.market_g", "co2e.embodied_g", "water_l"].map { ($0, reason) }
         }
         fields["missing"] = .array(missing.map { .object(["field": .string($0.field), "reason": .string($0.reason)]) })
         return fields
@@ -78,6 +85,22 @@ struct RollUpJSON {
             "best": shown(e.best, e.low, e.high), "low": shown(e.low, e.low, e.high), "high": shown(e.high, e.low, e.high),
             "bound_low": shown(e.boundLow, e.low, e.high), "bound_high": shown(e.boundHigh, e.low, e.high),
         ])
+    }
+
+    /// Grams, with limits that hold whatever the parts have in common.
+    private func range(_ mass: CO2eRange) -> JSONValue {
+        let (low, high) = (mass.low.grams, mass.high.grams)
+        return .object([
+            "best": shown(mass.best.grams, low, high), "low": shown(low, low, high), "high": shown(high, low, high),
+        ])
+    }
+
+    /// As sure as the energy that it is of.
+    private func water(litres: Double, _ figures: RollUpFigures) -> JSONValue {
+        let energy = figures.uncertain.energy()
+        let scale = energy.best > 0 ? litres / energy.best : 0
+        let (low, high) = (energy.low * scale, energy.high * scale)
+        return .object(["best": shown(litres, low, high), "low": shown(low, low, high), "high": shown(high, low, high)])
     }
 
     private func jobs(_ jobs: RollUpJobs?) -> JSONValue {

@@ -31,14 +31,14 @@ struct RollUpReader {
     func answer(_ question: RollUpQuestion) async throws -> RollUpAnswer {
         try await RollUpTable.prepare(connection)
         var answer = RollUpAnswer(question)
-        let sites = try await RollUpTable.sites(connection)
+        let places = try await places()
         let open = try await openHours(question, &answer)
         let computed = Set(open.map { HostHour(hostID: $0.host.id, hour: $0.accounts.inputs.hour) })
-        answer.rows = try await figures(question, open: open, leavingOut: computed, moving: answer.moving, sites: sites)
+        answer.rows = try await figures(question, open: open, leavingOut: computed, moving: answer.moving, places: places)
         if question.keys.isEmpty, question.bucket == nil {
             answer.total = answer.rows.values.first ?? RollUpFigures()
         } else {
-            answer.total = try await total(question, open: open, leavingOut: computed, moving: answer.moving, sites: sites)
+            answer.total = try await total(question, open: open, leavingOut: computed, moving: answer.moving, places: places)
         }
         if question.visibility == .everything, question.filter.count == (question.filter.hostID == nil ? 0 : 1) {
             answer.ledger = try await ledger(question, open: open, leavingOut: computed)
@@ -50,10 +50,10 @@ struct RollUpReader {
     func total(_ question: RollUpQuestion) async throws -> (figures: RollUpFigures, answer: RollUpAnswer) {
         try await RollUpTable.prepare(connection)
         var answer = RollUpAnswer(question)
-        let sites = try await RollUpTable.sites(connection)
+        let places = try await places()
         let open = try await openHours(question, &answer)
         let computed = Set(open.map { HostHour(hostID: $0.host.id, hour: $0.accounts.inputs.hour) })
-        return (try await total(question, open: open, leavingOut: computed, moving: answer.moving, sites: sites), answer)
+        return (try await total(question, open: open, leavingOut: computed, moving: answer.moving, places: places), answer)
     }
 
     private func total(
@@ -61,14 +61,24 @@ struct RollUpReader {
         open: [OpenHour],
         leavingOut: Set<HostHour>,
         moving: Set<HostHour>,
-        sites: [Int32: String]
+        places: HostPlaces
     ) async throws -> RollUpFigures {
         // By releases a job counts for each; in a total once. What is withheld of the groups is withheld of it, too.
         var whole = question
         whole.cellKeys = question.keys.filter { $0 != .release }
         whole.keys = []
         whole.bucket = nil
-        return try await figures(whole, open: open, leavingOut: leavingOut, moving: moving, sites: sites).values.first ?? RollUpFigures()
+        return try await figures(whole, open: open, leavingOut: leavingOut, moving: moving, places: places).values.first ?? RollUpFigures()
+    }
+
+    /// Where hosts stand, and on what terms.
+    private struct HostPlaces {
+        let names: [Int32: String]
+        let terms: [Int32: HostTerms]
+    }
+
+    private func places() async throws -> HostPlaces {
+        HostPlaces(names: try await RollUpTable.sites(connection), terms: try await HostTerms.read(connection))
     }
 
     // MARK: Open hours
@@ -106,17 +116,17 @@ struct RollUpReader {
         open: [OpenHour],
         leavingOut: Set<HostHour>,
         moving: Set<HostHour>,
-        sites: [Int32: String]
+        places: HostPlaces
     ) async throws -> [RollUpAnswer.Place: RollUpFigures] {
         let stretch = question.stretch
         var rows: [RollUpAnswer.Place: RollUpFigures] = [:]
-        let parts = try await RollUpTable.parts(question, by: stretch, leavingOut: leavingOut, connection)
+        let parts = try await RollUpTable.parts(question, by: stretch, leavingOut: leavingOut, terms: places.terms, connection)
         guard parts.count <= Self.mostParts else { throw Site.tooLarge }
         for part in parts {
             let place = RollUpAnswer.Place(group: part.group, bucket: question.bucket?.start(of: part.start))
-            rows[place, default: RollUpFigures()].add(part, stretch: stretch, policy: question.policy, site: sites[part.hostID])
+            rows[place, default: RollUpFigures()].add(part, stretch: stretch, policy: question.policy, site: places.names[part.hostID])
         }
-        for edge in try await RollUpTable.edges(question, by: stretch, leavingOut: leavingOut, connection) {
+        for edge in try await RollUpTable.edges(question, by: stretch, leavingOut: leavingOut, terms: places.terms, connection) {
             let place = RollUpAnswer.Place(group: edge.group, bucket: question.bucket?.start(of: edge.start))
             rows[place]?.add(edge, policy: question.policy)
         }
@@ -125,7 +135,7 @@ struct RollUpReader {
                 rows[RollUpAnswer.Place(group: group, bucket: bucket)]?.isOpen = true
             }
         }
-        for hour in open { try await add(hour, to: &rows, question, site: sites[hour.host.id]) }
+        for hour in open { try await add(hour, to: &rows, question, places) }
         for jobs in try await RollUpTable.jobs(question, now: now, connection) {
             let place = RollUpAnswer.Place(group: jobs.group, bucket: jobs.bucket)
             rows[place, default: RollUpFigures()].jobs = jobs
@@ -142,8 +152,9 @@ struct RollUpReader {
         _ open: OpenHour,
         to rows: inout [RollUpAnswer.Place: RollUpFigures],
         _ question: RollUpQuestion,
-        site: String?
+        _ places: HostPlaces
     ) async throws {
+        let terms = (places.terms[open.host.id] ?? .unknown).at(open.accounts.inputs.hour)
         let wholes = Dictionary(open.accounts.rows.map { ($0.accounts.component, $0.accounts) }) { $1 }
         let slices = open.accounts.slices.compactMap { row in wholes[row.slice.component].map { (slice: row, whole: $0) } }
         let members = try await RollUpTable.members(
@@ -161,7 +172,8 @@ struct RollUpReader {
                     of: whole,
                     hostID: open.host.id,
                     policy: question.policy,
-                    site: site,
+                    site: places.names[open.host.id],
+                    terms: terms,
                     isSimulated: open.isSimulated
                 )
             }

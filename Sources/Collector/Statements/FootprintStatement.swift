@@ -101,7 +101,7 @@ struct FootprintStatement: Sendable {
         func grams(_ mass: CO2e?) -> JSONValue { mass.map { .number($0.grams) } ?? .null }
         return .array(
             stretches.compactMap { stretch in
-                let market = if case .success(let intensity) = stretch.market { intensity } else { Intensity?.none }
+                let market = stretch.marketIntensity
                 guard market != nil || stretch.water != nil || stretch.embodiedPerHour != nil else { return nil }
                 return .object([
                     "from": time(stretch.interval.start), "to": time(stretch.interval.end), "site": text(stretch.site),
