@@ -1,6 +1,6 @@
-import Carbon
 public import Energy
-import Factors
+import GridFeeds
+import HTTPClient
 import Hummingbird
 public import Logging
 import NIOCore
@@ -21,6 +21,7 @@ public struct CollectorServices: Sendable {
     ///   - access: what people without a token see.
     ///   - meterRules: from other exporters' series to meters.
     ///   - scrapeTargets: what the collector itself asks for series.
+    ///   - grid: the zones whose intensities are asked for, and of whom.
     ///   - storage: how long what is kept.
     ///   - replica: who answers what only reads; nil: the primary.
     ///   - onListening: called with the port once connections are taken.
@@ -36,6 +37,7 @@ public struct CollectorServices: Sendable {
         access: Access = .public,
         meterRules: MeterRules? = nil,
         scrapeTargets: [ScrapeTarget] = [],
+        grid: [GridChain] = [],
         storage: StorageTerms = StorageTerms(),
         replica: ReadReplica? = nil,
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
@@ -64,6 +66,18 @@ public struct CollectorServices: Sendable {
             ]
             // A service without anything to do would end, and all others with it.
             + (scrapeTargets.isEmpty ? [] : [Scraper(targets: scrapeTargets, intake: intake, metrics: metrics, log: log, now: now)])
+            + (grid.isEmpty
+                ? []
+                : [
+                    GridKeeper(
+                        chains: grid,
+                        client: FeedClient(http: HTTPClient(userAgent: "wattle"), now: now),
+                        pool: pool,
+                        log: log,
+                        now: now,
+                        metrics: metrics
+                    )
+                ])
     }
 
     /// Every route there is; `openapi.yaml` describes each, and a test compares the two.
@@ -100,7 +114,7 @@ public struct CollectorServices: Sendable {
     /// Brings the schema up to date, adds the shipped intensities and makes the partitions of the next days.
     public static func prepare(_ connection: PostgresConnection, log: Logger, now: Timestamp) async throws {
         try await Migrator.migrate(connection, log: log)
-        try await IntensityTable.addYearly(try CountryIntensities.shipped(), version: "shipped", connection)
+        try await ShippedIntensities.add(connection)
         try await KnotPartitions.make(now: now, connection)
     }
 }
@@ -129,38 +143,6 @@ struct BoundedHTTP<Application: ApplicationProtocol>: Service {
             log.warning("requests under way are cut off", metadata: ["after": "\(patience)"])
             tasks.cancelAll()
             do { while try await tasks.next() != nil {} } catch is CancellationError {}
-        }
-    }
-}
-
-/// The yearly intensities that the program carries.
-enum CountryIntensities {
-    struct Unreadable: Error, CustomStringConvertible {
-        let description: String
-    }
-
-    static func shipped() throws -> [Intensity] {
-        let table = try CSVTable(parsing: Factors.countryIntensityCSV)
-        return try table.rows.indices.map { row in
-            guard let zone = table[row, "zone"], let grams = table[row, "g_per_kwh"].flatMap(Double.init),
-                let kind = table[row, "kind"].flatMap(Intensity.Kind.init(rawValue:)),
-                let basis = table[row, "basis"].flatMap({ Intensity.Basis($0) }),
-                let provider = table[row, "provider"], let year = table[row, "year"].flatMap({ Int($0) })
-            else {
-                throw Unreadable(
-                    description: "country_intensity.csv, row \(row + 2): expected zone, g_per_kwh, kind, basis, provider and year"
-                )
-            }
-            return Intensity(
-                zone: zone,
-                gramsPerKilowattHour: grams,
-                low: table[row, "low_g_per_kwh"].flatMap(Double.init) ?? grams,
-                high: table[row, "high_g_per_kwh"].flatMap(Double.init) ?? grams,
-                kind: kind,
-                basis: basis,
-                provider: provider,
-                year: year
-            )
         }
     }
 }

@@ -124,6 +124,8 @@ public struct DoctorFacts: Sendable {
     public var dirtyHours: Int64 = 0
     /// Other exporters' series of the last seven days that look like energy and became no meter.
     public var unmapped: [TelemetryTable.Unmapped] = []
+    /// What is asked of grid providers.
+    public var feeds: [GridFeed] = []
 
     public init() {}
 
@@ -156,6 +158,7 @@ public struct DoctorFacts: Sendable {
             facts.daysUnpacked += 1
             facts.oldestKnotDay = facts.oldestKnotDay ?? day
         }
+        facts.feeds = try await GridFeedTable.all(connection)
         facts.rivals = try await StreamRivals.recent(connection)
         facts.zonesWithoutIntensity = try await connection.query(
             Statement(

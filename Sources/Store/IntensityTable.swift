@@ -52,19 +52,10 @@ public enum IntensityTable {
         )
     }
 
-    /// The intensity in use for a zone at a time: actual before estimated, forecast and yearly; the latest version of it. Nil where none
-    /// is known; never another place's.
+    /// The intensity in use for a zone at a time: of its stated basis; actual before estimated, forecast and yearly, the latest version of
+    /// it. Nil where none is known; never another place's.
     public static func find(zone: String, at time: Timestamp, _ connection: PostgresConnection) async throws -> StoredIntensity? {
-        try await connection.query(
-            Statement(
-                "find_intensity",
-                """
-                SELECT \(joinedColumns) FROM intensity i WHERE zone = $1 AND from_t <= $2 AND to_t > $2
-                ORDER BY array_position(ARRAY['actual', 'estimated', 'forecast', 'yearly'], kind), intensity_id DESC LIMIT 1
-                """
-            ),
-            [.text(zone), .timestamptz(microseconds: time.microseconds)]
-        ).first.flatMap(joined)
+        try await series(zone: zone, time.hour.interval, connection).intensity(at: time)
     }
 
     static func joined(_ row: PostgresRow) throws -> StoredIntensity? {

@@ -64,6 +64,7 @@ struct Serve: AsyncParsableCommand {
         let (host, port) = try configuration.listen()
         let connections = try configuration.connections()
         _ = try (configuration.isPollOnly(), configuration.reconcileInterval())
+        let grid = try configuration.gridChains(environment: environment())
         // Before a cluster is made, which takes longer than to find this out.
         guard AddressProbe.isFree(host: host, port: port) else {
             throw Failure(
@@ -85,6 +86,7 @@ struct Serve: AsyncParsableCommand {
                 port: port,
                 connections: connections,
                 configuration: configuration,
+                grid: grid,
                 log: log
             )
         } catch {
@@ -101,6 +103,7 @@ struct Serve: AsyncParsableCommand {
         port: Int,
         connections: Int,
         configuration: CollectorConfiguration,
+        grid: [GridChain],
         log: Logger
     ) async throws {
         let connection = try await opened.connect(log)
@@ -146,6 +149,7 @@ struct Serve: AsyncParsableCommand {
             access: try configuration.access(),
             meterRules: rules,
             scrapeTargets: configuration.scrapeTargets,
+            grid: grid,
             storage: configuration.storage,
             replica: replicaPool.map { ReadReplica(pool: $0, log: log) },
             onListening: { port in log.notice("listening", metadata: ["address": "\(host):\(port)"]) }

@@ -19,10 +19,15 @@ struct Doctor {
     static let urgent = Microseconds(3 * Microseconds.day.count)
     /// Webhooks and walks silent for longer than this are looked at.
     static let hookSilence = Microseconds(3 * Microseconds.day.count)
+    /// Grid providers are asked several times an hour; what nobody asked for longer is in no collector's `grid:` any more.
+    static let feedSilence = Microseconds.seconds(3 * 3_600)
+    /// A failure or two passes.
+    static let feedFailures = 3
     private static let shown = 5
 
     var findings: [Finding] {
-        var all: [Finding] = [hostsKnown, sensors, silent, clocks, runners, claimedTwice, spanless, slots, zones, intensities, pue, energy]
+        var all: [Finding] = [hostsKnown, sensors, silent, clocks, runners, claimedTwice, spanless, slots, zones, intensities]
+        all += [feeds, pue, energy]
         all += [
             sources, events, secrets, reconciliation, tokens, revoked, classes, clones, open, poisoned, rules, telemetry, samples, scrapes,
             packing, disk,
@@ -315,6 +320,39 @@ struct Doctor {
             count: facts.zonesWithoutIntensity.count,
             examples: some(facts.zonesWithoutIntensity) { $0 },
             commands: importing(affected, "grid_zone", "ZONE")
+        )
+    }
+
+    private var feeds: Finding {
+        let silent = facts.feeds.filter { feed in feed.askedAt.map { now - $0 > Self.feedSilence } ?? false }
+        let failing = facts.feeds.filter { Int($0.failures) >= Self.feedFailures && !silent.contains($0) }
+        let partial = facts.feeds.filter { !$0.findings.isEmpty && !silent.contains($0) && !failing.contains($0) }
+        func name(_ feed: GridFeed) -> String { "\(feed.zone) of \(feed.provider)" }
+        let lines =
+            failing.map { "\(name($0)): \($0.failures) times in a row, last: \($0.failure ?? "no reason known")" }
+            + silent.map { feed in
+                "\(name(feed)): last asked \(feed.askedAt.map { ago($0) } ?? "never"); forgotten a week after if it is gone from `grid:`"
+            }
+        guard lines.isEmpty else {
+            return Finding(
+                "grid_feeds",
+                .action,
+                "\(list(lines.count, "grid feed")) without answers: hours there keep a forecast, or have no CO2e, until they come",
+                count: lines.count,
+                examples: some(lines) { $0 },
+                commands: ["wattle-collector serve --show-config"]
+            )
+        }
+        guard !partial.isEmpty else {
+            let what = facts.feeds.isEmpty ? "no grid provider is asked: yearly intensities count" : "every grid feed answers"
+            return Finding("grid_feeds", .ok, what, count: facts.feeds.count)
+        }
+        return Finding(
+            "grid_feeds",
+            .note,
+            "\(list(partial.count, "grid feed")) told something that does not count, or was refused",
+            count: partial.count,
+            examples: some(partial) { "\(name($0)): \($0.findings.first ?? "")" }
         )
     }
 

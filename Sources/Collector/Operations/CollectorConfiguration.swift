@@ -32,6 +32,8 @@ public struct CollectorConfiguration: Sendable {
     public private(set) var settings: [Setting] = []
     /// What the collector itself asks for series; only a file can say it.
     public private(set) var scrapeTargets: [ScrapeTarget] = []
+    /// The zones whose intensities are asked for; only a file can say it.
+    public private(set) var grid: [GridZoneSettings] = []
     /// How long what is kept; only a file can say it.
     public private(set) var storage = StorageTerms()
 
@@ -54,8 +56,9 @@ public struct CollectorConfiguration: Sendable {
     ///   - flags: by setting name; nil for one that was not given.
     ///   - file: a file that must exist, or nil for the usual places, which need not.
     public init(flags: [String: String?], environment: [String: String], file: String?) throws {
-        let (fromFile, targets, terms) = try Self.read(file: file, home: environment["HOME"])
+        let (fromFile, targets, zones, terms) = try Self.read(file: file, home: environment["HOME"])
         scrapeTargets = targets
+        grid = zones
         storage = terms ?? StorageTerms()
         for (name, variable, standard) in Self.known {
             let value: String?
@@ -72,6 +75,7 @@ public struct CollectorConfiguration: Sendable {
             settings.append(Setting(name: name, value: value, origin: origin, isSecret: name.hasSuffix("_url") && name != "base_url"))
         }
         if !targets.isEmpty { settings.append(Setting(name: "scrape", value: "\(targets.count) targets", origin: .file, isSecret: false)) }
+        for zone in grid { settings.append(Setting(name: "grid.\(zone.zone)", value: zone.shown, origin: .file, isSecret: false)) }
         for (name, value) in storage.values {
             settings.append(Setting(name: "storage.\(name)", value: value, origin: terms == nil ? .default : .file, isSecret: false))
         }
@@ -134,6 +138,15 @@ public struct CollectorConfiguration: Sendable {
         return .seconds(seconds)
     }
 
+    /// The providers of `grid:` with their keys.
+    public func gridChains(environment: [String: String]) throws -> [GridChain] {
+        do {
+            return try grid.map { zone in try zone.chain { try $0.key(environment: environment) } }
+        } catch let fault as GridFault {
+            throw Fault(description: fault.description)
+        }
+    }
+
     private func setting(_ name: String) -> Setting? { settings.first { $0.name == name } }
 
     private static func rank(_ origin: Setting.Origin) -> Int {
@@ -146,10 +159,10 @@ public struct CollectorConfiguration: Sendable {
     }
 
     private static func read(file: String?, home: String?) throws
-        -> (values: [String: String], targets: [ScrapeTarget], storage: StorageTerms?)
+        -> (values: [String: String], targets: [ScrapeTarget], grid: [GridZoneSettings], storage: StorageTerms?)
     {
         let usual = [home.map { $0 + "/.config/wattle/config.yaml" }, "/etc/wattle/collector.yaml"].compactMap { $0 }
-        guard let path = file ?? usual.first(where: { FileManager.default.fileExists(atPath: $0) }) else { return ([:], [], nil) }
+        guard let path = file ?? usual.first(where: { FileManager.default.fileExists(atPath: $0) }) else { return ([:], [], [], nil) }
         let text: String
         do {
             text = try String(contentsOfFile: path, encoding: .utf8)
@@ -162,14 +175,19 @@ public struct CollectorConfiguration: Sendable {
         } catch {
             throw Fault(description: "\(path): expected YAML, found \(error)")
         }
-        guard let loaded else { return ([:], [], nil) }
+        guard let loaded else { return ([:], [], [], nil) }
         guard let mapping = loaded as? [String: Any] else { throw Fault(description: "\(path): expected settings as `name: value`") }
         var values: [String: String] = [:]
         var targets: [ScrapeTarget] = []
+        var grid: [GridZoneSettings] = []
         var storage: StorageTerms?
         for (name, value) in mapping {
             if name == "scrape" {
                 do { targets = try ScrapeTarget.read(value) } catch { throw Fault(description: "\(path): \(error)") }
+                continue
+            }
+            if name == "grid" {
+                do { grid = try GridZoneSettings.read(value) } catch { throw Fault(description: "\(path): \(error)") }
                 continue
             }
             if name == "storage" {
@@ -178,11 +196,11 @@ public struct CollectorConfiguration: Sendable {
             }
             guard known.contains(where: { $0.name == name }) else {
                 if file == nil { continue }
-                let names = known.map(\.name) + ["scrape", "storage"]
+                let names = known.map(\.name) + ["scrape", "grid", "storage"]
                 throw Fault(description: "\(path): unknown setting \(name); expected one of \(names.joined(separator: ", "))")
             }
             values[name] = "\(value)"
         }
-        return (values, targets, storage)
+        return (values, targets, grid, storage)
     }
 }

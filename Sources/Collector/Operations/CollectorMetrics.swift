@@ -36,6 +36,9 @@ final class CollectorMetrics: Sendable {
     let knotDaysDropped = Counter()
     let packingFailed = Counter()
     let eventsDeleted = Counter()
+    let gridQuestions = Counter()
+    let gridQuestionsFailed = Counter()
+    let gridFigures = Counter()
 
     /// - Parameter gauges: name, help and value of what is read at the moment.
     func text(gauges: [(name: String, help: String, value: Double)]) -> String {
@@ -65,6 +68,9 @@ final class CollectorMetrics: Sendable {
             ("wattle_knot_days_dropped", "Days of knots dropped, all packed.", knotDaysDropped),
             ("wattle_packing_failed", "Host-hours that could not be packed, each time they were tried.", packingFailed),
             ("wattle_events_deleted", "CI events deleted because of their age.", eventsDeleted),
+            ("wattle_grid_questions", "Questions to providers of grid intensities.", gridQuestions),
+            ("wattle_grid_questions_failed", "Questions to providers of grid intensities without an answer to use.", gridQuestionsFailed),
+            ("wattle_grid_figures", "Grid intensities that were new.", gridFigures),
             ("wattle_http_requests", "HTTP requests answered.", requests),
         ]
         var text = ""
