@@ -28,7 +28,7 @@ public struct CloudPlacement: Sendable, Hashable {
     public init(_ value: JSONValue) throws(Fault) {
         guard let fields = value.object else { throw Fault(field: "cloud", expected: Self.expected, found: value.described) }
         func text(_ name: String) throws(Fault) -> String? {
-            guard let value = fields[name], !value.isNull else { return nil }
+            guard let value = fields[name] else { return nil }
             guard let text = value.string, (1...Self.longestName).contains(text.utf8.count), !text.utf8.contains(0) else {
                 throw Fault(field: "cloud.\(name)", expected: "a text of 1 to \(Self.longestName) bytes", found: value.described)
             }
@@ -40,7 +40,7 @@ public struct CloudPlacement: Sendable, Hashable {
         vendor = try text("vendor")?.lowercased()
         region = try text("region")
         instanceType = try text("instance_type")
-        if let value = fields["vcpus"], !value.isNull {
+        if let value = fields["vcpus"] {
             guard let number = value.double ?? value.string.flatMap({ Double($0) }), Self.vcpuRange.contains(number) else {
                 let range = "a number from \(Self.vcpuRange.lowerBound) to \(Self.vcpuRange.upperBound)"
                 throw Fault(field: "cloud.vcpus", expected: range, found: value.described)

@@ -98,6 +98,8 @@ public struct DoctorFacts: Sendable {
     public var hosts: [HostOverview] = []
     /// Hosts whose jobs of the last seven days shared equally, because nobody said how many slots there are.
     public var hostsSharingEqually: Set<Int32> = []
+    /// Sites that hosts in service name and nobody described, with how many stand there.
+    public var sitesUndescribed: [Count] = []
     /// Grid zones of hosts for which no intensity is known.
     public var zonesWithoutIntensity: [String] = []
     public var waiting: [Waiting] = []
@@ -160,6 +162,21 @@ public struct DoctorFacts: Sendable {
         }
         facts.feeds = try await GridFeedTable.all(connection)
         facts.rivals = try await StreamRivals.recent(connection)
+        facts.sitesUndescribed = try await connection.query(
+            Statement(
+                "doctor_sites",
+                """
+                SELECT lower(r.record ->> 'site') AS name, count(*) AS n, min(h.name) AS detail
+                FROM host h JOIN LATERAL (
+                    SELECT record FROM host_record WHERE host_id = h.host_id AND valid_from <= $1 ORDER BY valid_from DESC LIMIT 1
+                ) r ON true
+                WHERE h.retired_at IS NULL AND r.record ->> 'site' <> ''
+                    AND NOT EXISTS (SELECT FROM site_record s WHERE s.site = lower(r.record ->> 'site'))
+                GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $2
+                """
+            ),
+            [.timestamptz(microseconds: now.microseconds), .int8(listLimit)]
+        ).map(count)
         facts.zonesWithoutIntensity = try await connection.query(
             Statement(
                 "doctor_zones",

@@ -55,16 +55,20 @@ struct HostCommand: AsyncParsableCommand {
             }
             let file = all
             let isDryRun = dryRun
-            let changes = try await Database.withConnection(database) { connection, _ in
+            let (changes, warnings) = try await Database.withConnection(database) { connection, _ in
                 do {
-                    return try await HostImport.apply(file, dryRun: isDryRun, now: wallClock(), connection)
+                    let changes = try await HostImport.apply(file, dryRun: isDryRun, now: wallClock(), connection)
+                    return (changes, try await HostImport.warnings(file, connection))
                 } catch let fault as HostFile.Fault {
                     throw Failure(code: 2, message: "\(fault.description); nothing was changed")
                 }
             }
+            for warning in warnings { printError("warning: \(warning)") }
             switch format {
             case .json:
-                let document: JSONValue = .object(["dry_run": .bool(dryRun), "changes": .array(changes.map(\.json))])
+                let document: JSONValue = .object([
+                    "dry_run": .bool(dryRun), "changes": .array(changes.map(\.json)), "warnings": .array(warnings.map { .string($0) }),
+                ])
                 print(try document.text)
             case .table:
                 if changes.isEmpty {

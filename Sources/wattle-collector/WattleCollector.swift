@@ -22,8 +22,8 @@ struct WattleCollector: AsyncParsableCommand {
             """,
         version: SoftwareVersion.current,
         subcommands: [
-            Serve.self, Migrate.self, TokenCommand.self, SourceCommand.self, AuditCommand.self, HostCommand.self, ServicesCommand.self,
-            DoctorCommand.self, SimulateCommand.self, LoadCommand.self, AccountCommand.self, StorageCommand.self,
+            Serve.self, Migrate.self, TokenCommand.self, SourceCommand.self, AuditCommand.self, HostCommand.self, SiteCommand.self,
+            ServicesCommand.self, DoctorCommand.self, SimulateCommand.self, LoadCommand.self, AccountCommand.self, StorageCommand.self,
         ]
     )
 

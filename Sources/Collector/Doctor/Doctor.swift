@@ -26,7 +26,7 @@ struct Doctor {
     private static let shown = 5
 
     var findings: [Finding] {
-        var all: [Finding] = [hostsKnown, sensors, silent, clocks, runners, claimedTwice, spanless, slots, zones, intensities]
+        var all: [Finding] = [hostsKnown, sensors, silent, clocks, runners, claimedTwice, spanless, slots, sites, zones, intensities]
         all += [feeds, pue, energy]
         all += [
             sources, events, secrets, reconciliation, tokens, revoked, classes, clones, open, poisoned, rules, telemetry, samples, scrapes,
@@ -294,6 +294,21 @@ struct Doctor {
             count: unsaid.count,
             examples: lacking(unsaid, "slots") { "\($0.host.name): \($0.host.cpus) CPUs, \($0.jobs) jobs in 7 days" },
             commands: importing(unsaid, "slots", "N")
+        )
+    }
+
+    private var sites: Finding {
+        guard let first = facts.sitesUndescribed.first else { return Finding("sites", .ok, "every site that a host names is described") }
+        return Finding(
+            "sites",
+            .note,
+            "\(list(facts.sitesUndescribed.count, "site")) that hosts name and nobody described: no market-based CO2e and no water there",
+            count: facts.sitesUndescribed.count,
+            examples: some(facts.sitesUndescribed) { "\($0.name): \(list(Int($0.n), "host")), as \($0.detail)" },
+            commands: [
+                "printf 'site,grid_zone,pue\\n%s,ZONE,PUE\\n' \(ShellWord.quoted(first.name)) > sites.csv"
+                    + " && wattle-collector site import sites.csv"
+            ]
         )
     }
 

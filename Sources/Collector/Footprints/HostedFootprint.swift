@@ -208,11 +208,12 @@ extension HostedCloud {
     /// - Parameter isCoarse: without the utilisation, which with the energy would tell more digits of both.
     func json(isCoarse: Bool) -> JSONValue {
         var document: [String: JSONValue] = [
-            "method": "ccf", "match": .string(match.rawValue), "vendor": .string(vendor), "region": region.map { .string($0) } ?? .null,
+            "method": "ccf", "match": .string(match.rawValue), "vendor": .string(vendor),
             "instance_type": .string(instanceType), "version": .string(version), "vcpus": .number(vcpus),
             "utilisation_basis": .string(isUtilisationPosted ? "posted" : "assumed"),
             "notes": .array(notes.map { .object(["code": .string($0.code), "text": .string($0.text)]) }),
         ]
+        if let region { document["region"] = .string(region) }
         if !isCoarse {
             document["share"] = .number(share)
             document["utilisation"] = .number(utilisation)

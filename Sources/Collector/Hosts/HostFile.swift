@@ -90,6 +90,7 @@ public struct HostFile: Sendable {
 
     private static func host(_ list: FieldList) throws -> Host {
         var host = Host(name: "", place: list.place)
+        var embodied: HostEmbodied?
         for field in list.fields {
             switch field.name {
             case "name":
@@ -100,21 +101,22 @@ public struct HostFile: Sendable {
                 for alias in host.aliases where !HostName.isUsable(alias) { throw field.fault("aliases, each \(HostName.expectation)") }
             case "runners": host.runners = try field.entries().map { try runner($0) }
             case "from": host.from = try field.time()
-            case "zone", "grid_zone": host.record["grid_zone"] = .string(try field.text())
+            case "zone", "grid_zone": host.record["grid_zone"] = .string(try field.gridZone())
             case "threads", "ram_bytes": host.record[field.name] = .integer(try field.count())
             case "ram": host.record["ram_bytes"] = .integer(try field.bytes())
             case "disks", "gpus": host.record[field.name] = .array(try field.list().map { .string($0) })
-            case "embodied": host.record["embodied"] = try map(field, texts: ["source"], numbers: ["kg_co2e", "lifetime_years"])
+            case "embodied": embodied = try HostEmbodied(field)
             case "cloud": host.record["cloud"] = try cloud(field)
             case let name where texts.contains(name): host.record[name] = .string(try field.text())
             case let name:
                 guard let range = numbers[name] else { throw field.unknown(known) }
-                host.record[name] = Self.json(try field.number(range))
+                host.record[name] = .whole(try field.number(range))
             }
         }
         guard !host.name.isEmpty else {
             throw Fault(description: "\(list.place): field name: expected the host's name, found nothing")
         }
+        host.record["embodied"] = try HostEmbodied.record(embodied, of: host.record, place: list.place)
         return host
     }
 
@@ -134,16 +136,13 @@ public struct HostFile: Sendable {
             if texts.contains(part.name) {
                 result[part.name] = .string(try part.text())
             } else if numbers.contains(part.name) {
-                result[part.name] = json(try part.number(0...1e9))
+                result[part.name] = .whole(try part.number(0...1e9))
             } else {
                 throw part.unknown(texts.union(numbers).sorted().joined(separator: ", "))
             }
         }
         return .object(result)
     }
-
-    /// As it comes back from the database, where 16 and 16.0 are one number.
-    private static func json(_ number: Double) -> JSONValue { Int64(exactly: number).map { .integer($0) } ?? .number(number) }
 
     private static func runner(_ list: FieldList) throws -> Runner {
         var runner = Runner(name: "", instance: "")

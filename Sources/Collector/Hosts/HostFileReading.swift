@@ -124,6 +124,23 @@ enum HostFileReading {
         return (hosts, classes, pools)
     }
 
+    /// The entries under the one key that a file has.
+    static func yaml(_ text: String, name: String, key: String) throws -> [FieldList] {
+        guard let root = try compose(text, name: name) else { return [] }
+        guard let mapping = root.mapping else {
+            throw HostFile.Fault(description: "\(name): expected the key \(key), found \(described(root))")
+        }
+        var lists: [FieldList] = []
+        for (found, value) in mapping {
+            let place = place(found, name)
+            guard found.string == key else {
+                throw HostFile.Fault(description: "\(place): expected \(key), found the key \(found.string ?? "that is no text")")
+            }
+            lists += try entries(value, key: key, place: place, name: name)
+        }
+        return lists
+    }
+
     private static func compose(_ text: String, name: String) throws -> Node? {
         do {
             return try Yams.compose(yaml: text)
@@ -242,7 +259,10 @@ enum HostFileReading {
 
     /// A table with a header of field names. Lists have `;` between their items; a runner is `NAME` or `NAME@INSTANCE`; `cloud.region` is a
     /// field within a field.
-    static func csv(_ text: String, name: String) throws -> [FieldList] {
+    static func csv(_ text: String, name: String) throws -> [FieldList] { try table(text, name: name).map(translated) }
+
+    /// The same with its fields as they are called.
+    static func table(_ text: String, name: String) throws -> [FieldList] {
         let table: CSVTable
         do {
             table = try CSVTable(parsing: text)
@@ -274,7 +294,7 @@ enum HostFileReading {
             for (field, value) in nested.sorted(by: { $0.key < $1.key }) {
                 list.fields.append(.init(name: field, value: .object(value), place: place))
             }
-            return translated(list)
+            return list
         }
     }
 }

@@ -44,6 +44,18 @@ public enum HostImport {
         }
     }
 
+    /// What a file leaves unsaid that CO2e needs: hosts at sites that nobody described and without a zone of their own.
+    public static func warnings(_ file: HostFile, _ connection: PostgresConnection) async throws -> [String] {
+        let described = Set(try await SiteTable.all(connection).map(\.site))
+        return file.hosts.compactMap { host in
+            guard let site = host.record["site"]?.string, host.record["grid_zone"] == nil, !described.contains(site.lowercased()) else {
+                return nil
+            }
+            return "\(host.place): field site: nobody described \(site), and \(host.name) has no zone of its own: no CO2e there;"
+                + " say it with: wattle-collector site import sites.yaml"
+        }
+    }
+
     private static func apply(_ file: HostFile, now: Timestamp, _ connection: PostgresConnection) async throws -> [Change] {
         var changes: [Change] = []
         var touched: [(host: HostRow, entry: HostFile.Host)] = []
@@ -174,7 +186,7 @@ public enum HostImport {
         return [Change(subject: one.name, field: "pool", before: before.map { "slots \($0)" } ?? "", after: "slots \(one.slots)\(day)")]
     }
 
-    private static func shown(_ value: JSONValue?) throws -> String {
+    static func shown(_ value: JSONValue?) throws -> String {
         guard let value else { return "" }
         return try value.string ?? value.text
     }

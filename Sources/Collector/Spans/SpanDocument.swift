@@ -148,6 +148,8 @@ struct SpanDocument: Sendable {
     private static func isName(_ value: JSONValue) -> Bool { value.string.map { $0.utf8.count <= nameLimit } ?? false }
 
     private static func checkCloud(_ cloud: JSONValue) throws {
+        // Texts are numbers in tables only.
+        if let vcpus = cloud.object?["vcpus"], vcpus.double == nil { throw problem("cloud.vcpus", "a number above 0", vcpus) }
         do throws(CloudPlacement.Fault) {
             _ = try CloudPlacement(cloud)
         } catch {
