@@ -23,6 +23,14 @@ public struct FactorRows: Sendable {
         public let expected: String
         public let found: String
 
+        public init(table: String, row: Int?, column: String, expected: String, found: String) {
+            self.table = table
+            self.row = row
+            self.column = column
+            self.expected = expected
+            self.found = found
+        }
+
         public var description: String {
             guard let row else { return "\(table): expected a column \(column), found none" }
             return "\(table), row \(row), \(column): expected \(expected), found \(found.isEmpty ? "nothing" : found)"
