@@ -98,7 +98,10 @@ struct JobRoutes: Sendable {
             let reader = FootprintReader(connection, now: now, policy: .reserved)
             let hours = try await reader.hours(host: host, interval: Interval(from.hour.start, to), withJobs: withJobs)
             let spans = withJobs ? try await names(of: hours, hostID: host.id, connection) : [:]
-            return .object(["host": .string(host.name), "hours": .array(hours.map { $0.json(spans: spans) })])
+            let carbon = try await reader.carbon(of: host, hours, over: Interval(from.hour.start, to))
+            return .object([
+                "host": .string(host.name), "hours": .array(hours.map { $0.json(spans: spans) }), "carbon": carbon.json,
+            ])
         }
         guard let answer else { throw Problem.notFound("there is no host \(name); a host appears with its agent's first batch") }
         return try answer.response()

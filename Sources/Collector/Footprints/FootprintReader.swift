@@ -187,6 +187,16 @@ final class FootprintReader {
         return answers
     }
 
+    /// What a host emitted in those hours.
+    func carbon(of host: HostRow, _ hours: [HostHourAnswer], over interval: Interval) async throws -> HostCarbon {
+        var reserved = try await HourLedger.reservedMicroseconds(hostID: host.id, interval, connection)
+        for hour in hours where hour.state == .open {
+            let slices = try await accounts(host: host, hour: hour.hour).slices.map(\.slice)
+            reserved[hour.hour] = slices.reduce(0) { $0 + ($1.spanID > 0 ? $1.reservedMicroseconds ?? 0 : 0) }
+        }
+        return HostCarbon(hours, over: interval, now: now, terms: try await terms(of: host), reservedMicroseconds: reserved)
+    }
+
     /// Until when a host's meters are complete; nil for a host without any.
     func completeUntil(_ hostID: Int32) async throws -> Timestamp? {
         if let known = coverComplete[hostID] { return known }

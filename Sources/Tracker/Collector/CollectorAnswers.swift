@@ -117,6 +117,8 @@ public struct HostHour: Decodable, Sendable {
 public struct HostHours: Decodable, Sendable {
     public var host: String
     public var hours: [HostHour]
+    /// Nil from a collector that does not tell yet.
+    public var carbon: HostCarbon?
 }
 
 /// Whole µJ as collectors write them: a decimal string, since a farm's month passes what a JSON number holds.

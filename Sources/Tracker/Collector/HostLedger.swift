@@ -22,6 +22,8 @@ public struct HostLedger: Sendable {
     public let metered: Int128
     /// What does not add up; empty where everything does.
     public let faults: [String]
+    /// Nil from a collector that does not tell it.
+    public let carbon: HostCarbon?
 
     /// The sum of all rows.
     public var total: Int128 { jobs.reduce(Int128(0)) { $0 + $1.total } + system + agent + idleLeft + unknown }
@@ -78,5 +80,6 @@ public struct HostLedger: Sendable {
             faults.append("the rows do not sum to what was metered")
         }
         self.faults = faults
+        carbon = answer.carbon
     }
 }

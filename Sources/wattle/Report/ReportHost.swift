@@ -92,7 +92,25 @@ enum LedgerTable {
         text += "\n"
         text += table(ledger).text
         text += ledger.faults.isEmpty ? "adds up, to the microjoule\n" : "does not add up\n"
+        if let carbon = ledger.carbon { text += self.text(carbon) }
         return text
+    }
+
+    /// Never one sum: each line is of its own kind.
+    private static func text(_ carbon: HostCarbon) -> String {
+        func grams(_ micrograms: String?, _ field: String) -> String {
+            HostCarbon.grams(micrograms).map { "\(DecimalText.fixed($0, 3)) g" } ?? "unknown (\(carbon.reason(field) ?? "not told"))"
+        }
+        var making = grams(carbon.embodied_ug, "embodied_ug")
+        if let jobs = HostCarbon.grams(carbon.embodied_jobs_ug) { making += ", jobs' part \(DecimalText.fixed(jobs, 3)) g" }
+        let water = carbon.water_l.map { "\(DecimalText.fixed($0, 3)) l" } ?? "unknown (\(carbon.reason("water_l") ?? "not told"))"
+        return """
+            CO2e by location: \(grams(carbon.location_ug, "location_ug"))
+            CO2e by contracts: \(grams(carbon.market_ug, "market_ug"))
+            CO2e of making the machine: \(making)
+            water: \(water)
+
+            """
     }
 
     static func csv(_ ledger: HostLedger) -> String {
@@ -123,6 +141,7 @@ enum LedgerTable {
         var metered_uj: String
         var adds_up: Bool
         var faults: [String]
+        var carbon: HostCarbon?
 
         init(_ ledger: HostLedger) {
             host = ledger.host
@@ -145,6 +164,7 @@ enum LedgerTable {
             metered_uj = "\(ledger.metered)"
             adds_up = ledger.faults.isEmpty
             faults = ledger.faults
+            carbon = ledger.carbon
         }
     }
 }

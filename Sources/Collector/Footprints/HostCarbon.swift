@@ -1,0 +1,86 @@
+import Accounting
+import Carbon
+import Documents
+import Energy
+import Store
+
+/// What a host emitted in a stretch of time, whoever used it: its energy by the grid and by what its site bought, its part of being made,
+/// and its water. Also of a machine that runs no job, such as a store, and of one without a meter, as far as it is known.
+struct HostCarbon: Sendable {
+    /// µg; nil where that of an hour is not known.
+    var location: Int128? = 0
+    var market: Double? = 0
+    var waterLitres: Double? = 0
+    var embodied: CO2eRange? = .zero
+    /// Of it the jobs' part, for the time that they had the machine reserved.
+    var embodiedOfJobs = CO2e.zero
+    var embodiedSource: String?
+    var site: String?
+    var marketMissing = MarketMix.Missing.noContract
+    private let isMetered: Bool
+
+    /// - Parameters:
+    ///   - interval: from an hour's start on; what lies after `now` is not there yet.
+    ///   - reservedMicroseconds: by jobs, of the whole machine.
+    init(_ hours: [HostHourAnswer], over interval: Interval, now: Timestamp, terms: HostTerms, reservedMicroseconds: [Hour: Double]) {
+        isMetered = !hours.isEmpty
+        for hour in hours {
+            let stretch = terms.at(hour.hour)
+            if hour.rows.isEmpty { location = nil }
+            for row in hour.rows {
+                location = location.flatMap { sum in row.emissions.map { sum + Int128($0.total) } }
+                let metered = Double(row.accounts.metered)
+                switch stretch.market {
+                case .success(let intensity):
+                    let grams = Intensity.micrograms(microjoules: metered * row.pue, gramsPerKilowattHour: intensity.gramsPerKilowattHour)
+                    market = market.map { $0 + grams }
+                case .failure(let reason):
+                    market = nil
+                    marketMissing = reason
+                }
+                let energy = ITEnergy(kilowattHours: metered / 3.6e12)
+                waterLitres = waterLitres.flatMap { sum in stretch.water.map { sum + $0.litres(of: energy) } }
+            }
+        }
+        for hour in Hour.touching(Interval(interval.start, min(interval.end, now))) {
+            guard let part = hour.interval.intersection(Interval(interval.start, min(interval.end, now))) else { continue }
+            let stretch = terms.at(hour)
+            site = stretch.site ?? site
+            embodiedSource = stretch.embodiedSource ?? embodiedSource
+            guard let perHour = stretch.embodiedPerHour else {
+                embodied = nil
+                continue
+            }
+            embodied = embodied.map { $0 + perHour * (part.duration.seconds / Microseconds.hour.seconds) }
+            embodiedOfJobs += perHour.best * ((reservedMicroseconds[hour] ?? 0) / Double(Microseconds.hour.count))
+        }
+    }
+
+    var json: JSONValue {
+        func amount(_ micrograms: Double) -> JSONValue { .string(String(Int64(rounding: micrograms))) }
+        var missing: [(field: String, reason: String)] = []
+        func told(_ field: String, _ value: JSONValue?, or reason: String) -> JSONValue {
+            if value == nil { missing.append((field, reason)) }
+            return value ?? .null
+        }
+        let unmetered = "no_meter"
+        var object: [String: JSONValue] = [
+            "site": site.map { .string($0) } ?? .null, "embodied_source": embodiedSource.map { .string($0) } ?? .null,
+            "location_ug": told(
+                "location_ug",
+                isMetered ? location.map { .string(String($0)) } : nil,
+                or: isMetered ? "no_intensity" : unmetered
+            ),
+            "market_ug": told("market_ug", isMetered ? market.map(amount) : nil, or: isMetered ? marketMissing.rawValue : unmetered),
+            "water_l": told("water_l", isMetered ? waterLitres.map { .number($0) } : nil, or: isMetered ? "no_wue" : unmetered),
+            "embodied_ug": told("embodied_ug", embodied.map { amount($0.best.grams * 1e6) }, or: "no_embodied_figure"),
+        ]
+        object["embodied_low_ug"] = embodied.map { amount($0.low.grams * 1e6) } ?? .null
+        object["embodied_high_ug"] = embodied.map { amount($0.high.grams * 1e6) } ?? .null
+        object["embodied_jobs_ug"] = embodied.map { _ in amount(embodiedOfJobs.grams * 1e6) } ?? .null
+        // What no job reserved.
+        object["embodied_idle_ug"] = embodied.map { .string(String($0.best.micrograms - embodiedOfJobs.micrograms)) } ?? .null
+        object["missing"] = .array(missing.map { .object(["field": .string($0.field), "reason": .string($0.reason)]) })
+        return .object(object)
+    }
+}
