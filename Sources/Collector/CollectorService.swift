@@ -101,6 +101,7 @@ public struct CollectorServices: Sendable {
         door.traces(site).add(to: router)
         JobRoutes(site: site).add(to: router)
         RollUpRoutes(site: site).add(to: router)
+        SCIRoutes(site: site).add(to: router)
         CoverageRoutes(site: site).add(to: router)
         UnitsRoutes(site: site, rates: door.rates, pace: door.pace).add(to: router)
         OperationsRoutes(site: site).add(to: router)
