@@ -106,7 +106,11 @@ public struct HostFile: Sendable {
             case "ram": host.record["ram_bytes"] = .integer(try field.bytes())
             case "disks", "gpus": host.record[field.name] = .array(try field.list().map { .string($0) })
             case "embodied": embodied = try HostEmbodied(field)
-            case "cloud": host.record["cloud"] = try cloud(field)
+            case "cloud":
+                // Without a region and a type it is a word for people.
+                let fields = try cloudFields(field)
+                let says = fields.object.map { $0["region"] != nil || $0["instance_type"] != nil } ?? false
+                host.record["cloud"] = says ? try cloud(field) : fields
             case let name where texts.contains(name): host.record[name] = .string(try field.text())
             case let name:
                 guard let range = numbers[name] else { throw field.unknown(known) }
@@ -121,13 +125,17 @@ public struct HostFile: Sendable {
     }
 
     private static func cloud(_ field: FieldList.Field) throws -> JSONValue {
-        let value = try map(field, texts: ["vendor", "region", "instance_type"], numbers: ["vcpus"])
+        let value = try cloudFields(field)
         do throws(CloudPlacement.Fault) {
             _ = try CloudPlacement(value)
         } catch {
             throw Fault(description: "\(field.place): \(error.description)")
         }
         return value
+    }
+
+    private static func cloudFields(_ field: FieldList.Field) throws -> JSONValue {
+        try map(field, texts: ["vendor", "region", "instance_type"], numbers: ["vcpus"])
     }
 
     private static func map(_ field: FieldList.Field, texts: Set<String>, numbers: Set<String>) throws -> JSONValue {
