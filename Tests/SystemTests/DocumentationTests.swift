@@ -8,6 +8,7 @@ import Testing
     private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
     private static let documents = [
+        "docs/cloud.md", "docs/sites.md", "docs/sci.md",
         "README.md", "docs/api.md", "docs/ci.md", "docs/hosts.md", "docs/services.md", "docs/security.md", "docs/install-agent.md",
         "docs/models.md",
     ]
@@ -100,6 +101,7 @@ import Testing
                         "wattle-agent run ",
                         "timeout --preserve-status 4 wattle-agent run --state-dir \(folder)/s --socket \(folder)/a.sock --host other "
                     ),
+                    ("docs/examples/", Self.root.path + "/docs/examples/"),
                     ("services.yaml", Self.root.path + "/config/services.example.yaml"),
                 ]
                 for block in try Self.blocks() {
@@ -122,12 +124,41 @@ import Testing
         }
     }
 
-    /// Where a block of JSON with the mark `shape of: NAME` is in the documents, the output has its fields.
+    /// Where a block of JSON with the mark `shape of: NAME` is in the documents, the output has its fields; where one has the mark
+    /// `output of: NAME`, it has them with their values, or has its lines, each up to an ellipsis.
     private static func compare(_ output: String, with block: Block, among blocks: [Block]) throws {
+        if let name = block.name, let shown = blocks.first(where: { $0.mark == "output of: \(name)" }) {
+            if shown.language == "json" {
+                let expected = try JSONSerialization.jsonObject(with: Data(shown.text.utf8))
+                let found = try? JSONSerialization.jsonObject(with: Data(output.utf8))  // The comparison says what is there instead.
+                #expect(differing(expected, from: found) == [], "\(shown.place): \(output.prefix(3_000))")
+            } else {
+                let lines = output.split(separator: "\n")
+                for line in shown.text.split(separator: "\n") {
+                    let part = line.hasSuffix("...") ? line.dropLast(3) : line
+                    #expect(lines.contains { part == line ? $0 == line : $0.hasPrefix(part) }, "\(shown.place): \(line):\n\(output)")
+                }
+            }
+        }
         guard let name = block.name, let shown = blocks.first(where: { $0.mark == "shape of: \(name)" }) else { return }
         let expected = try JSONSerialization.jsonObject(with: Data(shown.text.utf8))
         let found = try? JSONSerialization.jsonObject(with: Data(output.utf8))  // The comparison says what is there instead.
         #expect(missing(expected, in: found) == [], "\(shown.place): \(output.prefix(1_000))")
+    }
+
+    /// Paths of the fields that are shown and not there, or with other values.
+    private static func differing(_ expected: Any, from found: Any?, at path: String = "") -> [String] {
+        if let expected = expected as? [String: Any] {
+            let found = found as? [String: Any] ?? [:]
+            return expected.sorted { $0.key < $1.key }.flatMap { differing($1, from: found[$0], at: "\(path).\($0)") }
+        }
+        if let expected = expected as? [Any] {
+            guard let found = found as? [Any], found.count == expected.count else { return ["\(path)[]"] }
+            return zip(expected, found).enumerated().flatMap { differing($1.0, from: $1.1, at: "\(path)[\($0)]") }
+        }
+        if let number = expected as? NSNumber, let other = found as? NSNumber { return number.isEqual(to: other) ? [] : ["\(path): \(other)"] }
+        guard let expected = expected as? NSObject, expected.isEqual(found) else { return ["\(path): \(found ?? "nothing")"] }
+        return []
     }
 
     /// Paths of the fields that are shown and not there.
