@@ -243,7 +243,7 @@ let package = Package(
             name: "CollectorTests",
             dependencies: [
                 "Migrations", "Collector", "CIEvents", "Documents", "Store", "Postgres", "Wire", "Accounting", "Carbon", "Energy",
-                "Factors", "Gzip", "Snappy", "Telemetry",
+                "Factors", "GridFeeds", "Gzip", "Snappy", "Telemetry",
                 "HTTPClient", "TestSupport", "Tracker",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -257,6 +257,7 @@ let package = Package(
             name: "SystemTests",
             dependencies: [
                 "Wire", "HTTPClient", "Postgres", "Snappy", "TestSupport", "wattle", "wattle-agent", "wattle-broker", "wattle-collector",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Support/recorder.py"]

@@ -10,7 +10,7 @@ import Testing
     private static let documents = [
         "docs/cloud.md", "docs/sites.md", "docs/sci.md",
         "README.md", "docs/api.md", "docs/ci.md", "docs/hosts.md", "docs/services.md", "docs/security.md", "docs/install-agent.md",
-        "docs/models.md",
+        "docs/models.md", "docs/grid.md",
     ]
 
     struct Block {

@@ -339,7 +339,11 @@ struct Doctor {
     }
 
     private var feeds: Finding {
-        let silent = facts.feeds.filter { feed in feed.askedAt.map { now - $0 > Self.feedSilence } ?? false }
+        // One that fails is asked less and less.
+        let silent = facts.feeds.filter { feed in
+            let most = feed.failures == 0 ? Self.feedSilence : Self.feedSilence + GridKeeper.longestBackoff
+            return feed.askedAt.map { now - $0 > most } ?? false
+        }
         let failing = facts.feeds.filter { Int($0.failures) >= Self.feedFailures && !silent.contains($0) }
         let partial = facts.feeds.filter { !$0.findings.isEmpty && !silent.contains($0) && !failing.contains($0) }
         func name(_ feed: GridFeed) -> String { "\(feed.zone) of \(feed.provider)" }

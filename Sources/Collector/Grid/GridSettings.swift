@@ -74,7 +74,7 @@ public struct GridZoneSettings: Sendable, Hashable {
             basis: basis,
             since: try fields.time("since"),
             wantsForecast: try fields.bool("forecast") ?? true,
-            every: .seconds(try fields.number("every_s", 1...86_400) ?? 900),
+            every: .seconds(try fields.number("every_s", 1...3_600) ?? 900),
             providers: providers
         )
     }
