@@ -221,6 +221,32 @@ import Testing
         }
     }
 
+    @Test func itsPagesAndTablesTellItAndItsInputsAreNone() async throws {
+        try await Farm.with { farm in
+            let file = try HostFile(
+                text: "hosts: [{name: vm-1, cloud: {vendor: aws, region: eu-west-2, instance_type: m5n.large}}]",
+                name: "hosts.yaml"
+            )
+            _ = try await HostImport.apply(file, dryRun: false, now: farm.clock.now, farm.connection)
+            farm.clock.now = at(7_200)
+            let own = try await farm.post(Self.job("own", Self.london + #", "visibility": "public", "cpu_time_us": 720000001"#)).jobID
+            let onHost = try await farm.post(Self.job("host", #""host": "vm-1""#)).jobID
+            try await farm.account()
+            try await PageTests.Server.with(farm) { server in
+                for id in [own, onHost] {
+                    #expect(try await server.page("/v1/jobs/\(id)").contains("\"ccf\""))
+                    #expect(try await server.page("/v1/jobs/\(id)/explain").contains("\"ccf\""))
+                    #expect(try await server.page("/jobs/\(id)").contains("modelled"))
+                }
+                let table = try await server.page("/data/jobs.csv?from=2026-09-01T00:00:00Z")
+                #expect(table.split(separator: "\r\n").count { $0.contains(",GB,") && $0.contains("modelled") } == 2, "\(table)")
+                let seen = try await server.get("/v1/jobs/\(own)")
+                #expect(seen.status == 200 && seen.body.contains("\"model\"") && !seen.body.contains("\"utilisation\""), "\(seen.body)")
+                #expect(try await server.get("/v1/jobs/\(onHost)").status == 404)
+            }
+        }
+    }
+
     @Test(arguments: [
         #""cloud": "aws""#, #""cloud": {"region": "eu-west-2"}"#, #""cloud": {"vendor": "aws"}"#,
         #""cloud": {"vendor": "aws", "instance_type": "m5n.large", "vcpus": 0}"#, #""cloud": {"vendor": "aws", "zone": "a"}"#,

@@ -17,6 +17,8 @@ final class FootprintReader {
     let machines = OpenMachineHours()
     private var coverComplete: [Int32: Timestamp?] = [:]
     private var hostTerms: [Int32: HostTerms] = [:]
+    /// What operators say of hosts without a meter.
+    var hostWords: [Int32: HostWords] = [:]
     private var threads: [Int32: [(from: Timestamp, threads: Int?)]] = [:]
 
     init(_ connection: PostgresConnection, now: Timestamp, policy: Policy) {

@@ -15,7 +15,8 @@ extension FootprintReader {
     /// A job on a host that has no meter and whose record says what it is in which cloud; nil for any other host.
     func hosted(_ job: JobRow, on host: HostRow) async throws -> Footprint? {
         guard let startedAt = job.startedAt else { return nil }
-        guard let said = try await HostWord.read(of: host.id, at: startedAt, connection), let cloud = said.word.cloud,
+        if hostWords[host.id] == nil { hostWords[host.id] = try await HostWords.read(of: host.id, connection) }
+        guard let said = hostWords[host.id]?.at(startedAt), let cloud = said.word.cloud,
             let name = HostedMachine.className(of: cloud)
         else { return nil }
         let slots = said.slots ?? host.slots
@@ -63,21 +64,30 @@ extension FootprintReader {
     }
 }
 
-/// What an operator's records say of a host that has no meter.
-struct HostWord {
-    var word: HostedMachine.Word
-    var slots: Double?
-    var threads: Double?
+/// What an operator's records say of a host that has no meter, and of its sites.
+struct HostWords: Sendable {
+    struct Said: Sendable {
+        var word: HostedMachine.Word
+        var slots: Double?
+        var threads: Double?
+    }
 
-    /// Nil for a host without a record at that instant.
-    static func read(of hostID: Int32, at instant: Timestamp, _ connection: PostgresConnection) async throws -> HostWord? {
-        guard let record = try await HostRecordTable.all(hostID: hostID, connection).last(where: { $0.from <= instant })?.record.object
-        else { return nil }
-        var site: [String: JSONValue] = [:]
-        if let name = record["site"]?.string?.lowercased() {
-            site = try await SiteTable.all(connection).last { $0.site == name && $0.from <= instant }?.record.object ?? [:]
-        }
-        return HostWord(
+    private let records: [HostRecordTable.Entry]
+    private let sites: [SiteTable.Entry]
+
+    static func read(of hostID: Int32, _ connection: PostgresConnection) async throws -> HostWords {
+        let records = try await HostRecordTable.all(hostID: hostID, connection)
+        // Of other hosts nothing is modelled.
+        let isOfCloud = records.contains { $0.record.object?["cloud"] != nil }
+        return HostWords(records: records, sites: isOfCloud ? try await SiteTable.all(connection) : [])
+    }
+
+    /// Nil where no record counts at that instant.
+    func at(_ instant: Timestamp) -> Said? {
+        guard let record = records.last(where: { $0.from <= instant })?.record.object else { return nil }
+        let name = record["site"]?.string?.lowercased()
+        let site = sites.last { $0.site == name && $0.from <= instant }?.record.object ?? [:]
+        return Said(
             word: HostedMachine.Word(
                 cloud: record["cloud"].flatMap(HostedMachine.cloud),
                 gridZone: record["grid_zone"]?.string ?? site["grid_zone"]?.string,
