@@ -100,7 +100,7 @@ public struct HostTerms: Sendable, Hashable {
                         low: rate.low,
                         high: rate.high,
                         kind: mix.hasResidual ? .yearly : .actual,
-                        basis: Intensity.Basis(scope: "direct", signal: "average", side: "consumption"),
+                        basis: .market,
                         provider: mix.hasResidual ? "contracts and residual mix" : "contracts",
                         year: 0
                     )

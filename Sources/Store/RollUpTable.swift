@@ -10,6 +10,8 @@ public struct RollUpPart: Sendable {
         public var zone: String
         public var provider: String
         public var kind: String
+        /// Figures of two are never in one sum.
+        public var basis: String
         /// gCO2e/kWh.
         public var best: Double
         public var low: Double
@@ -88,12 +90,14 @@ extension RollUpPart.Intensities {
         zone: String,
         provider: String,
         kind: String,
+        basis: String,
         columns: String,
         energy: Double
     ) throws {
         self.zone = zone
         self.provider = provider
         self.kind = kind
+        self.basis = basis
         let g = try row.double(columns)
         let pue = try row.double("pue")
         best = energy > 0 ? g / energy : 0
@@ -117,6 +121,8 @@ public struct RollUpEdge: Sendable {
     public var grams: Double
     /// By what the host's site has bought; 0 where that is not known.
     public var marketGrams: Double
+    /// Of the intensity at the instant; nil where none is known.
+    public var basis: String?
 }
 
 /// How finely errors are told apart by time.
@@ -185,7 +191,8 @@ public enum RollUpTable {
                 instant: try row.timestampMicrosecondsIfPresent("t").map { Timestamp(microseconds: $0) },
                 microjoules: try row.double("error"),
                 grams: try row.double("grams"),
-                marketGrams: try row.double("market_grams")
+                marketGrams: try row.double("market_grams"),
+                basis: try row.stringIfPresent("basis")
             )
         }
     }
@@ -346,7 +353,7 @@ public enum RollUpTable {
                         + greatest((y.most - s.floor_high_uj) * s.floor_ratio_low, (y.most - s.floor_high_uj) * s.floor_ratio_high)) AS high
                 \(slices(question, joins: underPolicy))
             ), cell AS (
-                SELECT cell, host_id, hour, component, i.zone, i.provider, i.kind, sum(dynamic_uj) AS dynamic, sum(idle) AS idle,
+                SELECT cell, host_id, hour, component, i.zone, i.provider, i.kind, i.basis, sum(dynamic_uj) AS dynamic, sum(idle) AS idle,
                     sum(shared) AS shared, sum(low) AS low, sum(high) AS high, sum(time_us) AS time_us, sum(metered_us) AS metered_us,
                     \(own.joined(separator: ", ")), coalesce(sum(own) FILTER (WHERE p.quality = 'modelled'), 0) AS modelled,
                     max(array_position(ARRAY['measured', 'sampled', 'modelled', 'partial', 'unknown'], p.quality)) AS quality,
@@ -356,7 +363,7 @@ public enum RollUpTable {
                     sum(shared * (\(shareErrors)::float8[])[array_position(\(methods)::text[], share_method)]) AS share_weight,
                     sum(own * i.g_per_kwh) AS g, sum(own * i.low_g_per_kwh) AS g_low, sum(own * i.high_g_per_kwh) AS g_high,
                     sum(low * i.low_g_per_kwh) AS bound_low_g, sum(high * i.high_g_per_kwh) AS bound_high_g
-                FROM part p LEFT JOIN intensity i USING (intensity_id) GROUP BY cell, host_id, hour, component, i.zone, i.provider, i.kind
+                FROM part p LEFT JOIN intensity i USING (intensity_id) GROUP BY cell, host_id, hour, component, i.zone, i.provider, i.kind, i.basis
             ), keyed AS (
                 SELECT c.*, t.site, t.provider AS seller, t.kind AS sale, t.g AS m, t.g_low AS m_low, t.g_high AS m_high, t.wue, t.making,
                     t.making_low, t.making_high, least(c.high, l.metered_high_uj + l.unmetered_max_uj) AS capped, l.pue, l.metered_uj,
@@ -366,7 +373,7 @@ public enum RollUpTable {
                     coalesce(nullif(l.floor_error_ratio, 0), \(MeterAccuracy.unknownFloor)) AS floor_ratio
                 FROM cell c JOIN host_hour l USING (host_id, hour, component) \(termsOf("c"))
             )
-            SELECT cell, date_trunc(\(stretch)::text, hour, 'UTC') AS start, host_id, component, zone, provider, kind,
+            SELECT cell, date_trunc(\(stretch)::text, hour, 'UTC') AS start, host_id, component, zone, provider, kind, basis,
                 sum(dynamic) AS dynamic, sum(idle) AS idle, sum(low) AS low, sum(capped) AS high,
                 sum(time_us) AS time_us, sum(metered_us) AS metered_us,
                 \(own.indices.map { "sum(own\($0)) AS own\($0)" }.joined(separator: ", ")),
@@ -388,7 +395,7 @@ public enum RollUpTable {
                 coalesce(sum(reserved_us * making), 0)::float8 / 3.6e9 AS making,
                 coalesce(sum(reserved_us * making_low), 0)::float8 / 3.6e9 AS making_low,
                 coalesce(sum(reserved_us * making_high), 0)::float8 / 3.6e9 AS making_high
-            FROM keyed GROUP BY cell, start, host_id, component, zone, provider, kind, site, seller, sale
+            FROM keyed GROUP BY cell, start, host_id, component, zone, provider, kind, basis, site, seller, sale
             """
     }
 
@@ -397,19 +404,19 @@ public enum RollUpTable {
         let instants = """
             WITH \(termsCTE), \(shortCells(question)) part AS (
                 SELECT \(RollUpQuestion.groupExpression(question.keys)) AS cell, date_trunc(\(stretch)::text, s.hour, 'UTC') AS start,
-                    s.host_id, s.component, e.t, e.error, e.error * coalesce(i.g_per_kwh, 0) * l.pue / 3.6e12 AS grams,
+                    s.host_id, s.component, e.t, e.error, e.error * coalesce(i.g_per_kwh, 0) * l.pue / 3.6e12 AS grams, i.basis,
                     e.error * coalesce(t.g, 0) * l.pue / 3.6e12 AS market_grams
                 \(slices(question, joins: edgeJoins, only: "e.error <> 0"))
             ), instant AS (
                 SELECT cell, start, host_id, component, t, sum(error) AS error, sum(grams) AS grams,
-                    sum(market_grams) AS market_grams FROM part
+                    sum(market_grams) AS market_grams, min(basis) AS basis FROM part
                 GROUP BY cell, start, host_id, component, t HAVING abs(sum(error)) > 1e-6 * max(abs(error))
             )
             """
         return isSummed
             ? """
-            \(instants) SELECT cell, start, host_id, component, NULL::timestamptz AS t, sqrt(sum(error ^ 2)) AS error,
-                sqrt(sum(grams ^ 2)) AS grams, sqrt(sum(market_grams ^ 2)) AS market_grams FROM instant GROUP BY cell, start, host_id, component
+            \(instants) SELECT cell, start, host_id, component, basis, NULL::timestamptz AS t, sqrt(sum(error ^ 2)) AS error,
+                sqrt(sum(grams ^ 2)) AS grams, sqrt(sum(market_grams ^ 2)) AS market_grams FROM instant GROUP BY cell, start, host_id, component, basis
             """
             : "\(instants) SELECT * FROM instant"
     }
@@ -459,6 +466,7 @@ public enum RollUpTable {
                 zone: zone,
                 provider: try row.string("provider"),
                 kind: try row.string("kind"),
+                basis: try row.string("basis"),
                 columns: "g",
                 energy: energy
             )
@@ -469,6 +477,7 @@ public enum RollUpTable {
                 zone: site,
                 provider: try row.string("seller"),
                 kind: try row.string("sale"),
+                basis: Intensity.Basis.market.description,
                 columns: "m",
                 energy: energy
             )

@@ -275,3 +275,57 @@ import TestSupport
         }
     }
 }
+
+extension HostTermsTests {
+    @Test func figuresOfTwoBasesAreNeverInOneSum() async throws {
+        try await Farm.with { farm in
+            let ids = [try await Self.job(farm), try await Self.job(farm, on: "two")]
+            try await Self.host("two", #"{"grid_zone": "XX"}"#, farm)
+            _ = try await farm.connection.execute(
+                Statement(
+                    "other_basis",
+                    """
+                    INSERT INTO intensity (zone, from_t, to_t, g_per_kwh, low_g_per_kwh, high_g_per_kwh, kind, basis, provider, version)
+                    VALUES ('XX', '-infinity', 'infinity', 700, 600, 800, 'yearly', 'direct/marginal/consumption', 'made up', '2025 1')
+                    """
+                )
+            )
+            try await farm.account()
+            let whole = try await RollUpTests.answer(farm)
+            #expect(whole.total.locationGrams == nil && whole.total.byBasis.count == 2)
+            let fields = RollUpJSON(isPublic: false).fields(whole.total)
+            #expect(fields["co2e"]?.object?["location_g"] == .null && fields["co2e"]?.object?["by_basis"]?.array?.count == 2)
+            #expect(try JSONValue.object(fields).text.contains(#"{"field":"co2e.location_g","reason":"several_bases"}"#))
+            let byHost = try await RollUpTests.answer(farm) { $0.keys = [.host] }
+            var sum = 0.0
+            for figures in byHost.rows.values { sum += try #require(figures.locationGrams).best }
+            #expect(abs(sum - whole.total.byBasis.values.reduce(0) { $0 + ($1.grams()?.best ?? .nan) }) < 1e-6)
+            for id in ids { #expect(try await farm.footprint(id)?.locationGrams != nil) }
+        }
+    }
+
+    @Test func aFigureThatMayNotBeHandedOnIsWithheldFromThoseWithoutAToken() async throws {
+        try await Farm.with { farm in
+            let id = try await Self.job(farm)
+            try await farm.account()
+            let provider = try #require(try await farm.footprint(id)?.intensity).provider
+            func seen(isPublic: Bool) async throws -> [String: JSONValue] {
+                let footprint = try #require(try await farm.footprint(id))
+                return try #require(footprint.json(baseURL: "", isPublic: isPublic).object?["intensity"]?.object)
+            }
+            #expect(try await seen(isPublic: true)["g_per_kwh"] != .null)
+            try await GridProviderTable.put(
+                [GridProviderTable.Terms(provider: provider, source: "made up", licence: "all rights reserved", mayBeRedistributed: false)],
+                farm.connection
+            )
+            let hidden = try await seen(isPublic: true)
+            #expect(hidden["g_per_kwh"] == .null && hidden["low_g_per_kwh"] == .null && hidden["high_g_per_kwh"] == .null)
+            #expect(hidden["id"] != .null && hidden["provider"] == .string(provider) && hidden["basis"] != .null)
+            #expect(try await seen(isPublic: false)["g_per_kwh"] != .null)
+            let footprint = try #require(try await farm.footprint(id))
+            #expect(footprint.publicView.allMissing.contains { $0.field == "intensity.g_per_kwh" && $0.reason == "not_redistributable" })
+            let cells = JobsCSV.record(footprint, isPublic: true).split(separator: ",", omittingEmptySubsequences: false)
+            #expect(cells[try #require(JobsCSV.columns.firstIndex(of: "intensity_g_per_kwh"))] == "")
+        }
+    }
+}

@@ -72,3 +72,8 @@ public struct MarketMix: Hashable, Sendable {
     /// Shares are written as decimals: ten tenths are all of it.
     private static let rounding = 1e-9
 }
+
+extension Intensity.Basis {
+    /// Of what is bought: what its generation emits directly, as certificates state it.
+    public static let market = Intensity.Basis(scope: "direct", signal: "average", side: "consumption")
+}

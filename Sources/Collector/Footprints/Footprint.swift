@@ -77,6 +77,10 @@ struct Footprint: Sendable {
     /// Hard limits, with those that the intensities' sources state.
     var locationGramBounds: (low: Double, high: Double)?
     var intensity: Intensity?
+    /// The row and the begin of the last of its figures; of a yearly one nothing begins.
+    var intensityOrigin: (id: Int64, from: Timestamp?)?
+    /// Its provider's figures may not be handed on: people without a token see where it is from, and no value.
+    var isIntensityWithheld = false
     /// By the site's contracts, or the residual mix; never added to that of the location.
     var marketGrams: Figure?
     /// The job's part of what making the machine emitted; in no figure of its energy.
@@ -154,6 +158,7 @@ struct Footprint: Sendable {
                 weighted.grams += Double(own) * intensity.gramsPerKilowattHour
                 weighted.energy += Double(own)
                 self.intensity = intensity
+                intensityOrigin = row.intensity.map { ($0.id, $0.interval.start.microseconds == .min ? nil : $0.interval.start) }
             }
             pue = row.pue
         }
@@ -200,11 +205,17 @@ struct Footprint: Sendable {
         fillMarket(slices, terms)
         fillEmbodied(slices, duration, terms)
         fillWater(slices, terms, energy: figure)
+        let bases = Set(slices.compactMap(\.intensity?.value.basis))
+        // Figures of two bases are never in one sum.
+        if bases.count > 1 { grams = nil }
         locationGrams = grams.map { Figure(best: $0.best, low: $0.low, high: $0.high) }
         locationGramBounds = grams.map { ($0.boundLow, $0.boundHigh) }
         if grams == nil {
             intensity = nil
-            setMissing(["co2e.location_g", "intensity"], reason: zone == nil ? "no_zone" : "no_intensity")
+            setMissing(
+                ["co2e.location_g", "intensity"],
+                reason: bases.count > 1 ? "several_bases" : zone == nil ? "no_zone" : "no_intensity"
+            )
         } else if weighted.energy > 0, let last = intensity {
             intensity?.gramsPerKilowattHour = last.low == last.high ? weighted.grams / weighted.energy : last.gramsPerKilowattHour
         }

@@ -36,6 +36,9 @@ extension Footprint {
         return view
     }
 
+    /// Public data have no value that its provider does not let us hand on.
+    var hidesIntensity: Bool { isCoarse && isIntensityWithheld && intensity != nil }
+
     /// A figure in no more digits than its limits allow, and than its reader may see.
     func shown(_ value: Double, low: Double, high: Double) -> Double {
         isCoarse ? Digits.coarse(value) : Digits.rounded(value, low: low, high: high)
@@ -77,12 +80,14 @@ extension Footprint {
             "market_g": marketGrams.map(figureJSON) ?? .null, "embodied_g": embodiedGrams.map(figureJSON) ?? .null,
         ])
         document["water_l"] = waterLitres.map(figureJSON) ?? .null
+        func value(_ grams: Double) -> JSONValue { hidesIntensity ? .null : .number(grams) }
         document["intensity"] =
             intensity.map { intensity in
                 .object([
-                    "zone": .string(intensity.zone), "g_per_kwh": .number(intensity.gramsPerKilowattHour),
-                    "low_g_per_kwh": .number(intensity.low),
-                    "high_g_per_kwh": .number(intensity.high), "kind": .string(intensity.kind.rawValue),
+                    "zone": .string(intensity.zone), "g_per_kwh": value(intensity.gramsPerKilowattHour),
+                    "low_g_per_kwh": value(intensity.low), "high_g_per_kwh": value(intensity.high),
+                    "id": intensityOrigin.map { .string(String($0.id)) } ?? .null,
+                    "from": intensityOrigin?.from.map { .string(RFC3339.format($0)) } ?? .null, "kind": .string(intensity.kind.rawValue),
                     "basis": .string(intensity.basis.description), "provider": .string(intensity.provider),
                     "year": .integer(Int64(intensity.year)),
                 ])
@@ -129,6 +134,7 @@ extension Footprint {
         where figure == nil && !said.contains(field) {
             all.append((field, hostClass != nil ? HostedModel.account : state == .final ? "not_metered" : "not_final"))
         }
+        if hidesIntensity { all.append(("intensity.g_per_kwh", "not_redistributable")) }
         if statement == nil, !said.contains("statement") { all.append(("statement", unstatedReason)) }
         return all
     }

@@ -1,4 +1,5 @@
 import Accounting
+import Carbon
 import Documents
 import Energy
 import Postgres
@@ -17,6 +18,7 @@ final class FootprintReader {
     let machines = OpenMachineHours()
     private var coverComplete: [Int32: Timestamp?] = [:]
     private var hostTerms: [Int32: HostTerms] = [:]
+    private var withheld: Set<String>?
     /// What operators say of hosts without a meter.
     var hostWords: [Int32: HostWords] = [:]
     private var threads: [Int32: [(from: Timestamp, threads: Int?)]] = [:]
@@ -42,6 +44,7 @@ final class FootprintReader {
             zone: settled.host.gridZone,
             terms: try await terms(of: settled.host)
         )
+        footprint.isIntensityWithheld = try await isWithheld(footprint.intensity)
         footprint.statement = try FootprintStatement(
             footprint,
             origin: FootprintStatement.Origin(
@@ -80,6 +83,7 @@ final class FootprintReader {
                 footprints.append(try waiting(job))
             }
         }
+        for index in footprints.indices { footprints[index].isIntensityWithheld = try await isWithheld(footprints[index].intensity) }
         return footprints
     }
 
@@ -196,7 +200,14 @@ final class FootprintReader {
             let slices = try await accounts(host: host, hour: hour.hour).slices.map(\.slice)
             reserved[hour.hour] = slices.reduce(0) { $0 + ($1.spanID > 0 ? $1.reservedMicroseconds ?? 0 : 0) }
         }
-        return HostCarbon(hours, over: interval, now: now, terms: try await terms(of: host), reservedMicroseconds: reserved)
+        return HostCarbon(
+            hours,
+            over: interval,
+            now: now,
+            terms: try await terms(of: host),
+            bases: try await IntensityTable.bases(of: Set(hours.flatMap { $0.rows.flatMap(\.intensityIDs) }).sorted(), connection),
+            reservedMicroseconds: reserved
+        )
     }
 
     /// Until when a host's meters are complete; nil for a host without any.
@@ -233,6 +244,13 @@ final class FootprintReader {
         }
         let dated = threads[host.id] ?? []
         return { hour in (dated.last { $0.from <= hour.start })?.threads ?? host.cpus }
+    }
+
+    /// Whether figures of its provider may not be handed on. Those that the program carries may.
+    func isWithheld(_ intensity: Intensity?) async throws -> Bool {
+        guard let intensity else { return false }
+        if withheld == nil { withheld = try await GridProviderTable.withheld(connection) }
+        return withheld?.contains(intensity.provider) ?? false
     }
 
     /// What its site has bought, its water, and its making.

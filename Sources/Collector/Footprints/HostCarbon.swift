@@ -17,13 +17,24 @@ struct HostCarbon: Sendable {
     var embodiedSource: String?
     var site: String?
     var marketMissing = MarketMix.Missing.noContract
+    /// Of the intensities: figures of two are never in one sum.
+    let bases: Set<String>
     private let isMetered: Bool
 
     /// - Parameters:
     ///   - interval: from an hour's start on; what lies after `now` is not there yet.
+    ///   - bases: of the hours' intensities.
     ///   - reservedMicroseconds: by jobs, of the whole machine.
-    init(_ hours: [HostHourAnswer], over interval: Interval, now: Timestamp, terms: HostTerms, reservedMicroseconds: [Hour: Double]) {
+    init(
+        _ hours: [HostHourAnswer],
+        over interval: Interval,
+        now: Timestamp,
+        terms: HostTerms,
+        bases: Set<String>,
+        reservedMicroseconds: [Hour: Double]
+    ) {
         isMetered = !hours.isEmpty
+        self.bases = bases
         for hour in hours {
             let stretch = terms.at(hour.hour)
             if hour.rows.isEmpty { location = nil }
@@ -42,6 +53,7 @@ struct HostCarbon: Sendable {
                 waterLitres = waterLitres.flatMap { sum in stretch.water.map { sum + $0.litres(of: energy) } }
             }
         }
+        if bases.count > 1 { location = nil }
         for hour in Hour.touching(Interval(interval.start, min(interval.end, now))) {
             guard let part = hour.interval.intersection(Interval(interval.start, min(interval.end, now))) else { continue }
             let stretch = terms.at(hour)
@@ -69,8 +81,9 @@ struct HostCarbon: Sendable {
             "location_ug": told(
                 "location_ug",
                 isMetered ? location.map { .string(String($0)) } : nil,
-                or: isMetered ? "no_intensity" : unmetered
+                or: !isMetered ? unmetered : bases.count > 1 ? "several_bases" : "no_intensity"
             ),
+            "basis": bases.count == 1 ? bases.first.map { .string($0) } ?? .null : .null,
             "market_ug": told("market_ug", isMetered ? market.map(amount) : nil, or: isMetered ? marketMissing.rawValue : unmetered),
             "water_l": told("water_l", isMetered ? waterLitres.map { .number($0) } : nil, or: isMetered ? "no_wue" : unmetered),
             "embodied_ug": told("embodied_ug", embodied.map { amount($0.best.grams * 1e6) }, or: "no_embodied_figure"),

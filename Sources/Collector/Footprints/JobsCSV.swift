@@ -77,7 +77,7 @@ enum JobsCSV {
         if let water = f.waterLitres { v["water_l"] = shown(water.best, water) }
         if let intensity = f.intensity {
             v["zone"] = intensity.zone
-            v["intensity_g_per_kwh"] = Digits.plain(intensity.gramsPerKilowattHour)
+            v["intensity_g_per_kwh"] = f.hidesIntensity ? "" : Digits.plain(intensity.gramsPerKilowattHour)
             v["intensity_kind"] = intensity.kind.rawValue
             v["intensity_basis"] = intensity.basis.description
             v["intensity_provider"] = intensity.provider

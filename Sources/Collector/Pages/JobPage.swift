@@ -120,12 +120,25 @@ struct JobPage {
             rows.append(
                 Row(
                     name: "intensity",
-                    value: "\(Readable.number(intensity.gramsPerKilowattHour)) g/kWh",
+                    value: footprint.hidesIntensity
+                        ? "its provider's, not ours to show" : "\(Readable.number(intensity.gramsPerKilowattHour)) g/kWh",
                     note: "\(intensity.kind.rawValue), \(intensity.basis.description), \(intensity.provider) \(intensity.year)"
                 )
             )
         }
+        func row(_ name: String, _ figure: Footprint.Figure?, unit: String, _ field: String) -> Row {
+            guard let figure else { return Row(name: name, value: "unknown", note: reason(field)) }
+            let limits = Readable.limits(figure.low, figure.high, unit)
+            return Row(name: name, value: "\(Readable.number(figure.best)) \(unit)", note: limits, isModelled: figures.isModelled)
+        }
+        rows.append(row("market-based", footprint.marketGrams, unit: "g", "co2e.market_g"))
+        rows.append(row("making the machine", footprint.embodiedGrams, unit: "g", "co2e.embodied_g"))
+        rows.append(row("water", footprint.waterLitres, unit: "l", "water_l"))
         return rows
+    }
+
+    private func reason(_ field: String) -> String {
+        figures.footprint.allMissing.first { $0.field == field }.map { Readable.reason($0.reason) } ?? ""
     }
 
     /// People without a token see the names that the API tells them, and no machine.

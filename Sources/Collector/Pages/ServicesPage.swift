@@ -62,7 +62,7 @@ extension RollUpFigures {
             "is_modelled": modelled > 0, "coverage": coverage.map { "\(Readable.number($0 * 100)) %" } ?? "-",
             "is_simulated": isSimulated,
         ]
-        model["grams"] = hasEnergy ? uncertain.grams().map { "\(Readable.number($0.best)) g" } ?? "unknown" : "unknown"
+        model["grams"] = hasEnergy ? locationGrams.map { "\(Readable.number($0.best)) g" } ?? "unknown" : "unknown"
         if !named.isEmpty { model["query"] = named.map { "\($0.0)=\($0.1.percentEncoded)" }.joined(separator: "&") }
         let total = energy
         if total > 0 {

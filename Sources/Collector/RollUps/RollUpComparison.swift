@@ -39,6 +39,9 @@ struct RollUpComparison: Sendable {
         return .object(object)
     }
 
+    /// Figures of two bases are not held against each other.
+    private var isOfOneBasis: Bool { Set(before.total.byBasis.keys).union(after.total.byBasis.keys).count <= 1 }
+
     private func difference(_ json: RollUpJSON, work: (before: Double, after: Double)?) -> JSONValue {
         let found = UncertainComparison(
             after.total.uncertain,
@@ -48,7 +51,7 @@ struct RollUpComparison: Sendable {
         )
         var object: [String: JSONValue] = [
             "energy_kwh": json.estimate(found.energy.scaled(by: 1 / 3.6e12)), "is_distinguishable": .bool(found.isSignificant),
-            "location_g": found.grams.map(json.estimate) ?? .null,
+            "location_g": isOfOneBasis ? found.grams.map(json.estimate) ?? .null : .null,
         ]
         object["relative"] =
             found.relative.map { relative in

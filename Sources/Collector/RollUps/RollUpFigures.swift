@@ -17,8 +17,11 @@ struct RollUpFigures: Sendable {
     var isSimulated = false
     /// Part of it is of hours that may still move.
     var isOpen = false
-    /// By the grid of each place.
+    /// By the grid of each place. Its grams count where all of them are of one basis.
     var uncertain = UncertainSum()
+    /// The same for each basis: figures of two are never in one sum.
+    var byBasis: [String: UncertainSum] = [:]
+    var sources: Set<Source> = []
     /// By what the sites have bought; never in one sum with the other. Nil where that of a part is not known.
     var market: UncertainSum? = UncertainSum()
     /// Of the machines' energy; nil where that of a part is not known.
@@ -28,6 +31,17 @@ struct RollUpFigures: Sendable {
     var jobs: RollUpJobs?
     /// Made in this time: by unit.
     var units: [String: Double] = [:]
+
+    /// Where intensities are from.
+    struct Source: Hashable, Sendable {
+        var zone: String
+        var provider: String
+        var kind: String
+        var basis: String
+    }
+
+    /// By the grid of each place; nil where that of a part is not known, or they are of several bases.
+    var locationGrams: Estimate? { byBasis.count > 1 ? nil : uncertain.grams() }
 
     var energy: Int128 { dynamic + idle }
     var hasEnergy: Bool { !time.isEmpty }
@@ -51,6 +65,10 @@ struct RollUpFigures: Sendable {
         quality = max(quality, part.quality)
         isSimulated = isSimulated || part.isSimulated
         Self.add(part, part.intensities, stretch, policy, site, to: &uncertain)
+        if let own = part.intensities, part.energy > 0 {
+            sources.insert(Source(zone: own.zone, provider: own.provider, kind: own.kind, basis: own.basis))
+            Self.add(part, own, stretch, policy, site, to: &byBasis[own.basis, default: UncertainSum()])
+        }
         if part.energy > 0 {
             if part.market == nil { market = nil }
             waterLitres = waterLitres.flatMap { sum in part.waterLitres.map { sum + $0 } }
@@ -169,6 +187,10 @@ struct RollUpFigures: Sendable {
 
     mutating func add(_ edge: RollUpEdge, policy: Policy) {
         Self.add(edge, grams: edge.grams, policy, to: &uncertain)
+        if let basis = edge.basis, var sum = byBasis.removeValue(forKey: basis) {
+            Self.add(edge, grams: edge.grams, policy, to: &sum)
+            byBasis[basis] = sum
+        }
         if var sum = market.take() {
             Self.add(edge, grams: edge.marketGrams, policy, to: &sum)
             market = sum
@@ -234,6 +256,11 @@ struct RollUpFigures: Sendable {
             intensity: row.intensity.map { IntensityFigure($0.value) }
         )
         uncertain.add(figures)
+        if let own = row.intensity?.value, figures.energy > 0 {
+            let basis = own.basis.description
+            sources.insert(Source(zone: own.zone, provider: own.provider, kind: own.kind.rawValue, basis: basis))
+            byBasis[basis, default: UncertainSum()].add(figures)
+        }
         if let intensity = terms.marketIntensity {
             figures.intensity = IntensityFigure(intensity)
             market?.add(figures)

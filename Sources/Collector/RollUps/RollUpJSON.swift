@@ -31,20 +31,22 @@ struct RollUpJSON {
         ]
         if figures.hasEnergy {
             fields["energy"] = energy(figures, &missing)
-            let grams = figures.uncertain.grams()
+            let grams = figures.locationGrams
             let market = figures.market?.grams()
             fields["co2e"] = .object([
                 "location_g": grams.map(estimate) ?? .null, "market_g": market.map(estimate) ?? .null,
-                "embodied_g": figures.embodied.map(range) ?? .null,
+                "embodied_g": figures.embodied.map(range) ?? .null, "by_basis": byBasis(figures),
             ])
+            fields["intensity"] = sources(figures)
             fields["water_l"] = figures.waterLitres.map { water(litres: $0, figures) } ?? .null
-            if grams == nil { missing.append(("co2e.location_g", "no_intensity")) }
+            if grams == nil { missing.append(("co2e.location_g", figures.byBasis.count > 1 ? "several_bases" : "no_intensity")) }
             if market == nil { missing.append(("co2e.market_g", MarketMix.Missing.noContract.rawValue)) }
             if figures.embodied == nil { missing.append(("co2e.embodied_g", "no_embodied_figure")) }
             if figures.waterLitres == nil { missing.append(("water_l", "no_wue")) }
         } else {
             fields["energy"] = .null
-            fields["co2e"] = .object(["location_g": .null, "market_g": .null, "embodied_g": .null])
+            fields["co2e"] = .object(["location_g": .null, "market_g": .null, "embodied_g": .null, "by_basis": .array([])])
+            fields["intensity"] = .array([])
             fields["water_l"] = .null
             let jobs = figures.jobs
             let reason =
@@ -95,6 +97,26 @@ struct RollUpJSON {
         ])
     }
 
+    /// Each basis by itself.
+    private func byBasis(_ figures: RollUpFigures) -> JSONValue {
+        .array(
+            figures.byBasis.sorted { $0.key < $1.key }.map { basis, sum in
+                .object(["basis": .string(basis), "location_g": sum.grams().map(estimate) ?? .null])
+            }
+        )
+    }
+
+    /// Where the intensities are from.
+    private func sources(_ figures: RollUpFigures) -> JSONValue {
+        .array(
+            figures.sources.sorted { ($0.zone, $0.basis, $0.kind, $0.provider) < ($1.zone, $1.basis, $1.kind, $1.provider) }.map {
+                .object([
+                    "zone": .string($0.zone), "kind": .string($0.kind), "basis": .string($0.basis), "provider": .string($0.provider),
+                ])
+            }
+        )
+    }
+
     /// As sure as the energy that it is of.
     private func water(litres: Double, _ figures: RollUpFigures) -> JSONValue {
         let energy = figures.uncertain.energy()
@@ -114,7 +136,7 @@ struct RollUpJSON {
 
     private func units(_ figures: RollUpFigures) -> [JSONValue] {
         let energy = figures.hasEnergy ? figures.uncertain.energy() : nil
-        let grams = figures.hasEnergy ? figures.uncertain.grams() : nil
+        let grams = figures.hasEnergy ? figures.locationGrams : nil
         return figures.units.sorted { $0.key < $1.key }.map { unit, count in
             var object: [String: JSONValue] = [
                 "unit": .string(unit), "count": .number(isPublic ? Digits.coarse(count) : count), "kwh_per_unit": .null,

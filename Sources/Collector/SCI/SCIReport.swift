@@ -46,7 +46,7 @@ struct SCIReport: Sendable {
     let filters: [(name: String, value: String)]
 
     /// `O`, g: the machines' energy, their building's, and the grid's intensity at the place.
-    var operational: Figure? { figures.hasEnergy ? figures.uncertain.grams().map(Self.figure) : nil }
+    var operational: Figure? { figures.hasEnergy ? figures.locationGrams.map(Self.figure) : nil }
 
     /// `M`, g.
     var embodied: Figure? {

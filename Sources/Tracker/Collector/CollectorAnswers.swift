@@ -31,9 +31,15 @@ public struct JobFootprint: Decodable, Sendable {
             public var high: Double?
         }
         public var location: Grams?
+        /// By what the site has bought.
+        public var market: Grams?
+        /// Of making the machine.
+        public var embodied: Grams?
 
         enum CodingKeys: String, CodingKey {
             case location = "location_g"
+            case market = "market_g"
+            case embodied = "embodied_g"
         }
     }
     public struct Share: Decodable, Sendable {

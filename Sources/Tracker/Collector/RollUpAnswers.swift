@@ -27,10 +27,22 @@ public struct RollUps: Decodable, Sendable {
         }
     }
     public struct Emissions: Decodable, Sendable {
+        public struct Limits: Decodable, Sendable {
+            public var best: Double
+            public var low: Double
+            public var high: Double
+        }
+
         public var location: Interval?
+        /// By what the sites have bought.
+        public var market: Interval?
+        /// Of making the machines.
+        public var embodied: Limits?
 
         enum CodingKeys: String, CodingKey {
             case location = "location_g"
+            case market = "market_g"
+            case embodied = "embodied_g"
         }
     }
     public struct Jobs: Decodable, Sendable {

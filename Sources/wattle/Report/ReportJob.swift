@@ -94,7 +94,7 @@ enum JobTable {
             rows: jobs.map { job in
                 [
                     job.key ?? job.id, job.state, duration(of: job)?.text ?? "-", energy(of: job) ?? reason(job, "energy"),
-                    emissions(of: job) ?? reason(job, "co2e"), job.energy?.quality ?? "-", job.share?.method ?? "-",
+                    emissions(of: job) ?? reason(job, "co2e.location_g"), job.energy?.quality ?? "-", job.share?.method ?? "-",
                 ]
             }
         )
@@ -106,6 +106,7 @@ enum JobTable {
             columns: [
                 "job_id", "key", "state", "host", "started_at", "finished_at", "energy_kwh", "energy_low_kwh", "energy_high_kwh",
                 "co2e_location_g", "co2e_location_low_g", "co2e_location_high_g", "quality", "share_method", "policy", "statement",
+                "co2e_market_g", "embodied_g",
             ].map { .left($0) },
             rows: jobs.map { job in
                 [
@@ -113,6 +114,7 @@ enum JobTable {
                     number(job.energy?.bestKilowattHours), number(job.energy?.lowKilowattHours), number(job.energy?.highKilowattHours),
                     number(job.emissions?.location?.best), number(job.emissions?.location?.low), number(job.emissions?.location?.high),
                     job.energy?.quality ?? "", job.share?.method ?? "", job.policy ?? "", job.statement ?? "",
+                    number(job.emissions?.market?.best), number(job.emissions?.embodied?.best),
                 ]
             }
         ).csv

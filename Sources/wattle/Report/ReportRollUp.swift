@@ -141,7 +141,7 @@ enum RollUpTables {
     }
 
     static func emissions(_ group: RollUps.Group) -> String {
-        guard let grams = group.emissions.location else { return group.missing.first { $0.field.hasPrefix("co2e") }?.reason ?? "-" }
+        guard let grams = group.emissions.location else { return group.missing.first { $0.field == "co2e.location_g" }?.reason ?? "-" }
         return BoundedFigure.emissions(bestGrams: grams.best, low: grams.low, high: grams.high).text
     }
 
@@ -222,6 +222,7 @@ enum RollUpTables {
             columns: [
                 "from", "jobs", "succeeded", "energy_uj", "energy_kwh", "energy_low_kwh", "energy_high_kwh", "co2e_location_g",
                 "co2e_location_low_g", "co2e_location_high_g", "coverage", "quality", "settled", "policy",
+                "co2e_market_g", "embodied_g",
             ].map { .left($0) },
             rows: groups.map { group in
                 [
@@ -229,7 +230,7 @@ enum RollUpTables {
                     number(group.energy?.bestKilowattHours), number(group.energy?.lowKilowattHours),
                     number(group.energy?.highKilowattHours), number(group.emissions.location?.best), number(group.emissions.location?.low),
                     number(group.emissions.location?.high), number(group.energy?.coverage), group.energy?.quality ?? "",
-                    "\(group.isSettled)", answer.policy,
+                    "\(group.isSettled)", answer.policy, number(group.emissions.market?.best), number(group.emissions.embodied?.best),
                 ]
             }
         ).csv
