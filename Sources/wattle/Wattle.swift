@@ -20,8 +20,13 @@ struct Wattle: AsyncParsableCommand {
               wattle report host builder-1 --from 2026-09-01
               wattle compare service opam-repo-ci --before 2026-09-01/2026-09-08 --after 2026-09-08/2026-09-15
               wattle model run manifest.yaml -o result.yaml
+              wattle grid wait --max-g 150 --deadline 6h GB && make release
+              wattle estimate --energy-wh 500 --zone FR
             """,
-        subcommands: [Run.self, Span.self, Report.self, Compare.self, Import.self, FactorsCommand.self, ModelCommand.self]
+        subcommands: [
+            Run.self, Span.self, Report.self, Compare.self, Import.self, FactorsCommand.self, ModelCommand.self, GridCommand.self,
+            EstimateCommand.self,
+        ]
     )
 
     static func main() async {

@@ -35,6 +35,8 @@ public struct WindowAnswer: Sendable {
     public struct MixedBases: Error, Hashable, Sendable, CustomStringConvertible {
         public let zones: [String: Intensity.Basis]
 
+        public init(zones: [String: Intensity.Basis]) { self.zones = zones }
+
         public var description: String {
             let all = zones.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
             return "expected zones whose figures count the same, found \(all); ask for one `basis`, or for each zone alone"

@@ -20,13 +20,17 @@ struct KnownParameters: RouterMiddleware {
         if request.method == .get || request.method == .head, request.uri.query != nil, let path = context.endpointPath,
             let operation = operations[path]?["GET"]
         {
-            try Self.check(request.uri.queryParameters.map { String($0.key) }, known: operation.queryParameters)
+            try Self.check(
+                request.uri.queryParameters.map { String($0.key) },
+                known: operation.queryParameters,
+                repeated: operation.repeatedParameters
+            )
         }
         return try await next(request, context)
     }
 
     /// - Throws: `Problem` 400 naming the parameter.
-    static func check(_ names: [String], known: [String]) throws {
+    static func check(_ names: [String], known: [String], repeated: Set<String> = []) throws {
         var seen: Set<String> = []
         for name in names {
             guard known.contains(name) else {
@@ -37,7 +41,7 @@ struct KnownParameters: RouterMiddleware {
                     "\(name.prefix(60)): expected \(expected)"
                 )
             }
-            guard seen.insert(name).inserted else {
+            guard seen.insert(name).inserted || repeated.contains(name) else {
                 throw Problem.badRequest("bad-parameter", "A parameter cannot be read", "\(name): expected it once, found it twice")
             }
         }

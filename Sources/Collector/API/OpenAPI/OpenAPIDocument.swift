@@ -17,6 +17,8 @@ struct OpenAPIDocument: Sendable {
     struct Operation: Sendable {
         /// Names of the query's parameters, in the document's order.
         let queryParameters: [String]
+        /// Those of them that may be there several times.
+        var repeatedParameters: Set<String> = []
     }
 
     init(baseURL: String) throws {
@@ -46,8 +48,11 @@ struct OpenAPIDocument: Sendable {
                     }
                     return found
                 }
+                let inQuery = parameters.filter { $0.object?["in"] == .string("query") }
+                let lists = inQuery.filter { $0.object?["schema"]?.object?["type"] == .string("array") }
                 operations[path, default: [:]][method.uppercased()] = Operation(
-                    queryParameters: parameters.filter { $0.object?["in"] == .string("query") }.compactMap { $0.object?["name"]?.string }
+                    queryParameters: inQuery.compactMap { $0.object?["name"]?.string },
+                    repeatedParameters: Set(lists.compactMap { $0.object?["name"]?.string })
                 )
             }
         }
