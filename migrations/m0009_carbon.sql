@@ -63,6 +63,9 @@ BEGIN
 END $$;
 CREATE TRIGGER basis_said AFTER INSERT OR UPDATE OR DELETE ON zone_basis FOR EACH ROW EXECUTE FUNCTION mark_hours_of_basis();
 
+-- What counts in a recent hour is looked for among figures of years.
+CREATE INDEX intensity_by_end ON intensity (zone, to_t);
+
 -- Who published intensities, and whether we may hand them on: where not, public data have a figure's id, source and date, and no value.
 CREATE TABLE grid_provider (
     provider    text PRIMARY KEY,
