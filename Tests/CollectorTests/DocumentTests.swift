@@ -163,13 +163,13 @@ import TestSupport
     }
 
     @Test func theHeaderOfJobsCSVIsTheContracts() {
-        #expect(JobsCSV.columns.count == 53)
+        #expect(JobsCSV.columns.count == 54)
         #expect(
             JobsCSV.header.hasPrefix(
                 "job_id,key,state,source,service,activity,repository,commit,pipeline,job,attempt,release_purl,relation,host"
             )
         )
-        #expect(JobsCSV.header.hasSuffix("units,unit,missing_reason,statement,flags\r\n"))
+        #expect(JobsCSV.header.hasSuffix("units,unit,missing_reason,statement,flags,water_l\r\n"))
     }
 
     @Test func tokensAreHashedAndHaveAForm() {
