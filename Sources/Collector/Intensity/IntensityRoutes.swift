@@ -19,7 +19,7 @@ struct IntensityRoutes: Sendable {
         let viewer = try context.viewer(site.access)
         let now = site.now()
         let zone = try IntensityParameters.zone(try context.pathPart("zone"))
-        let from = try request.time("from") ?? now
+        let from = try request.time("from") ?? Self.second(now)
         let interval = try IntensityParameters.interval(from, try request.time("to") ?? from + IntensityParameters.usualAhead)
         let basis = try IntensityParameters.basis(request)
         let figures = try await site.bounded { connection in
@@ -39,7 +39,7 @@ struct IntensityRoutes: Sendable {
                 "duration: expected how long the job takes, such as 90m or 2h"
             )
         }
-        let from = try request.time("from") ?? now
+        let from = try request.time("from") ?? Self.second(now)
         let interval = try IntensityParameters.interval(
             from,
             try request.time("until") ?? from + IntensityParameters.usualAhead,
@@ -70,6 +70,9 @@ struct IntensityRoutes: Sendable {
         }
         return try answer.json(showsAll: !viewer.isPublic).response()
     }
+
+    /// Nobody plans more finely.
+    private static func second(_ now: Timestamp) -> Timestamp { Timestamp(microseconds: now.microseconds / 1_000_000 * 1_000_000) }
 
     static func mixed(_ mixed: WindowAnswer.MixedBases) -> Problem {
         var problem = Problem.unprocessable("mixed-bases", "These figures cannot be held against each other", mixed.description)

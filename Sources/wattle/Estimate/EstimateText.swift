@@ -38,7 +38,7 @@ enum EstimateText {
         return TextTable(columns: [.left("estimate"), .left("")], rows: rows).text
     }
 
-    private static func number(_ value: JSONValue?) -> String { value?.double.map { DecimalText.significant($0, 4) } ?? "-" }
+    private static func number(_ value: JSONValue?) -> String { value?.double.map { DecimalText.significant($0, 3) } ?? "-" }
 
     private static func reason(_ answer: JSONValue, _ field: String) -> String {
         let entry = answer.object?["missing"]?.array?.first { $0.object?["field"] == .string(field) }

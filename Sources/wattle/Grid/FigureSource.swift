@@ -89,9 +89,9 @@ struct FigureSourceOptions: ParsableArguments {
     }
 }
 
-/// The clock of this machine.
+/// The clock of this machine, to the second: nobody plans more finely.
 enum Clock {
-    static var now: Timestamp { Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1e6)) }
+    static var now: Timestamp { Timestamp(microseconds: Int64(Date().timeIntervalSince1970) * 1_000_000) }
 }
 
 /// Where figures come from.

@@ -23,8 +23,8 @@ struct GridLatest: AsyncParsableCommand {
     func run() async throws {
         guard let (zones, source) = try GridQuestionOptions.prepare(arguments, options) else { return }
         let now = Clock.now
-        // A step back, so that a provider is asked for what was, too.
-        let interval = Interval(now - .hour, now + Microseconds(1))
+        // A step back and ahead: what counts now is told with its whole time, and a provider is asked for what was, too.
+        let interval = Interval(now - .hour, now + .hour)
         let figures = try await GridQuestionOptions.figures(zones, source, over: interval, now: now)
         switch arguments.format {
         case .table: StandardOutput.write(GridTables.latest(figures, now: now))

@@ -8,10 +8,7 @@ import Tracker
 enum GridTables {
     static func grams(_ value: Double?) -> String { value.map { DecimalText.significant($0, 4) } ?? "-" }
 
-    static func time(_ time: Timestamp) -> String {
-        // A yearly figure counts at all times.
-        time.microseconds == .min || time.microseconds == .max ? "-" : RFC3339.format(time)
-    }
+    static func time(_ time: Timestamp) -> String { RFC3339.format(time) }
 
     private static let columns: [TextTable.Column] = [
         .left("zone"), .left("from"), .left("to"), .right("g/kWh"), .left("kind"), .left("basis"), .left("provider"),
@@ -35,7 +32,12 @@ enum GridTables {
     static func latest(_ zones: [ZoneFigures], now: Timestamp) -> String {
         var rows: [[String]] = []
         for zone in zones {
-            if let piece = zone.piece(at: now) { rows.append(row(zone.zone, piece.interval, piece.figure) + ["now"]) }
+            if let piece = zone.piece(at: now) {
+                var cells = row(zone.zone, piece.figure?.interval ?? piece.interval, piece.figure)
+                // A yearly figure counts at all times.
+                if piece.figure?.intensity.kind == .yearly { cells.replaceSubrange(1...2, with: ["-", "-"]) }
+                rows.append(cells + ["now"])
+            }
             guard let latest = zone.latest.map({ LatestFigure($0, now: now) }) else { continue }
             if latest.figure == zone.piece(at: now)?.figure { continue }
             let age = LengthOfTime.text(latest.age)
