@@ -289,6 +289,71 @@ import GridFeeds
         }
     }
 
+    /// What a token allows that is not paid for: the last day, or the present alone.
+    private struct Bounded: GridProvider {
+        let inner: GreatBritain
+        let url: String
+        var hasHistory = true
+        let name = "gb-carbon-intensity"
+        var basis: Intensity.Basis { inner.basis }
+        var terms: FeedTerms { inner.terms }
+        var pace: FeedPace { inner.pace }
+
+        func requests(_ question: GridQuestion) throws(FeedFault) -> [FeedRequest] {
+            guard case .past(let interval) = question.span else { return try inner.requests(question) }
+            if !hasHistory { return [] }
+            return question.now - interval.start <= .day ? try inner.requests(question) : [FeedRequest("\(url)/not-allowed")]
+        }
+
+        func read(_ body: [UInt8], to request: FeedRequest, _ question: GridQuestion) throws(FeedFault) -> FeedReading {
+            try inner.read(body, to: request, question)
+        }
+    }
+
+    @Test func historyThatIsRefusedDoesNotKeepThePresentAway() async throws {
+        try await Farm.with { farm in
+            try await GridServer.with { server in
+                server.set(Interval(at(-30 * 86_400), at(3_600))) { _ in .init(actual: 150) }
+                var chain = try Self.chain(server.url, since: at(-30 * 86_400))
+                chain.providers = [Bounded(inner: GreatBritain(base: server.url), url: server.url)]
+                let keeper = Self.keeper(farm, chain)
+                try await keeper.configure(chain)
+                try await keeper.round(chain, spacing: .zero)
+                #expect(try await Self.known(farm, at(0)) == "150 actual gb-carbon-intensity")
+                #expect(try await Self.known(farm, at(-5 * 86_400)) == nil)
+                let feed = try await Self.feed(farm)
+                #expect(feed.failures == 0 && feed.filledTo == nil && feed.findings.count == 2)
+                #expect(feed.findings.last?.hasPrefix("history before 2026-08-12T09:00:00Z: answered 404") == true)
+                let finding = try await DoctorReport.make(now: farm.clock.now, freeBytes: { _ in nil }, farm.connection).findings
+                    .first { $0.id == "grid_feeds" }
+                #expect(finding?.severity == .note)
+                // It is not asked for with each question about today, and stays said.
+                _ = server.questions()
+                farm.clock.now = farm.clock.now + .seconds(900)
+                try await keeper.round(chain, spacing: .zero)
+                #expect(server.questions().count == 1)
+                #expect(try await Self.feed(farm).findings == feed.findings)
+            }
+        }
+    }
+
+    @Test func whoKnowsOnlyThePresentIsAskedForThat() async throws {
+        try await Farm.with { farm in
+            try await GridServer.with { server in
+                server.set(Interval(at(-6 * 3_600), at(3_600))) { _ in .init(actual: 150) }
+                var chain = try Self.chain(server.url)
+                chain.providers = [Bounded(inner: GreatBritain(base: server.url), url: server.url, hasHistory: false)]
+                let keeper = Self.keeper(farm, chain)
+                try await keeper.configure(chain)
+                try await keeper.round(chain, spacing: .zero)
+                #expect(try await Self.known(farm, at(2_700)) == "150 actual gb-carbon-intensity")
+                #expect(try await Self.known(farm, at(-2_700)) == nil)
+                let feed = try await Self.feed(farm)
+                #expect(feed.failures == 0 && feed.findings == [])
+            }
+        }
+    }
+
     @Test func forecastsAreAskedForEveryThreeHours() async throws {
         try await Farm.with { farm in
             try await GridServer.with { server in
