@@ -157,7 +157,7 @@ struct CarbonAwareRoutes: Sendable {
     }
 
     private static func repeated(_ request: Request, _ name: String) throws -> [String] {
-        try request.uri.queryParameters.getAll(name).flatMap { $0.split(separator: ",") }.map { text in
+        try request.uri.queryParameters.getAll(name).flatMap { $0.split(separator: ",", omittingEmptySubsequences: false) }.map { text in
             guard !text.utf8.contains(0) else { throw RollUpParameters.unreadable(name, "a text without U+0000", "one with it") }
             return String(text)
         }

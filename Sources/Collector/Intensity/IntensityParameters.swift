@@ -39,7 +39,7 @@ enum IntensityParameters {
     static func length(_ request: Request, _ name: String) throws -> Microseconds? {
         guard let text = try request.query(name) else { return nil }
         guard let length = LengthOfTime.parse(text) else {
-            throw RollUpParameters.unreadable(name, "a length of time such as 90m, 2h, 1h30m or PT2H", text)
+            throw RollUpParameters.contradiction(name, "a length of time such as 90m, 2h, 1h30m or PT2H", text)
         }
         return length
     }

@@ -66,7 +66,8 @@ struct ModelRoutes: Sendable {
     private static func refusal(_ detail: String, row: Int?, column: String) -> Problem {
         var problem = Problem.unprocessable("invalid-machines", "The table of machines cannot be read", detail)
         problem.extra["field"] = .string(column)
-        if let row { problem.extra["index"] = .integer(Int64(row - 1)) }
+        // Row 0 is the table itself.
+        if let row, row > 0 { problem.extra["index"] = .integer(Int64(row - 1)) }
         return problem
     }
 }
