@@ -4,6 +4,7 @@ import Energy
 import Postgres
 import Store
 import Testing
+import TestSupport
 
 @testable import Collector
 
@@ -177,10 +178,19 @@ import Testing
             let (part, all) = (try #require(footprint.energy), try #require(whole.energy))
             #expect(abs(part.total.joules - all.total.joules / 2) < 1e-3)
             // Its site's zone comes before the region's.
-            let sites = try SiteFile(text: "sites: [{site: london, grid_zone: FR, pue: 1.3, wue_l_per_kwh: 0.4}]", name: "sites.yaml")
+            let sites = try SiteFile(
+                text: "sites: [{site: london, grid_zone: FR, pue: 1.3, wue_l_per_kwh: 0.4, contracts: [{share: 1, g_per_kwh: 20}]}]",
+                name: "sites.yaml"
+            )
             _ = try await SiteImport.apply(sites, dryRun: false, farm.connection)
             let there = try await Self.footprint(#""host": "vm-1""#, farm)
             #expect(there.intensity?.zone == "FR" && there.pue == 1.3 && there.waterLitres != nil)
+            // What it has bought is a figure of its own.
+            #expect(Self.reason("co2e.market_g", footprint) == "no_contract")
+            let market = try #require(there.marketGrams)
+            #expect(
+                abs(market.best - part.total.kilowattHours * 1.3 * 20) < 1e-6 && market.low <= market.best && market.best <= market.high
+            )
             // Once it has a meter, that is what counts.
             let token = try await farm.token("a", host: "vm-1")
             var reporter = Reporter(host: "vm-1")
@@ -257,6 +267,44 @@ import Testing
         let name = posted.split(separator: "\"")[0]
         let text = problem.map { "\($0)" } ?? ""
         #expect(text.contains("field \(name)"), "\(text)")
+    }
+
+    /// Half the time is half of everything, two halves of a machine are one, and no figure lies outside its limits.
+    @Test func figuresAddUpOverTimeAndOverPartsOfAMachine() throws {
+        let tables = try CloudTables.shipped()
+        var random = RandomSource(seed: 20_260_901)
+        let types = [("aws", "m5n.large"), ("aws", "c5.4xlarge"), ("gcp", "n2-standard-6"), ("azure", "D4 v4"), ("aws", "zz.large")]
+        for _ in 0..<LongRun.rounds(short: 500, long: 20_000) {
+            let (vendor, type) = types.randomElement(using: &random) ?? types[0]
+            let placement: JSONValue = .object([
+                "vendor": .string(vendor), "instance_type": .string(type), "vcpus": .number(Double(Int.random(in: 1...96, using: &random))),
+            ])
+            func figures(_ share: Double, _ duration: Microseconds, _ cpuTime: Microseconds?) throws -> HostedModel.Figures {
+                let word = HostedMachine.Word(cloud: try CloudPlacement(placement))
+                let machine = HostedMachine(name: "x", words: [word], hostClass: nil, share: share, tables.regions)
+                return try HostedModel.figures(of: machine, duration: duration, cpuTime: cpuTime, tables.model)
+            }
+            let duration = Microseconds(Int64.random(in: 0...86_400_000_000, using: &random) * 2)
+            let used = random.chance(0.3) ? nil : Microseconds(Int64.random(in: 0...86_400_000_000, using: &random) * 2)
+            let whole = try figures(1, duration, used)
+            #expect(whole.low <= whole.best && whole.best <= whole.high)
+            let tolerance = 1e-9 * whole.best.kilowattHours
+            let half = try figures(1, Microseconds(duration.count / 2), used.map { Microseconds($0.count / 2) })
+            #expect(
+                abs(2 * half.best.kilowattHours - whole.best.kilowattHours) <= tolerance,
+                "\(type) \(duration) \(String(describing: used))"
+            )
+            let part = try figures(0.5, duration, used.map { Microseconds($0.count / 2) })
+            #expect(
+                abs(2 * part.best.kilowattHours - whole.best.kilowattHours) <= tolerance,
+                "\(type) \(duration) \(String(describing: used))"
+            )
+            if case .success(let mass) = whole.embodied, case .success(let other) = part.embodied {
+                #expect(
+                    mass.low <= mass.best && mass.best <= mass.high && abs(2 * other.best.grams - mass.best.grams) <= 1e-9 * mass.best.grams
+                )
+            }
+        }
     }
 
     @Test func everyRegionHasAPlaceAndTheTablesAreRead() throws {

@@ -94,6 +94,16 @@ import Testing
         }
     }
 
+    @Test func aSitesZoneIsThatOfItsHosts() async throws {
+        try await DoctorTests.healthy { farm in
+            try await DoctorTests.run("UPDATE host SET grid_zone = NULL", farm)
+            try await DoctorTests.imports("name,pue,slots,site\nbremusa,1.1,4,Lyon\n", farm)
+            #expect(try await DoctorTests.finding("zones", farm).severity == .action)
+            _ = try await Self.apply("site,grid_zone\nlyon,FR\n", name: "sites.csv", farm)
+            #expect(try await DoctorTests.finding("zones", farm).severity == .ok)
+        }
+    }
+
     @Test func aHostsZoneIsAPlaceOnTheGrid() {
         #expect(throws: HostFile.Fault.self) { try HostFile(text: "hosts: [{name: a, zone: Europe}]", name: "hosts.yaml") }
     }

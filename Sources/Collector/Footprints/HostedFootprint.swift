@@ -28,6 +28,7 @@ extension FootprintReader {
         }
         footprint.hostName = host.name
         footprint.hostClass = name
+        if let finishedAt = job.finishedAt { footprint.fillMarket(try await terms(of: host), startedAt, finishedAt) }
         return footprint
     }
 
@@ -56,7 +57,14 @@ extension FootprintReader {
         case .success(let zone):
             // A job of no length has the intensity of its instant.
             let interval = Interval(startedAt, startedAt + max(duration, Microseconds(1)))
-            intensity = HostedIntensity(try await IntensityTable.series(zone: zone, interval, connection))
+            let series = try await IntensityTable.series(zone: zone, interval, connection)
+            intensity = HostedIntensity(series)
+            // A mean of several providers' figures is that one's whose figures may not be handed on.
+            for piece in series.pieces {
+                guard let value = piece.intensity?.value, try await isWithheld(value) else { continue }
+                intensity.name(value.provider)
+                break
+            }
         case .failure(let missing): intensity = .missing(missing.rawValue)
         }
         footprint.fill(hosted: machine, duration: duration, intensity: intensity, tables.model)
@@ -104,6 +112,12 @@ struct HostWords: Sendable {
 enum HostedIntensity {
     case known(mean: Intensity, low: Double, high: Double)
     case missing(String)
+
+    mutating func name(_ provider: String) {
+        guard case .known(var mean, let low, let high) = self else { return }
+        mean.provider = provider
+        self = .known(mean: mean, low: low, high: high)
+    }
 
     /// The mean over time: one basis for all of it, or none.
     init(_ series: IntensitySeries) {
@@ -174,6 +188,31 @@ extension Footprint {
         case .failure(let reason): setMissing(["water_l"], reason: reason.rawValue)
         }
         fillLocation(figures, pue: machine.pue, intensity)
+    }
+
+    /// By what the host's site has bought over the job's time; the reason where a part of that is not known.
+    fileprivate mutating func fillMarket(_ terms: HostTerms, _ start: Timestamp, _ end: Timestamp) {
+        guard let energy, let pue else { return }
+        let interval = Interval(start, max(end, start + Microseconds(1)))
+        let buildings = PUEFigure(pue, site: nil, host: 0)
+        var mean = (best: 0.0, low: 0.0, high: 0.0)
+        for hour in Hour.touching(interval) {
+            guard let part = hour.interval.intersection(interval) else { continue }
+            switch terms.at(hour).market {
+            case .success(let intensity):
+                let figure = IntensityFigure(intensity)
+                let share = part.duration.seconds / interval.duration.seconds
+                mean.best += share * figure.best
+                mean.low += share * figure.low
+                mean.high += share * figure.high
+            case .failure(let reason): return setMissing(["co2e.market_g"], reason: reason.rawValue)
+            }
+        }
+        marketGrams = Figure(
+            best: energy.total.kilowattHours * pue * mean.best,
+            low: energy.interval.low / 3.6e12 * buildings.low * mean.low,
+            high: energy.interval.high / 3.6e12 * buildings.high * mean.high
+        )
     }
 
     private mutating func fillLocation(
