@@ -53,7 +53,12 @@ import Testing
         #expect(json["energy"]?.object?["best_kwh"] == .number(0.5))
         #expect(json["facility_energy"]?.object?["best_kwh"] == .number(0.6))
         #expect(json["intensity"]?.object?["basis"] == .string("direct/average/consumption"))
-        #expect(json["missing"] == .array([]))
+        // Who states an amount states no limits that hold always.
+        #expect(grams["bound_high"] == .null && json["energy"]?.object?["bound_low_kwh"] == .null)
+        let missing = json["missing"]?.array?.compactMap { $0.object?["field"]?.string }
+        #expect(
+            missing == ["energy.bound_low_kwh", "energy.bound_high_kwh", "co2e.location_g.bound_low", "co2e.location_g.bound_high"]
+        )
     }
 
     @Test func whatIsNotKnownIsNullWithItsReason() throws {

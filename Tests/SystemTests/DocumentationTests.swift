@@ -10,7 +10,7 @@ import Testing
     private static let documents = [
         "docs/cloud.md", "docs/sites.md", "docs/sci.md",
         "README.md", "docs/api.md", "docs/ci.md", "docs/hosts.md", "docs/services.md", "docs/security.md", "docs/install-agent.md",
-        "docs/models.md", "docs/grid.md",
+        "docs/models.md", "docs/estimates.md", "docs/grid.md",
     ]
 
     struct Block {
@@ -156,7 +156,9 @@ import Testing
             guard let found = found as? [Any], found.count == expected.count else { return ["\(path)[]"] }
             return zip(expected, found).enumerated().flatMap { differing($1.0, from: $1.1, at: "\(path)[\($0)]") }
         }
-        if let number = expected as? NSNumber, let other = found as? NSNumber { return number.isEqual(to: other) ? [] : ["\(path): \(other)"] }
+        if let number = expected as? NSNumber, let other = found as? NSNumber {
+            return number.isEqual(to: other) ? [] : ["\(path): \(other)"]
+        }
         guard let expected = expected as? NSObject, expected.isEqual(found) else { return ["\(path): \(found ?? "nothing")"] }
         return []
     }

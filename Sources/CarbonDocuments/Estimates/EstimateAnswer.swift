@@ -73,10 +73,12 @@ public struct EstimateAnswer: Sendable {
             }
             return [
                 "best\(unit)": shown(figure.best), "low\(unit)": shown(figure.low), "high\(unit)": shown(figure.high),
-                "bound_low\(unit)": shown(figure.boundLow), "bound_high\(unit)": shown(figure.boundHigh),
+                // Nothing that somebody only stated has hard limits.
+                "bound_low\(unit)": .null, "bound_high\(unit)": .null,
             ]
         }
         var energy = figure(estimate.energy, "_kwh", per: 3.6e12)
+        for field in ["energy.bound_low_kwh", "energy.bound_high_kwh"] { note(field, "not_measured") }
         energy["best_kwh"] = .number(FigureDigits.plain(estimate.energy.best / 3.6e12))
         var answer: [String: JSONValue] = [
             "from": .string(RFC3339.format(question.interval.start)), "to": .string(RFC3339.format(question.interval.end)),
@@ -96,6 +98,7 @@ public struct EstimateAnswer: Sendable {
         }
         if let grams = estimate.grams, !isHidden {
             answer["co2e"] = .object(["location_g": .object(figure(grams, "", per: 1))])
+            for field in ["co2e.location_g.bound_low", "co2e.location_g.bound_high"] { note(field, "not_measured") }
         } else {
             answer["co2e"] = .object(["location_g": .null])
             note("co2e.location_g", isHidden ? "not_redistributable" : missingReason ?? "no_intensity")
