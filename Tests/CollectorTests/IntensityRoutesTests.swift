@@ -121,7 +121,7 @@ import Testing
                     ("intensity/FR?from=2026-09-02T00:00:00Z&to=2026-09-01T00:00:00Z", 422, "after from"),
                     ("intensity/FR?from=2026-01-01T00:00:00Z&to=2026-09-01T00:00:00Z", 422, "31 days"),
                     ("intensity/FR?basis=average", 400, "basis"), ("intensity/FR?since=x", 400, "since"),
-                    ("intensity/FR/best", 400, "duration"), ("intensity/FR/best?duration=2", 400, "90m"),
+                    ("intensity/FR/best", 400, "duration"), ("intensity/FR/best?duration=2", 422, "90m"),
                     ("intensity/FR/best?duration=49h", 422, "at most the time"), ("intensity/FR,FR/best?duration=1h", 422, "each once"),
                     ("intensity/FR,ZZ/best?duration=1h", 404, "ZZ"),
                 ] {
