@@ -71,8 +71,8 @@ struct ZoneReading {
         return .notFound(
             "no figures of the zone \(zone.key) are known here; "
                 + (near.isEmpty
-                    ? "expected a country such as FR, a part of one such as US-CAL-CISO, or WORLD; name it under `grid:` of the collector's "
-                        + "configuration to have it asked for"
+                    ? "expected a country such as FR, a part of one such as US-CAL-CISO, or WORLD; name it under `grid:` of the "
+                        + "collector's configuration to have it asked for"
                     : "known are \(near.joined(separator: ", "))")
         )
     }

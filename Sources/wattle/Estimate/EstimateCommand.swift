@@ -11,8 +11,9 @@ struct EstimateCommand: AsyncParsableCommand {
         commandName: "estimate",
         abstract: "What an amount of energy emits, with its limits.",
         discussion: """
-            Energy (or power over a time) times PUE times the zone's intensity then. The collector is asked for the intensity; --file and --provider \
-            do without it, and --g-per-kwh with --basis without anybody. Without --pue the building's share is in the limits, not in the figure.
+            Energy (or power over a time) times PUE times the zone's intensity then. The collector is asked for the intensity; \
+            --file and --provider do without it, and --g-per-kwh with --basis without anybody. Without --pue the building's share \
+            is in the limits, not in the figure.
 
             EXAMPLES
               wattle estimate --energy-wh 500 --zone FR --from 2026-09-01T09:00Z --to 2026-09-01T10:00Z --pue 1.2

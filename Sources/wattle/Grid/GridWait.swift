@@ -11,8 +11,9 @@ struct GridWait: AsyncParsableCommand {
         commandName: "wait",
         abstract: "Wait until a kWh emits at most so much in a zone, or the deadline comes.",
         discussion: """
-            Exit codes: 0 the intensity is low enough now (with --dry-run: is expected to be, by the deadline), 3 the deadline came or nothing that \
-            is low enough is known by then, 1 failed, 2 wrong usage. The zone goes to standard output, so that a script can take it.
+            Exit codes: 0 the intensity is low enough now (with --dry-run: is expected to be, by the deadline), 3 the deadline came \
+            or nothing that is low enough is known by then, 1 failed, 2 wrong usage. The zone goes to standard output, so that a \
+            script can take it.
 
             EXAMPLES
               wattle grid wait --max-g 150 --deadline 6h GB && make release

@@ -17,10 +17,10 @@ struct ModelOnPremiseCommand: ParsableCommand {
         commandName: "on-premise",
         abstract: "Energy and CO2e of machines of your own, from the Cloud Carbon Footprint application's CSV.",
         discussion: """
-            Columns: cpuDescription, memory (GB) and one of dailyUptime, weeklyUptime, monthlyUptime, annualUptime (hours) at least; country (a code or \
-            its English name), cpuUtilization, powerUsageEffectiveness and machineName where known. The watts are a whole server's: too many for \
-            small machines. Intensities are the yearly ones of countries; without a country CO2e is not known. Rows that cannot be read are told on \
-            standard error, and end with exit code 1.
+            Columns: cpuDescription, memory (GB) and one of dailyUptime, weeklyUptime, monthlyUptime, annualUptime (hours) at least; \
+            country (a code or its English name), cpuUtilization, powerUsageEffectiveness and machineName where known. The watts \
+            are a whole server's: too many for small machines. Intensities are the yearly ones of countries; without a country CO2e \
+            is not known. Rows that cannot be read are told on standard error, and end with exit code 1.
 
             EXAMPLES
               wattle model on-premise machines.csv
