@@ -157,7 +157,10 @@ public struct HostTerms: Sendable, Hashable {
                 market: terms?.market ?? .failure(.noContract),
                 water: terms?.water
             )
-            if let mass, let one, one.embodied != nil, one.reservationsSince <= start {
+            // Before the machine served, nothing of it is known; once all of its mass was charged, it costs nothing.
+            if let mass, let one, one.embodied != nil, one.reservationsSince <= start,
+                mass.schedule.edges.first.map({ $0 <= start }) ?? false
+            {
                 stretch.embodiedPerHour = mass.schedule.mass(in: Interval(start, start + .hour))
                 stretch.embodiedSource = mass.source
             }

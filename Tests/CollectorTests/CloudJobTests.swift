@@ -103,6 +103,32 @@ import TestSupport
         }
     }
 
+    @Test func aRegionsZoneWithoutFiguresHasItsCountrysWithAFlagAndWiderLimits() async throws {
+        try await Farm.with { farm in
+            let place = #""cloud": {"vendor": "aws", "region": "us-east-1", "instance_type": "m5n.large"}"#
+            let coarse = try await Self.footprint(place, farm)
+            #expect(coarse.flags.contains("coarser_zone") && coarse.intensity?.zone == "US")
+            let (grams, intensity) = (try #require(coarse.locationGrams), try #require(coarse.intensity))
+            #expect(intensity.low <= intensity.gramsPerKilowattHour * 0.1 && intensity.high >= intensity.gramsPerKilowattHour * 3)
+            #expect(grams.low < grams.best * 0.2 && grams.high > grams.best * 3)
+            // Who states a zone has that one's figures or none.
+            let stated = try await Self.footprint(place + #", "grid_zone": "US-MIDA-PJM""#, farm)
+            #expect(stated.locationGrams == nil && Self.reason("co2e.location_g", stated) == "no_intensity")
+            // And the zone's own as soon as one is kept.
+            _ = try await farm.connection.execute(
+                Statement(
+                    "zone_of_its_own",
+                    """
+                    INSERT INTO intensity (zone, from_t, to_t, g_per_kwh, low_g_per_kwh, high_g_per_kwh, kind, basis, provider, version)
+                    VALUES ('US-MIDA-PJM', '-infinity', 'infinity', 380, 380, 380, 'yearly', 'direct/average/production', 'made up', '2025 1')
+                    """
+                )
+            )
+            let own = try await Self.footprint(place, farm)
+            #expect(own.intensity?.zone == "US-MIDA-PJM" && !own.flags.contains("coarser_zone"))
+        }
+    }
+
     @Test func aFamilyIsReportedAsOneAndASizeThatNobodyKnowsIsAskedFor() async throws {
         try await Farm.with { farm in
             let family = try await Self.footprint(

@@ -57,8 +57,16 @@ extension FootprintReader {
         case .success(let zone):
             // A job of no length has the intensity of its instant.
             let interval = Interval(startedAt, startedAt + max(duration, Microseconds(1)))
-            let series = try await IntensityTable.series(zone: zone, interval, connection)
+            var series = try await IntensityTable.series(zone: zone, interval, connection)
             intensity = HostedIntensity(series)
+            if let country = machine.country, case .missing = intensity, series.pieces.allSatisfy({ $0.intensity == nil }) {
+                let coarse = try await IntensityTable.series(zone: country, interval, connection)
+                if let known = HostedIntensity(coarse).coarser {
+                    intensity = known
+                    series = coarse
+                    footprint.flags.append(HostedIntensity.coarserFlag)
+                }
+            }
             // A mean of several providers' figures is that one's whose figures may not be handed on.
             for piece in series.pieces {
                 guard let value = piece.intensity?.value, try await isWithheld(value) else { continue }
@@ -117,6 +125,18 @@ enum HostedIntensity {
         guard case .known(var mean, let low, let high) = self else { return }
         mean.provider = provider
         self = .known(mean: mean, low: low, high: high)
+    }
+
+    /// What a footprint is flagged with whose intensity is the country's, for want of the zone's own.
+    static let coarserFlag = "coarser_zone"
+
+    /// A country's figure in the place of one of its zones, with limits as wide as zones of one country differ: from a tenth (hydro and
+    /// nuclear in a coal country) to three times. Nil where none is known.
+    var coarser: HostedIntensity? {
+        guard case .known(var mean, let low, let high) = self else { return nil }
+        mean.low = min(low, mean.gramsPerKilowattHour * 0.1)
+        mean.high = max(high, mean.gramsPerKilowattHour * 3)
+        return .known(mean: mean, low: mean.low, high: mean.high)
     }
 
     /// The mean over time: one basis for all of it, or none.

@@ -47,6 +47,8 @@ struct HostedMachine: Sendable {
     /// The job's part of the machine, 0...1.
     let share: Double
     let zone: Result<String, Missing>
+    /// The country that the region's zone is a part of, where it is one: a coarser factor, for want of a finer one.
+    let country: String?
     let pue: Result<Double, Missing>
     let water: Result<WUE, Missing>
     /// As it was named, for the answer.
@@ -74,6 +76,11 @@ struct HostedMachine: Sendable {
             found = regions.region(name, of: place.cloud?.vendor ?? "").map { .success($0) } ?? .failure(.regionUnknown)
         }
         zone = place?.gridZone.map { .success($0) } ?? found.map(\.zone.key)
+        if place?.gridZone == nil, case .success(let region) = found, region.country != region.zone {
+            country = region.country.key
+        } else {
+            country = nil
+        }
         let stated = all.lazy.compactMap(\.pue).first
         pue = stated.map { .success($0) } ?? found.map(\.pue.ratio).mapError { $0 == .noZone ? .noPUE : $0 }
         if let water = place?.water ?? all.lazy.compactMap(\.water).first {
