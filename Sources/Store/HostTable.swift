@@ -93,6 +93,17 @@ public enum HostTable {
         try await connection.query(Statement("metering_host", "SELECT metering_host($1) AS host_id"), [.int4(id)]).only().int32("host_id")
     }
 
+    /// Every host as its operator describes it for an instant, by name.
+    public static func all(at instant: Timestamp, _ connection: PostgresConnection) async throws -> [HostRow] {
+        try await connection.query(
+            Statement("list_described_hosts", "SELECT \(columns), described_host(host_id, $1) AS record FROM host ORDER BY name"),
+            [.timestamptz(microseconds: instant.microseconds)]
+        ).map { row in
+            guard let text = try row.jsonIfPresent("record") else { return try host(row) }
+            return try host(row).described(by: JSONValue(parsing: Array(text.utf8)))
+        }
+    }
+
     public static func all(_ connection: PostgresConnection) async throws -> [HostRow] {
         try await connection.query(Statement("list_hosts", "SELECT \(columns) FROM host ORDER BY name")).map(host)
     }

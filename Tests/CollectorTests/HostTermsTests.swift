@@ -106,6 +106,21 @@ import TestSupport
         }
     }
 
+    @Test func aZoneOfTheSiteWithoutAFigureIsNoZoneThatNobodySaid() async throws {
+        try await Farm.with { farm in
+            let id = try await Self.job(farm)
+            _ = try await farm.connection.execute(Statement("no_zone_of_its_own", "UPDATE host SET grid_zone = NULL"))
+            func reason() async throws -> String? {
+                try await farm.account()
+                return try await farm.footprint(id)?.allMissing.first { $0.field == "co2e.location_g" }?.reason
+            }
+            #expect(try await reason() == "no_zone")
+            try await Self.host("one", Self.machine, farm)
+            try await Self.site(#"{"grid_zone": "XX"}"#, farm)
+            #expect(try await reason() == "no_intensity")
+        }
+    }
+
     @Test func anotherContractCountsFromItsDayAndChangesNothingBefore() async throws {
         try await Farm.with { farm in
             let id = try await Self.job(farm)
@@ -150,6 +165,7 @@ import TestSupport
             #expect(try await farm.count("dirty") > 0)
             try await Self.host("one", #"{"site": "orsay", "grid_zone": "IS"}"#, farm)
             #expect(try await dated(3_600)?.gridZone == "IS")
+            #expect(try await HostTable.all(at: at(3_600), farm.connection).map(\.gridZone) == ["IS"])
         }
     }
 

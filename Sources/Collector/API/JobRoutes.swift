@@ -57,7 +57,10 @@ struct JobRoutes: Sendable {
 
     private func hosts(_ request: Request, _ context: WattleContext) async throws -> Response {
         try context.requireWholeReader()
-        let (hosts, simulated) = try await site.pool.withConnection { (try await HostTable.all($0), try await SimulatedHosts.ids($0)) }
+        let now = site.now()
+        let (hosts, simulated) = try await site.pool.withConnection {
+            (try await HostTable.all(at: now, $0), try await SimulatedHosts.ids($0))
+        }
         return try JSONValue.object([
             "hosts": .array(
                 hosts.map { host in

@@ -41,7 +41,7 @@ final class FootprintReader {
             slices: slices,
             duration: settled.interval.duration,
             cpus: try await cpus(of: settled.host, slices: slices),
-            zone: settled.host.gridZone,
+            zone: try await zone(of: settled.host, slices),
             terms: try await terms(of: settled.host)
         )
         footprint.isIntensityWithheld = try await isWithheld(footprint.intensity)
@@ -149,7 +149,13 @@ final class FootprintReader {
             result[span.jobID]?.hasOpenHour = isOpen
             let cpus = try await cpus(of: host, slices: slices)
             let hostTerms = try await terms(of: host)
-            result[span.jobID]?.fill(slices: slices, duration: interval.duration, cpus: cpus, zone: host.gridZone, terms: hostTerms)
+            result[span.jobID]?.fill(
+                slices: slices,
+                duration: interval.duration,
+                cpus: cpus,
+                zone: try await zone(of: host, slices),
+                terms: hostTerms
+            )
             guard !isOpen, let footprint = result[span.jobID] else { continue }
             result[span.jobID]?.statement = try FootprintStatement(
                 footprint,
@@ -251,6 +257,12 @@ final class FootprintReader {
         guard let intensity else { return false }
         if withheld == nil { withheld = try await GridProviderTable.withheld(connection) }
         return withheld?.contains(intensity.provider) ?? false
+    }
+
+    /// The zone that counted in the first hour of which no intensity is known; asked for only where there is one.
+    private func zone(of host: HostRow, _ slices: [SliceRow]) async throws -> String? {
+        guard let hour = slices.first(where: { $0.intensity == nil })?.hour else { return host.gridZone }
+        return try await HostTable.find(id: host.id, at: hour.start, connection)?.gridZone
     }
 
     /// What its site has bought, its water, and its making.
