@@ -99,11 +99,11 @@ enum LedgerTable {
     /// Never one sum: each line is of its own kind.
     private static func text(_ carbon: HostCarbon) -> String {
         func grams(_ micrograms: String?, _ field: String) -> String {
-            HostCarbon.grams(micrograms).map { "\(DecimalText.fixed($0, 3)) g" } ?? "unknown (\(carbon.reason(field) ?? "not told"))"
+            HostCarbon.grams(micrograms).map { "\(DecimalText.significant($0, 4)) g" } ?? "unknown (\(carbon.reason(field) ?? "not told"))"
         }
         var making = grams(carbon.embodied_ug, "embodied_ug")
-        if let jobs = HostCarbon.grams(carbon.embodied_jobs_ug) { making += ", jobs' part \(DecimalText.fixed(jobs, 3)) g" }
-        let water = carbon.water_l.map { "\(DecimalText.fixed($0, 3)) l" } ?? "unknown (\(carbon.reason("water_l") ?? "not told"))"
+        if let jobs = HostCarbon.grams(carbon.embodied_jobs_ug) { making += ", the jobs' part \(DecimalText.significant(jobs, 4)) g" }
+        let water = carbon.water_l.map { "\(DecimalText.significant($0, 4)) l" } ?? "unknown (\(carbon.reason("water_l") ?? "not told"))"
         return """
             CO2e by location: \(grams(carbon.location_ug, "location_ug"))
             CO2e by contracts: \(grams(carbon.market_ug, "market_ug"))
