@@ -44,6 +44,7 @@ import Testing
             #expect(up.code == 0, "\(up.errors)")
             let table = up.output
             #expect(table.contains("compress") && table.contains("checksum") && table.contains("adds up, to the microjoule"))
+            #expect(table.contains("CO2e by location: 0.0") && table.contains("making the machine: unknown (no_embodied_figure)"))
             func microjoules(_ account: String) -> Int64 {
                 table.split(separator: "\n").first { $0.hasPrefix(account) }.flatMap { Int64($0.split(separator: " ").last ?? "") } ?? -1
             }

@@ -90,6 +90,8 @@ public struct CollectorClient: Sendable {
             let page = try decode(HostHours.self, response.body, of: current)
             all.host = page.host
             all.hours += page.hours
+            // Of all the time that was asked for, on each page.
+            all.carbon = page.carbon
             path = CollectorClient.nextPage(response.header("link"), of: url)
             pages += 1
             guard pages < 10_000 else { throw CollectorError(status: nil, description: "\(url): the list of hours does not end") }
