@@ -78,6 +78,17 @@ import TestSupport
             #expect(abs(water.best - kilowattHours * 0.4) < 1e-9)
             let location = try #require(footprint.locationGrams)
             #expect(location.best != market.best && footprint.intensity?.zone == "FR")
+            let explanation = try #require(
+                try await JobExplanation.read(jobID: id, for: .everything, now: farm.clock.now, policy: .reserved, farm.connection)
+            )
+            func told(_ name: String) -> Double {
+                explanation.slices.indices.reduce(0) { sum, i in
+                    let slices = explanation.json(baseURL: "").object?["slices"]?.array
+                    return sum + (slices?[i].object?["terms"]?.object?[name]?.double ?? 0)
+                }
+            }
+            #expect(abs(told("market_g") - market.best) < 1e-9 && abs(told("embodied_g") - embodied.best) < 1e-9)
+            #expect(abs(told("water_l") - water.best) < 1e-9)
             let document = try #require(footprint.statement).document
             let figures = try #require(document.object?["figures"]?.object)
             let stated = try #require(figures["co2e_embodied_ug"]?.object?["best"]?.wholeNumber)

@@ -38,6 +38,19 @@ import Testing
         ExplanationText.text(try JSONDecoder().decode(Explanation.self, from: Data(json.utf8)))
     }
 
+    @Test func whatContractsMakingAndWaterAddCanBeRedoneToo() throws {
+        let terms = """
+            "terms": {"site": "orsay", "market_g_per_kwh": 24, "market_g": 0.216, "reserved_seconds": 150, "embodied_g_per_h": 27.397260274,
+             "embodied_g": 1.141552511, "wue_l_per_kwh": 0.4, "water_l": 0.003}, "host":
+            """
+        let text = try Self.text(Self.answer().replacing(#""host": {"energy_j""#, with: terms + #" {"energy_j""#))
+        let equations = Equations(text)
+        #expect(equations.faults == [], "\(text)")
+        #expect(text.contains("  by contracts: 27000 J / 3600000 x 1.2 x 24 g/kWh = 0.216 g  (market-based, of the site orsay)\n"))
+        #expect(text.contains("  making the machine: 27.397260274 g x 150 s / 3600 = 1.141552511 g  (what an hour"))
+        #expect(text.contains("  its water: 27000 J / 3600000 x 0.4 l = 0.003 l  (litres for a kWh, of the site orsay)\n"))
+    }
+
     @Test func aJobOfOneHourIsTwoDozenLines() throws {
         #expect(
             try Self.text(Self.answer()) == """

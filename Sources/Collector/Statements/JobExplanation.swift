@@ -19,6 +19,8 @@ struct JobExplanation {
     /// Of those hours that were accounted from other inputs before: what older statements name.
     var superseded: [Hour: [AccountedHour]] = [:]
     let curves: [ExplainedCurve]
+    /// Of the host's site and making.
+    var hostTerms = HostTerms.unknown
 
     /// So many hours are shown with their steps; those after them with what the ledger keeps.
     static let mostHours = 48
@@ -161,7 +163,8 @@ extension JobExplanation {
             slices: explained,
             hours: try await AccountedHours.read(hostID: hostID, hours: settled.sorted(), connection),
             superseded: try await AccountedHours.superseded(hostID: hostID, hours: settled.sorted(), connection),
-            curves: ExplainedCurve.all(of: inputs, around: interval)
+            curves: ExplainedCurve.all(of: inputs, around: interval),
+            hostTerms: try await reader.terms(of: host)
         )
     }
 }

@@ -111,6 +111,7 @@ extension JobExplanation {
                 Intensity.micrograms(microjoules: Double(own) * one.row.pue, gramsPerKilowattHour: value) / 1e6
             )
         }
+        document["terms"] = termsJSON(one.row, own: own)
         if let metering = one.metering {
             document["host"] = meteringJSON(metering)
             document["stretch_count"] = .integer(Int64(one.stretches.count))
@@ -125,6 +126,25 @@ extension JobExplanation {
             document["rounding_uj"] = .number(Double(own) - walked.dynamic - walked.idle)
         }
         return .object(document)
+    }
+
+    /// What contracts, the machine's making and water add; null where nobody said it. A reservation is told with one component only.
+    private func termsJSON(_ row: SliceRow, own: Int64) -> JSONValue {
+        let stretch = hostTerms.at(row.hour)
+        let market = stretch.marketIntensity?.gramsPerKilowattHour
+        let reserved = row.slice.reservedMicroseconds.map { $0 / 1e6 }
+        let making = stretch.embodiedPerHour?.best.grams
+        let energy = ITEnergy(kilowattHours: Double(own) / 3.6e12)
+        func number(_ value: Double?) -> JSONValue { value.map { .number($0) } ?? .null }
+        return .object([
+            "site": stretch.site.map { .string($0) } ?? .null, "market_g_per_kwh": number(market),
+            "market_g": number(
+                market.map { Intensity.micrograms(microjoules: Double(own) * row.pue, gramsPerKilowattHour: $0) / 1e6 }
+            ),
+            "reserved_seconds": number(reserved), "embodied_g_per_h": number(making),
+            "embodied_g": number(reserved.flatMap { reserved in making.map { $0 * reserved / 3_600 } }),
+            "wue_l_per_kwh": number(stretch.water?.litresPerKilowattHour), "water_l": number(stretch.water?.litres(of: energy)),
+        ])
     }
 
     private func meteringJSON(_ metering: ComponentMetering) -> JSONValue {

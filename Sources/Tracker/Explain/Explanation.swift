@@ -47,6 +47,17 @@ public struct Explanation: Decodable, Sendable {
         public var idle_floor_scale: Double
         public var meters: [Reading]
     }
+    /// What contracts, the machine's making and water add; nil where nobody said it.
+    public struct Terms: Decodable, Sendable {
+        public var site: String?
+        public var market_g_per_kwh: Double?
+        public var market_g: Double?
+        public var reserved_seconds: Double?
+        public var embodied_g_per_h: Double?
+        public var embodied_g: Double?
+        public var wue_l_per_kwh: Double?
+        public var water_l: Double?
+    }
     /// Time in which no rate changes.
     public struct Stretch: Decodable, Sendable {
         public var from: String
@@ -89,6 +100,7 @@ public struct Explanation: Decodable, Sendable {
         public var pue: Double
         public var intensity: Intensity?
         public var co2e_g: Double?
+        public var terms: Terms?
         public var host: Metering?
         public var stretch_count: Int?
         public var stretches: [Stretch]

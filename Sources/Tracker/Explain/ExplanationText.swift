@@ -141,6 +141,36 @@ public struct ExplanationText {
         } else {
             note("its CO2e is not known: \(reason("co2e.location_g"))", indent: 2)
         }
+        if let terms = slice.terms { write(terms, of: slice) }
+    }
+
+    /// Of other kinds: never added to the CO2e above.
+    private mutating func write(_ terms: Explanation.Terms, of slice: Explanation.Slice) {
+        let site = terms.site.map { "of the site \($0)" } ?? "of no site"
+        if let rate = terms.market_g_per_kwh, let emitted = terms.market_g {
+            equation(
+                "by contracts",
+                "\(joules(slice.uj)) / 3600000 x \(plain(slice.pue)) x \(number(rate, 9)) g/kWh",
+                grams(emitted),
+                "market-based, \(site)"
+            )
+        }
+        if let reserved = terms.reserved_seconds, let rate = terms.embodied_g_per_h, let emitted = terms.embodied_g {
+            equation(
+                "making the machine",
+                "\(number(rate, 9)) g x \(number(reserved, 9)) s / 3600",
+                grams(emitted),
+                "what an hour of it is charged, and how long all of it was reserved for the job"
+            )
+        }
+        if let rate = terms.wue_l_per_kwh, let litres = terms.water_l {
+            equation(
+                "its water",
+                "\(joules(slice.uj)) / 3600000 x \(number(rate, 9)) l",
+                "\(number(litres, 9)) l",
+                "litres for a kWh, \(site)"
+            )
+        }
     }
 
     private mutating func metering(_ host: Explanation.Metering) {
