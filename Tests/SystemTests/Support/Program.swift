@@ -20,9 +20,15 @@ final class Program: Sendable {
     init(_ name: String, _ arguments: [String], environment: [String: String] = [:], in directory: Scratch, log: String? = nil) throws {
         let program = Self.directory.appendingPathComponent(name)
         process = Process()
-        // A test runner's threads block signals, and what is blocked stays so through exec: Python clears it.
+        // A test runner's threads block signals, a shell's background job ignores them, and both stay so through exec: Python clears it.
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        let clear = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_SETMASK, []); os.execvp(sys.argv[1], sys.argv[1:])"
+        let clear = """
+            import os, signal, sys
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
+            for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(name, signal.SIG_DFL)
+            os.execvp(sys.argv[1], sys.argv[1:])
+            """
         let executable = FileManager.default.fileExists(atPath: program.path) ? program.path : name
         process.arguments = ["python3", "-c", clear, executable] + arguments
         var variables = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("WATTLE_") }
