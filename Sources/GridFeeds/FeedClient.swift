@@ -13,11 +13,22 @@ public final class FeedClient: Sendable {
         var usedAt: Timestamp
     }
 
+    /// Whose answer it is: another login at the same address may be told something else.
+    private struct Source: Hashable {
+        var url: String
+        var credential: FeedCredential
+    }
+
+    private struct Login: Hashable {
+        var provider: String
+        var credential: FeedCredential
+    }
+
     private struct State {
-        var kept: [String: Kept] = [:]
+        var kept: [Source: Kept] = [:]
         /// When each provider was asked, the latest last.
         var asked: [String: [Timestamp]] = [:]
-        var tokens: [String: (token: String, until: Timestamp)] = [:]
+        var tokens: [Login: (token: String, until: Timestamp)] = [:]
     }
 
     private let http: HTTPClient
@@ -30,6 +41,11 @@ public final class FeedClient: Sendable {
     /// Answers are kept to be compared by ETag: so many bytes in all.
     private static let keptBytes = 8 << 20
     private static let longestFreshSeconds: Int64 = 3_600
+    /// Whoever wants to be left alone for longer is asked again after this all the same.
+    public static let longestSilenceSeconds = 6 * 3_600
+    /// Of a refusal: so much is read, and so much told.
+    private static let wordsRead = 64 << 10
+    private static let wordsTold = 300
 
     public init(
         http: HTTPClient,
@@ -43,15 +59,21 @@ public final class FeedClient: Sendable {
 
     /// Asks a provider all that a question takes.
     ///
-    /// - Returns: its figures in order of time, those outside a past question's interval left out, and what was no intensity.
+    /// - Returns: its figures in order of time, those outside a past question's interval left out, and what was no intensity. Nothing that
+    ///   is told has what lets a question in.
     /// - Throws: `FeedFault`, or `CancellationError`.
     public func ask(_ provider: some GridProvider, _ question: GridQuestion) async throws -> FeedReading {
         var whole = FeedReading()
         for request in try provider.requests(question) {
-            let reading = try provider.read(try await body(of: request, provider), to: request, question)
-            whole.figures += reading.figures
-            whole.findings += reading.findings
+            do {
+                let reading = try provider.read(try await body(of: request, provider), to: request, question)
+                whole.figures += reading.figures
+                whole.findings += reading.findings.map(secrets(of: request, provider).hidden(in:))
+            } catch let fault as FeedFault {
+                throw secrets(of: request, provider).hidden(in: fault)
+            }
         }
+        whole.leaveOutUnlikely(now: question.now)
         if case .past(let interval) = question.span {
             whole.figures.removeAll { $0.interval.intersection(interval) == nil }
         }
@@ -61,7 +83,7 @@ public final class FeedClient: Sendable {
 
     private func body(of request: FeedRequest, _ provider: some GridProvider) async throws -> [UInt8] {
         if request.url.hasPrefix("/") { return try file(request.url) }
-        let kept = state.withLock { $0.kept[request.url] }
+        let kept = state.withLock { $0.kept[Source(url: request.url, credential: provider.credential)] }
         if let kept, kept.freshUntil > now() { return kept.body }
         var failure = ""
         var wait = Duration.seconds(1)
@@ -85,21 +107,23 @@ public final class FeedClient: Sendable {
             }
             switch response.status {
             case 200:
-                keep(response, of: request)
+                keep(response, of: request, provider)
                 return response.body
             case 304:
                 guard let kept else { throw FeedFault.unreadable("expected an answer, found 304 to a question without a condition") }
-                keep(response, of: request, kept)
+                keep(response, of: request, provider, kept)
                 return kept.body
             case 429, 503:
                 // Those who say how long they want to be left alone are left alone.
-                if let seconds = response.header("retry-after").flatMap({ Int($0) }) { throw FeedFault.later(seconds: max(1, seconds)) }
+                if let seconds = Self.silence(response.header("retry-after")) { throw FeedFault.later(seconds: seconds) }
                 failure = "\(provider.name) answered \(response.status)"
             case 401 where provider.credential.isLogin && attempt == 1:
-                state.withLock { $0.tokens[provider.name] = nil }
+                state.withLock { $0.tokens[Login(provider: provider.name, credential: provider.credential)] = nil }
                 failure = "\(provider.name) does not take the token it gave"
             case 500...: failure = "\(provider.name) answered \(response.status)"
-            default: throw FeedFault.refused(status: response.status, Self.words(of: response.body))
+            default:
+                let secrets = secrets(of: request, provider)
+                throw FeedFault.refused(status: response.status, Self.words(of: response.body, without: secrets))
             }
         }
         throw FeedFault.unreachable("\(failure), \(Self.attempts) times over")
@@ -113,22 +137,29 @@ public final class FeedClient: Sendable {
         case .none: break
         case .header(let name, let key): headers.append((name, key))
         case .parameter(let name, let key): url += (url.contains("?") ? "&" : "?") + "\(name)=\(key.percentEncoded)"
-        case .login(let address, let user, let password, let seconds):
-            headers.append(("Authorization", "Bearer \(try await token(provider.name, address, user, password, seconds))"))
+        case .login: headers.append(("Authorization", "Bearer \(try await token(of: provider))"))
         }
         return try await http.send(HTTPRequest(url: url, headers: headers, timeout: Self.timeout))
     }
 
-    private func token(_ provider: String, _ url: String, _ user: String, _ password: String, _ seconds: Int) async throws -> String {
-        if let known = state.withLock({ $0.tokens[provider] }), known.until > now() { return known.token }
+    private func token(of provider: some GridProvider) async throws -> String {
+        guard case .login(let url, let user, let password, let seconds) = provider.credential else { return "" }
+        let login = Login(provider: provider.name, credential: provider.credential)
+        if let known = state.withLock({ $0.tokens[login] }), known.until > now() { return known.token }
         let basic = Data("\(user):\(password)".utf8).base64EncodedString()
         let response = try await http.send(HTTPRequest(url: url, headers: [("Authorization", "Basic \(basic)")], timeout: Self.timeout))
         guard response.status == 200 else {
-            throw FeedFault.refused(status: response.status, "the login: \(Self.words(of: response.body))")
+            let secrets = FeedSecrets(provider.credential, url: url, token: nil)
+            throw FeedFault.refused(status: response.status, "the login: \(Self.words(of: response.body, without: secrets))")
         }
         let token = try FeedDocument(response.body)["token"].text
-        state.withLock { $0.tokens[provider] = (token, now() + .seconds(Int64(seconds))) }
+        state.withLock { $0.tokens[login] = (token, now() + .seconds(Int64(seconds))) }
         return token
+    }
+
+    private func secrets(of request: FeedRequest, _ provider: some GridProvider) -> FeedSecrets {
+        let login = Login(provider: provider.name, credential: provider.credential)
+        return FeedSecrets(provider.credential, url: request.url, token: state.withLock { $0.tokens[login]?.token })
     }
 
     /// - Throws: `FeedFault.later` where the provider has been asked as often as it allows.
@@ -143,17 +174,22 @@ public final class FeedClient: Sendable {
             asked.append(now)
             return nil
         }
-        if let wait { throw FeedFault.later(seconds: max(1, wait)) }
+        if let wait { throw FeedFault.later(seconds: min(max(1, wait), Self.longestSilenceSeconds)) }
     }
 
-    private func keep(_ response: HTTPResponse, of request: FeedRequest, _ old: Kept? = nil) {
+    private func keep(_ response: HTTPResponse, of request: FeedRequest, _ provider: some GridProvider, _ old: Kept? = nil) {
         let etag = response.header("etag") ?? old?.etag
         let body = old?.body ?? response.body
         let age = Self.maximumAge(response.header("cache-control"))
         guard etag != nil || age > 0, body.count <= Self.keptBytes / 4 else { return }
         let now = now()
         state.withLock { state in
-            state.kept[request.url] = Kept(body: body, etag: etag, freshUntil: now + .seconds(age), usedAt: now)
+            state.kept[Source(url: request.url, credential: provider.credential)] = Kept(
+                body: body,
+                etag: etag,
+                freshUntil: now + .seconds(age),
+                usedAt: now
+            )
             while state.kept.values.reduce(0, { $0 + $1.body.count }) > Self.keptBytes,
                 let oldest = state.kept.min(by: { $0.value.usedAt < $1.value.usedAt })
             {
@@ -170,6 +206,13 @@ public final class FeedClient: Sendable {
         return min(max(0, age ?? 0), longestFreshSeconds)
     }
 
+    /// Seconds of `Retry-After`, at least one and at most `longestSilenceSeconds`; nil without a number there.
+    static func silence(_ header: String?) -> Int? {
+        guard let text = header?.filter({ $0 != " " }), !text.isEmpty, text.allSatisfy({ ("0"..."9").contains($0) }) else { return nil }
+        // More digits than fit are a long time.
+        return min(max(1, Int(text) ?? .max), longestSilenceSeconds)
+    }
+
     private func file(_ path: String) throws -> [UInt8] {
         guard let bytes = FileManager.default.contents(atPath: path) else {
             throw FeedFault.notConfigured("\(path): expected a file, found none that can be read")
@@ -177,10 +220,10 @@ public final class FeedClient: Sendable {
         return Array(bytes)
     }
 
-    /// What a refusal says, as text of one line.
-    private static func words(of body: [UInt8]) -> String {
-        let text = String(decoding: body.prefix(300), as: UTF8.self)
-        return String(text.map { $0.isNewline ? " " : $0 })
+    /// What a refusal says, as text of one line. What is cut is cut last, so that no half of a key is left.
+    private static func words(of body: [UInt8], without secrets: FeedSecrets) -> String {
+        let text = secrets.hidden(in: String(decoding: body.prefix(wordsRead), as: UTF8.self))
+        return String(text.prefix(wordsTold).map { $0.isNewline ? " " : $0 })
     }
 }
 

@@ -120,6 +120,28 @@ public struct FeedReading: Sendable {
         figures.append(GridFigure(interval: interval, value: intensity, edition: edition))
     }
 
+    /// Takes out what cannot be: what came of a time that has not begun, and single figures of longer than a month that are not yearly ones.
+    mutating func leaveOutUnlikely(now: Timestamp) {
+        var findings: [String] = []
+        figures.removeAll { figure in
+            let (start, kind) = (figure.interval.start, figure.value.kind)
+            if [.actual, .estimated].contains(kind), start > now {
+                findings.append("\(RFC3339.format(start)): expected a forecast of what is to come, found an \(kind.rawValue) figure")
+            } else if kind != .yearly, figure.interval.duration > Self.longest {
+                findings.append(
+                    "\(RFC3339.format(start)): expected a figure of at most 31 days, or a yearly one, found one that ends "
+                        + RFC3339.format(figure.interval.end)
+                )
+            } else {
+                return false
+            }
+            return true
+        }
+        self.findings += findings
+    }
+
+    private static let longest = Microseconds(31 * Microseconds.day.count)
+
     /// Burning nothing but lignite in old plants gives about 1,200 g/kWh; a marginal plant may be worse.
     public static let mostGramsPerKilowattHour = 2_000.0
 }
@@ -134,7 +156,7 @@ public enum FeedFault: Error, Hashable, Sendable, CustomStringConvertible {
     case unreachable(String)
     /// The answer is not what this provider sends.
     case unreadable(String)
-    /// The provider wants to be left alone for so many seconds.
+    /// The provider wants to be left alone for so many seconds, or longer where it is `FeedClient.longestSilenceSeconds`.
     case later(seconds: Int)
 
     public var description: String {

@@ -15,7 +15,7 @@ public struct OwnSeries: GridProvider {
 
     /// - Parameters:
     ///   - address: a path or a URL.
-    ///   - kind: of lines that have none of their own.
+    ///   - kind: of lines that have none of their own; those of a time that has not begun are forecasts then.
     public init(name: String, address: String, basis: Intensity.Basis, kind: Intensity.Kind = .actual, terms: FeedTerms) {
         self.name = name
         self.address = address
@@ -62,7 +62,8 @@ public struct OwnSeries: GridProvider {
                 }
                 return number
             }
-            guard let kind = row["kind"].map({ Intensity.Kind(rawValue: $0) }) ?? kind else {
+            let unsaid: Intensity.Kind = from > question.now && kind != .yearly ? .forecast : kind
+            guard let kind = row["kind"].map({ Intensity.Kind(rawValue: $0) }) ?? unsaid else {
                 let kinds = Intensity.Kind.allCases.map(\.rawValue).joined(separator: ", ")
                 throw .unreadable("\(place), kind: expected one of \(kinds), found \(row["kind"] ?? "")")
             }
