@@ -275,7 +275,7 @@ import Wire
             let host = try #require(try await HostTable.find(id: 1, farm.connection))
             let hours = try await reader.hours(host: host, interval: Interval(at(0), at(3_600)), withJobs: true)
             #expect(hours.map(\.state) == [.setAside])
-            let answer = hours[0].json(spans: [:]).object
+            let answer = hours[0].json(parts: [:], sources: [:]).object
             #expect(answer?["state"] == "set_aside" && answer?["metered_uj"] == .null)
             try await farm.connection.executeScript("UPDATE curve SET quality = 'measured' WHERE host_id = 1")
             try await WorkQueue.mark(hostID: 1, hours: [at(0).hour], now: farm.clock.now, reason: "test", farm.connection)

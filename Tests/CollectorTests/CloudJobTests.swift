@@ -169,6 +169,8 @@ import TestSupport
             let posted = #""cloud": {"vendor": "aws", "instance_type": "m5n.large"}, "grid_zone": "XX-ISLE", "pue": 1.5"#
             let footprint = try await Self.footprint(posted, farm)
             #expect(footprint.intensity?.gramsPerKilowattHour == 250)
+            // The row of the last of its figures.
+            #expect(footprint.intensityOrigin?.from == at(900))
             let kwh = try #require(footprint.energy).total.kilowattHours
             #expect(abs(try #require(footprint.locationGrams).best - kwh * 1.5 * 250) < 1e-6)
             try await add(200, 3_600, 7_200, "lifecycle/average/consumption")
@@ -197,6 +199,27 @@ import TestSupport
             let footprint = try await Self.footprint(#""host": "vm-1""#, farm)
             #expect(footprint.state == .final && footprint.hostName == "vm-1" && footprint.hostClass == "cloud/aws/m5n.large")
             #expect(footprint.cloudModel?.share == 0.5 && footprint.intensity?.zone == "GB")
+            // Yearly figures begin at no instant.
+            let intensity = try #require(footprint.json(baseURL: "").object?["intensity"]?.object)
+            #expect(intensity["id"]?.string.flatMap { Int64($0) } != nil && intensity["from"] == .null)
+            // What the operator says of the machine is not for everybody.
+            let public1 = try #require(footprint.json(baseURL: "", isPublic: true).object)
+            #expect(public1["host"] == .null && public1["host_class"]?.string == "cloud" && public1["model"] == .null)
+            let text = try JSONValue.object(public1).text
+            #expect(!text.contains("m5n") && !text.contains("eu-west-2") && !text.contains("vm-1"), "\(text)")
+            let reasons = (public1["missing"]?.array ?? []).filter { $0.object?["field"]?.string == "model" }
+            #expect(reasons.map { $0.object?["reason"]?.string } == ["token_needed"])
+            // What the job itself says is.
+            let said = try await Self.footprint(#""host": "vm-1", \#(Self.london.replacing("m5n.large", with: "m5n.xlarge"))"#, farm)
+            let public2 = try #require(said.json(baseURL: "", isPublic: true).object)
+            #expect(public2["host_class"]?.string == "cloud/aws/m5n.xlarge" && public2["host"] == .null)
+            #expect(public2["model"]?.object?["instance_type"]?.string == "m5n.xlarge")
+            // Its type, and the region of the record.
+            let typed = try await Self.footprint(
+                #""host": "vm-1", "cloud": {"vendor": "aws", "instance_type": "m5n.large"}"#,
+                farm
+            )
+            #expect(typed.json(baseURL: "", isPublic: true).object?["model"] == .null)
             // Accounting its hours finds nothing: it is outside every one of them.
             try await farm.account()
             #expect(try await Self.footprint(#""host": "vm-1""#, farm).energy?.total == footprint.energy?.total)

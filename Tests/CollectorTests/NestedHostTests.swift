@@ -1,4 +1,5 @@
 import Accounting
+import Documents
 import Energy
 import Logging
 import Postgres
@@ -50,6 +51,34 @@ import Wire
             try await farm.account()
         }
         return jobID
+    }
+
+    @Test func aMachinesHourNamesItsGuestsAndWhereItsIntensityIsFrom() async throws {
+        try await Farm.with { farm in
+            farm.clock.now = at(3_700)
+            let jobID = try await Self.run(Step.allCases, farm)
+            func hour(of name: String) async throws -> [String: JSONValue] {
+                let host = try #require(try await HostTable.find(name: name, farm.connection))
+                let reader = FootprintReader(farm.connection, now: farm.clock.now, policy: .reserved)
+                let hours = try await reader.hours(host: host, interval: at(0).hour.interval, withJobs: true)
+                let parts = try await HourPart.all(of: hours, hostID: host.id, farm.connection)
+                let ids = Set(hours.flatMap { $0.rows.flatMap(\.intensityIDs) }).sorted()
+                let sources = try await IntensityTable.sources(of: ids, farm.connection)
+                let only = try #require(hours.only)
+                return try #require(only.json(parts: parts, sources: sources).object)
+            }
+            let machine = try await hour(of: "big")
+            let guests = try #require(machine["jobs"]?.array)
+            let guest = try #require(guests.only?.object)
+            #expect(guest["host"]?.string == "vm" && guest["id"] == .null && guest["key"] == .null && guest["job"] == .null)
+            #expect(guest["dynamic_uj"]?.string == "144000000000" && guest["idle_uj"]?.string == "36000000000")
+            let jobs = try await hour(of: "vm")["jobs"]
+            let job = try #require(jobs?.array?.only?.object)
+            #expect(job["id"]?.string == jobID && job["host"] == nil)
+            let source = try #require(machine["intensity"]?.array?.only?.object)
+            #expect(machine["co2e_location_ug"] != .null && source["zone"]?.string == "FR" && source["kind"]?.string == "yearly")
+            #expect(source["basis"]?.string?.isEmpty == false && source["provider"]?.string?.isEmpty == false)
+        }
     }
 
     @Test func aGuestsEnergyIsItsMachinesSliceOfItWhateverCameFirst() async throws {

@@ -32,6 +32,29 @@ import Testing
         #expect(ledger.jobs.map(\.total) == [740, 500])
     }
 
+    @Test func `a host on the host has a row of its own`() throws {
+        let nested = hour().replacing(#"{"id":"b","key":"k/b","job":null,"#, with: #"{"id":null,"key":null,"job":null,"host":"v1","#)
+        let ledger = HostLedger(try hours("{\"host\":\"h\",\"hours\":[\(nested),\(nested)]}"))
+        #expect(ledger.faults == [])
+        #expect(ledger.total == 2_000)
+        #expect(ledger.jobs.map(\.job) == ["build", "(host v1)"])
+        #expect(ledger.jobs.map(\.id) == ["a", nil])
+        #expect(ledger.jobs.map(\.total) == [740, 500])
+        // What an older collector, or a deleted job, does not name.
+        let nameless = nested.replacing(#","host":"v1""#, with: "")
+        #expect(HostLedger(try hours("{\"host\":\"h\",\"hours\":[\(nameless)]}")).jobs.map(\.job) == ["build", "(not named)"])
+    }
+
+    @Test func `an hour that could not be accounted is told and is in no sum`() throws {
+        let empty = """
+            {"hour":"2026-09-01T10:00:00Z","state":"set_aside","components":[],"metered_uj":null,"job_dynamic_uj":null,"system_uj":null,\
+            "agent_uj":null,"idle_uj":null,"unknown_uj":null,"idle_reserved_uj":null}
+            """
+        let ledger = HostLedger(try hours("{\"host\":\"h\",\"hours\":[\(hour()),\(empty)]}"))
+        #expect(ledger.unaccountedHours == 1 && ledger.openHours == 0 && ledger.hourCount == 2)
+        #expect(ledger.metered == 1_000 && ledger.faults == [])
+    }
+
     @Test func `one microjoule too many or too few is found`() throws {
         for broken in [hour(metered: "1001"), hour(jobDynamic: "501", idle: "299"), hour(reserved: "121"), hour(jobIdle: "51")] {
             let ledger = HostLedger(try hours("{\"host\":\"h\",\"hours\":[\(broken)]}"))

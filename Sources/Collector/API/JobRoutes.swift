@@ -100,34 +100,17 @@ struct JobRoutes: Sendable {
             guard let host = try await HostTable.find(name: name, connection) else { return nil }
             let reader = FootprintReader(connection, now: now, policy: .reserved)
             let hours = try await reader.hours(host: host, interval: Interval(from.hour.start, to), withJobs: withJobs)
-            let spans = withJobs ? try await names(of: hours, hostID: host.id, connection) : [:]
+            let parts = withJobs ? try await HourPart.all(of: hours, hostID: host.id, connection) : [:]
+            let intensityIDs = Set(hours.flatMap { $0.rows.flatMap(\.intensityIDs) }).sorted()
+            let sources = try await IntensityTable.sources(of: intensityIDs, connection)
             let carbon = try await reader.carbon(of: host, hours, over: Interval(from.hour.start, to))
             return .object([
-                "host": .string(host.name), "hours": .array(hours.map { $0.json(spans: spans) }), "carbon": carbon.json,
+                "host": .string(host.name), "hours": .array(hours.map { $0.json(parts: parts, sources: sources) }),
+                "carbon": carbon.json,
             ])
         }
         guard let answer else { throw Problem.notFound("there is no host \(name); a host appears with its agent's first batch") }
         return try answer.response()
-    }
-
-    private func names(
-        of hours: [HostHourAnswer],
-        hostID: Int32,
-        _ connection: PostgresConnection
-    ) async throws -> [Int64: (jobID: String, key: String, job: String?)] {
-        let spans = try await SpanTable.find(
-            hostID: hostID,
-            spanIDs: Set(hours.flatMap { $0.slices.map(\.slice.spanID) }).sorted(),
-            connection
-        )
-        let jobs = try await JobDirectory.find(jobIDs: spans.map(\.jobID), connection)
-        var names: [Int64: (jobID: String, key: String, job: String?)] = [:]
-        for span in spans {
-            guard let job = jobs[span.jobID] else { continue }
-            let name = try JSONValue(parsing: Array(job.documentJSON.utf8)).object?["job"]?.string
-            names[span.spanID] = (span.jobID, SpanKey(job).text, name)
-        }
-        return names
     }
 
     /// The jobs of a window, newest first, streamed; the memory it takes does not grow with their number.

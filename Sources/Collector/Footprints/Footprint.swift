@@ -62,6 +62,8 @@ struct Footprint: Sendable {
     var hostName: String?
     /// The class of a machine that nobody can meter; its energy is in the account `hosted`, outside every host-hour.
     var hostClass: String?
+    /// What its machine is was said by the operator, not by the job: people without a token do not see it.
+    var hidesMachine = false
     /// What was mended on the way in: `clock_anomaly`, `host_not_claimed`.
     var flags: [String]
     /// All posted fields, and what the rules added.

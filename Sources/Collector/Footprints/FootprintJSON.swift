@@ -18,6 +18,12 @@ extension Footprint {
         view.isCoarse = true
         if hostName != nil { view.setMissing(["host"], reason: "token_needed") }
         view.hostName = nil
+        if hidesMachine, hostClass != nil {
+            // Not even its class: the type is the operator's own.
+            view.hostClass = "cloud"
+            if cloudModel != nil { view.setMissing(["model"], reason: "token_needed") }
+            view.cloudModel = nil
+        }
         view.fields["runner"] = nil
         view.fields["pool"] = nil
         if view.workload != nil, share != nil { view.setMissing(["share.workload"], reason: "token_needed") }
@@ -68,7 +74,11 @@ extension Footprint {
             document[name] = fields[name]
         }
         document["energy"] = energy.map(energyJSON) ?? .null
-        if let cloudModel { document["model"] = cloudModel.json(isCoarse: isCoarse) }
+        if let cloudModel {
+            document["model"] = cloudModel.json(isCoarse: isCoarse)
+        } else if missing.contains(where: { $0.field == "model" }) {
+            document["model"] = .null
+        }
         document["co2e"] = .object([
             "location_g": locationGrams.map { figure in
                 .object([
@@ -197,7 +207,10 @@ extension Footprint {
 }
 
 extension HostHourAnswer {
-    func json(spans: [Int64: (jobID: String, key: String, job: String?)]) -> JSONValue {
+    /// - Parameters:
+    ///   - parts: by the id of their slices.
+    ///   - sources: of the intensities, by their ids.
+    func json(parts: [Int64: HourPart], sources: [Int64: IntensitySource]) -> JSONValue {
         // Of an hour that was set aside before anything was stored nothing is known.
         func sum(_ value: (ComponentAccounts) -> Int64) -> JSONValue {
             rows.isEmpty && state == .setAside ? .null : .string(String(rows.reduce(Int128(0)) { $0 + Int128(value($1.accounts)) }))
@@ -209,6 +222,15 @@ extension HostHourAnswer {
             "idle_busy_uj": sum(\.idleMoved.busy), "idle_equal_uj": sum(\.idleMoved.equal),
         ]
         document["components"] = .array(rows.map(componentJSON))
+        document["intensity"] = .array(
+            Set(rows.flatMap(\.intensityIDs).compactMap { sources[$0] })
+                .sorted { ($0.zone, $0.provider, $0.basis, $0.kind) < ($1.zone, $1.provider, $1.basis, $1.kind) }
+                .map {
+                    .object([
+                        "zone": .string($0.zone), "kind": .string($0.kind), "basis": .string($0.basis), "provider": .string($0.provider),
+                    ])
+                }
+        )
         let emissions = rows.map(\.emissions)
         let total = emissions.reduce(Int128?.some(0)) { sum, one in sum.flatMap { sum in one.map { sum + Int128($0.total) } } }
         document["co2e_location_ug"] = total.map { .string(String($0)) } ?? .null
@@ -223,13 +245,18 @@ extension HostHourAnswer {
         if !slices.isEmpty {
             document["jobs"] = .array(
                 Dictionary(grouping: slices, by: \.slice.spanID).sorted { $0.key < $1.key }.map { spanID, rows in
-                    let span = spans[spanID]
-                    return .object([
-                        "id": span.map { .string($0.jobID) } ?? .null, "key": span.map { .string($0.key) } ?? .null,
-                        "job": span?.job.map { .string($0) } ?? .null,
+                    var names: [String: JSONValue] = ["id": .null, "key": .null, "job": .null]
+                    switch parts[spanID] {
+                    case .job(let id, let key, let name):
+                        names = ["id": .string(id), "key": .string(key), "job": name.map { .string($0) } ?? .null]
+                    case .host(let name): names["host"] = .string(name)
+                    case nil: break
+                    }
+                    let energy: [String: JSONValue] = [
                         "dynamic_uj": .string(String(rows.reduce(Int128(0)) { $0 + Int128($1.slice.dynamic) })),
                         "idle_uj": .string(String(rows.reduce(Int128(0)) { $0 + Int128($1.slice.idle.reserved) })),
-                    ])
+                    ]
+                    return .object(names.merging(energy) { $1 })
                 }
             )
         }

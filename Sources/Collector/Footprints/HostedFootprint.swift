@@ -27,7 +27,10 @@ extension FootprintReader {
             return min(1, (fields["weight"]?.double ?? 1) / slots)
         }
         footprint.hostName = host.name
-        footprint.hostClass = name
+        // What the job itself says of its machine counts first, and is its own to show.
+        let own = HostedMachine.word(of: footprint.fields).cloud
+        footprint.hostClass = own.flatMap(HostedMachine.className) ?? name
+        footprint.hidesMachine = own.flatMap(HostedMachine.className) == nil || own?.region == nil && cloud.region != nil
         if let finishedAt = job.finishedAt { footprint.fillMarket(try await terms(of: host), startedAt, finishedAt) }
         return footprint
     }
@@ -53,17 +56,20 @@ extension FootprintReader {
         )
         let duration = max(.zero, finishedAt - startedAt)
         var intensity = HostedIntensity.missing("no_zone")
+        var origin: StoredIntensity?
         switch machine.zone {
         case .success(let zone):
             // A job of no length has the intensity of its instant.
             let interval = Interval(startedAt, startedAt + max(duration, Microseconds(1)))
             var series = try await IntensityTable.series(zone: zone, interval, connection)
             intensity = HostedIntensity(series)
+            origin = series.pieces.last?.intensity
             if let country = machine.country, case .missing = intensity, series.pieces.allSatisfy({ $0.intensity == nil }) {
                 let coarse = try await IntensityTable.series(zone: country, interval, connection)
                 if let known = HostedIntensity(coarse).coarser {
                     intensity = known
                     series = coarse
+                    origin = series.pieces.last?.intensity
                     footprint.flags.append(HostedIntensity.coarserFlag)
                 }
             }
@@ -76,6 +82,10 @@ extension FootprintReader {
         case .failure(let missing): intensity = .missing(missing.rawValue)
         }
         footprint.fill(hosted: machine, duration: duration, intensity: intensity, tables.model)
+        if footprint.intensity != nil, let last = origin {
+            let from = last.interval.start
+            footprint.intensityOrigin = (last.id, from.microseconds == .min ? nil : from)
+        }
         return footprint
     }
 }

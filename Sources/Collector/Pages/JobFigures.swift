@@ -48,6 +48,7 @@ struct JobFigures {
 
     /// Where it ran, a query that lists what ran there, and a word on how that is known.
     var place: (text: String, query: String?, note: String) {
+        if isPublic, footprint.hidesMachine, footprint.hostClass != nil { return ("a cloud", nil, "a machine that nobody can meter") }
         if let hostClass = footprint.hostClass {
             return (hostClass, "host_class=\(hostClass.percentEncoded)", "a machine that nobody can meter")
         }

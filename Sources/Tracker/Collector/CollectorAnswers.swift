@@ -80,31 +80,35 @@ public struct JobFootprint: Decodable, Sendable {
 /// One hour of `GET /v1/hosts/{name}/hours`: the accounts of a host, every joule in exactly one of them.
 public struct HostHour: Decodable, Sendable {
     public struct Job: Decodable, Sendable {
-        public var id: String
+        /// Nil for a host that runs on this one.
+        public var id: String?
         public var key: String?
         public var job: String?
+        /// A host that runs on this one: what it has here is its own energy.
+        public var host: String?
         public var dynamicMicrojoules: DecimalMicrojoules
         public var idleMicrojoules: DecimalMicrojoules
 
         enum CodingKeys: String, CodingKey {
-            case id, key, job
+            case id, key, job, host
             case dynamicMicrojoules = "dynamic_uj"
             case idleMicrojoules = "idle_uj"
         }
     }
 
     public var hour: String
-    /// `settled` or `open`.
+    /// `settled`, `open` or `set_aside`.
     public var state: String
-    public var metered: DecimalMicrojoules
-    public var jobDynamic: DecimalMicrojoules
-    public var system: DecimalMicrojoules
-    public var agent: DecimalMicrojoules
+    /// Nil, as all accounts, in an hour that could not be accounted and of which nothing is known.
+    public var metered: DecimalMicrojoules?
+    public var jobDynamic: DecimalMicrojoules?
+    public var system: DecimalMicrojoules?
+    public var agent: DecimalMicrojoules?
     /// Before policy.
-    public var idle: DecimalMicrojoules
-    public var unknown: DecimalMicrojoules
+    public var idle: DecimalMicrojoules?
+    public var unknown: DecimalMicrojoules?
     /// What of `idle` goes to jobs for the part of the machine they reserved.
-    public var idleReserved: DecimalMicrojoules
+    public var idleReserved: DecimalMicrojoules?
     public var jobs: [Job]?
 
     enum CodingKeys: String, CodingKey {

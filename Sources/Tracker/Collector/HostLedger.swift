@@ -1,17 +1,29 @@
 /// The accounts of a host summed over hours, and whether they add up, in whole µJ.
 public struct HostLedger: Sendable {
     public struct Row: Sendable, Hashable {
+        /// The job's name; `(host v1)` for a host that runs on this one.
         public var job: String
-        public var id: String
-        public var dynamic: Int128
-        public var idleReserved: Int128
+        /// Nil for such a host.
+        public var id: String?
+        /// The host that runs on this one; nil for a job.
+        public var host: String?
+        public var dynamic: Int128 = 0
+        public var idleReserved: Int128 = 0
         public var total: Int128 { dynamic + idleReserved }
+
+        init(_ job: HostHour.Job) {
+            self.job = job.host.map { "(host \($0))" } ?? job.job ?? job.key ?? job.id ?? "(not named)"
+            id = job.id
+            host = job.host
+        }
     }
 
     public let host: String
     public let hourCount: Int
     /// Hours that are not settled: their figures may still move.
     public let openHours: Int
+    /// Hours that could not be accounted, of which nothing is known; in no sum.
+    public let unaccountedHours: Int
     /// Largest first.
     public let jobs: [Row]
     public let system: Int128
@@ -36,41 +48,48 @@ public struct HostLedger: Sendable {
         var idleLeft: Int128 = 0
         var unknown: Int128 = 0
         var metered: Int128 = 0
+        var unaccounted = 0
         for hour in answer.hours {
+            guard let hourMetered = hour.metered, let jobDynamic = hour.jobDynamic, let hourSystem = hour.system,
+                let hourAgent = hour.agent, let idle = hour.idle, let hourUnknown = hour.unknown, let idleReserved = hour.idleReserved
+            else {
+                unaccounted += 1
+                continue
+            }
             let accounts =
-                Int128(hour.jobDynamic.count) + Int128(hour.system.count) + Int128(hour.agent.count) + Int128(hour.idle.count)
-                + Int128(hour.unknown.count)
-            if accounts != Int128(hour.metered.count) {
-                faults.append("\(hour.hour): the accounts sum to \(accounts) µJ, metered are \(hour.metered.count) µJ")
+                Int128(jobDynamic.count) + Int128(hourSystem.count) + Int128(hourAgent.count) + Int128(idle.count)
+                + Int128(hourUnknown.count)
+            if accounts != Int128(hourMetered.count) {
+                faults.append("\(hour.hour): the accounts sum to \(accounts) µJ, metered are \(hourMetered.count) µJ")
             }
             var dynamic: Int128 = 0
             var reserved: Int128 = 0
             for job in hour.jobs ?? [] {
                 dynamic += Int128(job.dynamicMicrojoules.count)
                 reserved += Int128(job.idleMicrojoules.count)
-                rows[job.id, default: Row(job: job.job ?? job.key ?? job.id, id: job.id, dynamic: 0, idleReserved: 0)].dynamic += Int128(
-                    job.dynamicMicrojoules.count
-                )
-                rows[job.id]?.idleReserved += Int128(job.idleMicrojoules.count)
+                let new = Row(job)
+                // Nothing else is named thus: of a job's id no character is a bracket.
+                let key = job.id ?? new.job
+                rows[key, default: new].dynamic += Int128(job.dynamicMicrojoules.count)
+                rows[key]?.idleReserved += Int128(job.idleMicrojoules.count)
             }
-            if dynamic != Int128(hour.jobDynamic.count) {
-                faults.append(
-                    "\(hour.hour): the jobs' dynamic energy sums to \(dynamic) µJ, their account holds \(hour.jobDynamic.count) µJ"
-                )
+            if dynamic != Int128(jobDynamic.count) {
+                faults.append("\(hour.hour): the jobs' dynamic energy sums to \(dynamic) µJ, their account holds \(jobDynamic.count) µJ")
             }
-            if reserved != Int128(hour.idleReserved.count) {
-                faults.append("\(hour.hour): the jobs' idle energy sums to \(reserved) µJ, \(hour.idleReserved.count) µJ were reserved")
+            if reserved != Int128(idleReserved.count) {
+                faults.append("\(hour.hour): the jobs' idle energy sums to \(reserved) µJ, \(idleReserved.count) µJ were reserved")
             }
-            system += Int128(hour.system.count)
-            agent += Int128(hour.agent.count)
-            idleLeft += Int128(hour.idle.count) - Int128(hour.idleReserved.count)
-            unknown += Int128(hour.unknown.count)
-            metered += Int128(hour.metered.count)
+            system += Int128(hourSystem.count)
+            agent += Int128(hourAgent.count)
+            idleLeft += Int128(idle.count) - Int128(idleReserved.count)
+            unknown += Int128(hourUnknown.count)
+            metered += Int128(hourMetered.count)
         }
         host = answer.host
         hourCount = answer.hours.count
-        openHours = answer.hours.count { $0.state != "settled" }
-        jobs = rows.values.sorted { ($0.total, $1.id) > ($1.total, $0.id) }
+        openHours = answer.hours.count { $0.state != "settled" && $0.metered != nil }
+        unaccountedHours = unaccounted
+        jobs = rows.sorted { ($0.value.total, $1.key) > ($1.value.total, $0.key) }.map(\.value)
         self.system = system
         self.agent = agent
         self.idleLeft = idleLeft

@@ -52,6 +52,7 @@ struct ReportHost: AsyncParsableCommand {
         case .csv: StandardOutput.write(LedgerTable.csv(ledger))
         case .json: StandardOutput.write(JSONText.text(LedgerTable.JSON(ledger)) + "\n")
         }
+        if format == .csv || format == .markdown, let text = LedgerTable.unaccounted(ledger) { StandardError.write("wattle: \(text)\n") }
         for fault in ledger.faults { StandardError.write("wattle: \(fault)\n") }
         if !ledger.faults.isEmpty { throw ExitCode(1) }
     }
@@ -74,6 +75,13 @@ enum LedgerTable {
         ]
     }
 
+    /// Nil where every hour could be.
+    static func unaccounted(_ ledger: HostLedger) -> String? {
+        let hours = ledger.unaccountedHours
+        guard hours > 0 else { return nil }
+        return "\(hours) \(hours == 1 ? "hour" : "hours") could not be accounted, in no sum: the collector's doctor says why"
+    }
+
     static func table(_ ledger: HostLedger) -> TextTable {
         func wattHours(_ microjoules: Int128?) -> String { microjoules.map { DecimalText.fixed(Double($0) / 3.6e9, 6) } ?? "" }
         var rows = rows(ledger).map { [$0.name, wattHours($0.dynamic), wattHours($0.idle), wattHours($0.total), "\($0.total)"] }
@@ -90,6 +98,7 @@ enum LedgerTable {
         var text = "\(ledger.host), \(range): \(ledger.hourCount) \(ledger.hourCount == 1 ? "hour" : "hours")"
         if ledger.openHours > 0 { text += ", \(ledger.openHours) of them still open" }
         text += "\n"
+        if let unaccounted = unaccounted(ledger) { text += unaccounted + "\n" }
         text += table(ledger).text
         text += ledger.faults.isEmpty ? "adds up, to the microjoule\n" : "does not add up\n"
         if let carbon = ledger.carbon { text += self.text(carbon) }
@@ -123,8 +132,10 @@ enum LedgerTable {
 
     struct JSON: Encodable {
         struct Job: Encodable {
-            var id: String
+            /// Left out for a host that runs on this one; that has `host`.
+            var id: String?
             var job: String
+            var host: String?
             var dynamic_uj: String
             var idle_reserved_uj: String
             var total_uj: String
@@ -132,6 +143,7 @@ enum LedgerTable {
         var host: String
         var hours: Int
         var open_hours: Int
+        var unaccounted_hours: Int
         var jobs: [Job]
         var system_uj: String
         var agent_uj: String
@@ -147,10 +159,12 @@ enum LedgerTable {
             host = ledger.host
             hours = ledger.hourCount
             open_hours = ledger.openHours
+            unaccounted_hours = ledger.unaccountedHours
             jobs = ledger.jobs.map {
                 Job(
                     id: $0.id,
                     job: $0.job,
+                    host: $0.host,
                     dynamic_uj: "\($0.dynamic)",
                     idle_reserved_uj: "\($0.idleReserved)",
                     total_uj: "\($0.total)"
