@@ -122,6 +122,26 @@ import Wire
         }
     }
 
+    @Test func aMachineOnAMeteredOneLacksNoMeterAndIsNeverSaidToBeRetired() async throws {
+        try await Self.healthy { farm in
+            var guest = Reporter(host: "vm", boot: "b2")
+            var batch = guest.batch(energy: [knot(0, 0), knot(3_600, 1)], busy: [knot(0, 0), knot(3_600, 3_600)])
+            batch.curves.removeFirst()
+            batch.knots.removeAll { $0.ref == 1 }
+            batch.tails.removeAll { $0.ref == 1 }
+            _ = try await farm.commit(batch, token: try await farm.token("vm", host: "vm"))
+            try await Self.run("UPDATE host SET agent_version = '1', seen_at = '\(RFC3339.format(farm.clock.now))'", farm)
+            #expect(try await Self.finding("sensors", farm).commands.contains("wattle-collector host retire vm"))
+            try await Self.imports("name,parent,threads\nvm,bremusa,2\n", farm)
+            #expect(try await Self.finding("sensors", farm).severity == .ok)
+            // Its machine lost its meter: both have none, and it is not the guest that is to blame.
+            try await Self.run("UPDATE curve SET in_cover = false WHERE kind = 'meter'", farm)
+            let found = try await Self.finding("sensors", farm)
+            #expect(found.severity == .action && found.examples.contains { $0.contains("vm: ") })
+            #expect(!found.commands.contains("wattle-collector host retire vm"))
+        }
+    }
+
     @Test func hostsThatLackSomethingAreNamedUntilTheyHaveIt() async throws {
         try await Self.healthy { farm in
             let now = RFC3339.format(farm.clock.now)

@@ -136,7 +136,15 @@ struct Doctor {
     }
 
     private var sensors: Finding {
-        let bare = inService.filter { $0.qualities.isEmpty && ($0.agentVersion != "" || $0.jobs > 0) }
+        let machines = Dictionary(facts.hosts.map { ($0.host.id, $0) }) { first, _ in first }
+        // What runs on another host has its energy from there.
+        func isMetered(_ host: HostOverview, depth: Int = 0) -> Bool {
+            guard host.qualities.isEmpty else { return true }
+            guard let parentID = host.host.parentID, depth < 10 else { return false }
+            // Of more hosts than are read here nothing is said.
+            return machines[parentID].map { isMetered($0, depth: depth + 1) } ?? true
+        }
+        let bare = inService.filter { !isMetered($0) && ($0.agentVersion != "" || $0.jobs > 0) }
         guard !bare.isEmpty else { return Finding("sensors", .ok, "every host has a meter") }
         return Finding(
             "sensors",
@@ -144,7 +152,9 @@ struct Doctor {
             "\(list(bare.count, "host")) without any meter: jobs there have no energy",
             count: bare.count,
             examples: some(bare) { "\($0.host.name): \($0.jobs) jobs in 7 days" },
-            commands: ["wattle-agent detect"] + bare.prefix(2).map { "wattle-collector host retire \(ShellWord.quoted($0.host.name))" }
+            commands: ["wattle-agent detect"]
+                // A machine on another one lacks that one's meter.
+                + bare.filter { $0.host.parentID == nil }.prefix(2).map { "wattle-collector host retire \(ShellWord.quoted($0.host.name))" }
         )
     }
 
