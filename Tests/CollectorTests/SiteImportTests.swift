@@ -70,11 +70,21 @@ import Testing
         ("sites: [{site: a, contracts: [{share: 1, g_per_kwh: 2001}]}]", "g_per_kwh"),
         ("sites: [{site: a, residual_mix: {g_per_kwh: 300, high_g_per_kwh: 200}}]", "low_g_per_kwh <= g_per_kwh"),
         ("sites: [{site: a, residual_mix: {g_per_kwh: 300, year: 2025}}]", "field year"),
+        ("sites: [{site: '  '}]", "line 1: field site: expected"),
+        (#"sites: [{site: "a\nb"}]"#, "expected a name of one line"), (#"sites: [{site: "a\u001b[2J"}]"#, "without control characters"),
+        (#"sites: [{site: "a\u2028b"}]"#, "expected a name of one line"), ("", "sites.yaml: expected at least one site"),
+        ("\n \n", "expected at least one site"), ("# none yet\n", "expected at least one site"),
+        ("sites:\n", "expected at least one site"), ("sites: []", "expected at least one site"),
         ("sites: [{site: a}, {site: A}]", "found a twice"), ("sites: [{site: a, wue_l_per_kwh: -1}]", "field wue_l_per_kwh"),
     ]) func whatMakesNoSenseIsRefusedByItsLineAndField(text: String, expected: String) throws {
         let fault = #expect(throws: HostFile.Fault.self) { try SiteFile(text: text, name: "sites.yaml") }
         let text = fault.map { "\($0)" } ?? ""
         #expect(text.contains(expected), "\(text)")
+    }
+
+    @Test(arguments: ["", "site,pue\n"]) func aTableWithoutASiteIsRefused(text: String) {
+        let fault = #expect(throws: HostFile.Fault.self) { try SiteFile(text: text, name: "sites.csv") }
+        #expect(fault?.description == "sites.csv: expected at least one site, found none")
     }
 
     @Test func aSiteThatNobodyDescribedIsToldAtTheImportAndByTheDoctor() async throws {

@@ -14,6 +14,11 @@ import Testing
                 let refused = try await command("site", "import", broken)
                 #expect(refused.code == 2 && refused.errors.contains("broken.yaml, line 3: field pue: expected a number from 1.0 to 4.0"))
 
+                for (name, text) in [("empty.yaml", ""), ("none.yaml", "sites:\n")] {
+                    let none = try await command("site", "import", try scratch.file(name, text))
+                    #expect(none.code == 2 && none.errors.contains("\(name): expected at least one site"), "\(none)")
+                }
+
                 let hosts = try scratch.file("hosts.yaml", "hosts: [{name: bw-01, site: Lyon}]\n")
                 let imported = try await command("host", "import", hosts)
                 #expect(imported.code == 0 && imported.errors.contains("warning: ") && imported.errors.contains("nobody described Lyon"))

@@ -25,9 +25,11 @@ public struct SiteFile: Sendable {
     ///   - name: how messages call it.
     /// - Throws: `HostFile.Fault`, with the line and the field.
     public init(text: String, name: String) throws {
+        guard !text.allSatisfy(\.isWhitespace) else { throw Self.empty(name) }
         let records =
             try name.hasSuffix(".csv") ? HostFileReading.table(text, name: name) : HostFileReading.yaml(text, name: name, key: "sites")
         sites = try records.map { try Self.site($0) }
+        guard !sites.isEmpty else { throw Self.empty(name) }
         var seen: Set<String> = []
         for site in sites where !seen.insert("\(site.name) \(site.from?.microseconds ?? 0)").inserted {
             throw HostFile.Fault(description: "\(site.place): field site: expected each site once from a day on, found \(site.name) twice")
@@ -57,7 +59,22 @@ public struct SiteFile: Sendable {
         guard (1...200).contains(site.name.utf8.count) else {
             throw HostFile.Fault(description: "\(list.place): field site: expected the site's name, of at most 200 bytes, found nothing")
         }
+        // It is printed in tables, one line a record.
+        guard !site.name.allSatisfy(\.isWhitespace), !site.name.unicodeScalars.contains(where: isControl) else {
+            throw HostFile.Fault(
+                description: "\(list.place): field site: expected a name of one line without control characters, found "
+                    + String(reflecting: site.name)
+            )
+        }
         return site
+    }
+
+    private static func empty(_ name: String) -> HostFile.Fault {
+        HostFile.Fault(description: "\(name): expected at least one site, found none")
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        [.control, .lineSeparator, .paragraphSeparator].contains(scalar.properties.generalCategory)
     }
 
     private static func contracts(_ field: FieldList.Field) throws -> JSONValue {
