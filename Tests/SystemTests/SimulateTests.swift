@@ -49,8 +49,11 @@ import Testing
                 #expect(hosts.count == 2 && hosts.allSatisfy { $0["simulated"] as? Bool == true })
                 #expect(try await collector.get("/hosts").body.contains("simulated"))
                 let csv = try await collector.get("/data/jobs.csv?from=2026-09-01T00:00:00Z&to=2026-09-01T02:00:00Z").body
-                let records = csv.split(separator: "\r\n").dropFirst()
-                #expect(records.count == jobs && records.allSatisfy { $0.hasSuffix(",simulated") })
+                let lines = csv.split(separator: "\r\n").map { $0.split(separator: ",", omittingEmptySubsequences: false) }
+                let flags = try #require(lines.first?.firstIndex(of: "flags"))
+                let records = lines.dropFirst()
+                // No field of these jobs has a comma in it.
+                #expect(records.count == jobs && records.allSatisfy { $0.count == lines[0].count && $0[flags] == "simulated" })
                 // Nobody without a token sees any of it.
                 let visible = try await collector.send(
                     "GET",

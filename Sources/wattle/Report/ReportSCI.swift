@@ -41,6 +41,8 @@ struct ReportSCI: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Only jobs of this pipeline.", valueName: "name")) var pipeline: String?
     @Option(help: ArgumentHelp("Only jobs of this name.", valueName: "name")) var job: String?
     @Option(help: ArgumentHelp("Only jobs of this pool.", valueName: "name")) var pool: String?
+    @Option(help: ArgumentHelp("Only jobs on this host.", valueName: "name")) var host: String?
+    @Option(help: ArgumentHelp("Only jobs that this source reported.", valueName: "name")) var source: String?
 
     @Option(help: ArgumentHelp("Start of the range, a date or a time in UTC.", valueName: "time"))
     var from: String?
@@ -67,6 +69,7 @@ struct ReportSCI: AsyncParsableCommand {
         let filters = [
             ("unit", unit), ("release", release), ("relation", relation), ("repository", repository), ("service", service),
             ("activity", activity), ("team", team), ("pipeline", pipeline), ("job", job), ("pool", pool),
+            ("host", host), ("source", source),
         ]
         for (name, value) in filters { if let value { query.append((name, value)) } }
         if let from { query.append(("from", try RollUpRange.time(from, "--from").rfc3339)) }
