@@ -3,20 +3,37 @@
 
 -- What an operator says of a site, from an instant on until the next record of it: grid_zone, pue, wue_l_per_kwh, contracts and so on.
 -- A host's own record comes before its site's.
+-- Names are found in upper and lower case of the 26 letters alike, whatever the server's locale says of others.
+CREATE FUNCTION site_key(name text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower(name COLLATE "C") COLLATE "default" $$;
 CREATE TABLE site_record (
-    site        text NOT NULL CHECK (site <> '' AND site = lower(site)),
+    site        text NOT NULL CHECK (site <> '' AND site = site_key(site)),
     valid_from  timestamptz NOT NULL,
     record      jsonb NOT NULL,
     PRIMARY KEY (site, valid_from)
 );
 
--- What counts of a host at an instant: its own record, and its site's zone and PUE where that says nothing; null before any record.
+-- What counts of a host at an instant: its own record, and where that says no zone or PUE, its site's; of a host on another one that
+-- one's where it says neither. Null before any record.
 CREATE FUNCTION described_host(host int, at timestamptz) RETURNS jsonb LANGUAGE sql STABLE AS $$
-    SELECT coalesce(
-        (SELECT jsonb_strip_nulls(jsonb_build_object('grid_zone', s.record -> 'grid_zone', 'pue', s.record -> 'pue')) FROM site_record s
-            WHERE s.site = lower(r.record ->> 'site') AND s.valid_from <= at ORDER BY s.valid_from DESC LIMIT 1),
-        '{}') || r.record
-    FROM host_record r WHERE r.host_id = described_host.host AND r.valid_from <= at ORDER BY r.valid_from DESC LIMIT 1
+    WITH own AS (
+        SELECT o.depth, r.record FROM (
+            SELECT described_host.host AS host_id, 0::bigint AS depth
+            UNION ALL
+            SELECT a.host_id, a.depth FROM hosts_around(described_host.host) WITH ORDINALITY AS a (host_id, depth)
+        ) o CROSS JOIN LATERAL (
+            SELECT record FROM host_record WHERE host_id = o.host_id AND valid_from <= at ORDER BY valid_from DESC LIMIT 1
+        ) r
+    ), said AS (
+        SELECT depth, record, (SELECT s.record FROM site_record s WHERE s.site = site_key(own.record ->> 'site') AND s.valid_from <= at
+            ORDER BY s.valid_from DESC LIMIT 1) AS site
+        FROM own
+    )
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+            'grid_zone', (SELECT coalesce(record -> 'grid_zone', site -> 'grid_zone') FROM said
+                WHERE coalesce(record -> 'grid_zone', site -> 'grid_zone') IS NOT NULL ORDER BY depth LIMIT 1),
+            'pue', (SELECT coalesce(record -> 'pue', site -> 'pue') FROM said
+                WHERE coalesce(record -> 'pue', site -> 'pue') IS NOT NULL ORDER BY depth LIMIT 1))) || record
+    FROM said WHERE depth = 0
 $$;
 -- The zone that its energy comes from; null where nobody said.
 CREATE FUNCTION grid_zone_of(host int, at timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
@@ -32,9 +49,12 @@ BEGIN
         AND OLD.record -> 'pue' IS NOT DISTINCT FROM NEW.record -> 'pue' AND OLD.site = NEW.site AND OLD.valid_from = NEW.valid_from THEN
         RETURN NULL;
     END IF;
+    -- Hosts on those hosts stand where they do.
     INSERT INTO dirty (host_id, hour, reason)
-    SELECT DISTINCT a.host_id, a.hour, 'site' FROM host_record r JOIN markable_hour a USING (host_id)
-    WHERE lower(r.record ->> 'site') = said.site AND a.hour + interval '1 hour' > said.valid_from AND a.hour <= coalesce(
+    SELECT DISTINCT a.host_id, a.hour, 'site' FROM host_record r
+        JOIN host g ON g.host_id = r.host_id OR g.parent_host_id IS NOT NULL AND r.host_id IN (SELECT hosts_around(g.host_id))
+        JOIN markable_hour a ON a.host_id = g.host_id
+    WHERE site_key(r.record ->> 'site') = said.site AND a.hour + interval '1 hour' > said.valid_from AND a.hour <= coalesce(
         (SELECT min(valid_from) FROM site_record o WHERE o.site = said.site AND o.valid_from > said.valid_from), 'infinity');
     RETURN NULL;
 END $$;
@@ -96,12 +116,9 @@ CREATE TABLE grid_feed (
     PRIMARY KEY (provider, zone)
 );
 
--- How long a slice's span had the whole of its machine reserved to it: its reservation over max(1, all reservations), summed over time. Once
--- for each span and stretch of time, with the first of the components. Null elsewhere, and where nobody kept it.
+-- How long a slice's span had the whole of its machine reserved to it: its reservation over max(1, all reservations), summed over time. With
+-- the first of the components; 0 with others, so that it adds up. Null where nobody kept it.
 ALTER TABLE stored_slice ADD COLUMN reserved_us double precision;
--- Hours before this were accounted without it, and will not be accounted anew.
-ALTER TABLE host ADD COLUMN reservations_since timestamptz NOT NULL DEFAULT '-infinity';
-UPDATE host SET reservations_since = curves_since;
 CREATE OR REPLACE VIEW slice AS
 SELECT host_id, hour, component, span_id, from_t, to_t, dynamic_uj, idle_reserved_uj, idle_busy_uj, idle_equal_uj, drawn_low_uj,
     drawn_high_uj, coalesce(floor_low_uj, 0) AS floor_low_uj, coalesce(floor_high_uj, 0) AS floor_high_uj,

@@ -156,7 +156,7 @@ struct ComponentClosing {
             shareMethod: isMostlyShared ? .equal : span.shareMethod,
             quality: isPartial ? max(.partial, worst ?? .unknown) : worst ?? meterQuality
         )
-        if bearsReservations { slice.reservedMicroseconds = max(0, figure.reservedTime) }
+        slice.reservedMicroseconds = bearsReservations ? max(0, figure.reservedTime) : 0
         bound(&slice, cell, figure, span)
         slice.errors.floor = max(0, figure.floor)
         if hasCeiling { slice.errors.floor += unknownFloor(figure, cell) / (1.96 * errorRatios.floor) }

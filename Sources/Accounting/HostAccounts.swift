@@ -153,7 +153,7 @@ public struct Slice: Sendable {
     public var estimated: Int64?
     public var errors = SliceErrors()
     /// How long the span had the whole host reserved to it: its reservation over `max(1, all of them)`, summed over the slice's time, µs. What
-    /// is reserved is no component's: the slices of the first one alone have it.
+    /// is reserved is no component's: the slices of the first one have it, those of others 0. Nil where it was not kept.
     public var reservedMicroseconds: Double?
 
     public init(

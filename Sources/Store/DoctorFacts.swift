@@ -166,12 +166,12 @@ public struct DoctorFacts: Sendable {
             Statement(
                 "doctor_sites",
                 """
-                SELECT lower(r.record ->> 'site') AS name, count(*) AS n, min(h.name) AS detail
+                SELECT site_key(r.record ->> 'site') AS name, count(*) AS n, min(h.name) AS detail
                 FROM host h JOIN LATERAL (
                     SELECT record FROM host_record WHERE host_id = h.host_id AND valid_from <= $1 ORDER BY valid_from DESC LIMIT 1
                 ) r ON true
                 WHERE h.retired_at IS NULL AND r.record ->> 'site' <> ''
-                    AND NOT EXISTS (SELECT FROM site_record s WHERE s.site = lower(r.record ->> 'site'))
+                    AND NOT EXISTS (SELECT FROM site_record s WHERE s.site = site_key(r.record ->> 'site'))
                 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $2
                 """
             ),

@@ -35,10 +35,12 @@ public enum HostRecordTable {
             Statement(
                 "effective_host_records",
                 """
-                WITH own AS (SELECT valid_from, record FROM host_record WHERE host_id = $1), change AS (
+                WITH own AS (
+                    SELECT valid_from, record FROM host_record WHERE host_id = $1 OR host_id IN (SELECT hosts_around($1))
+                ), change AS (
                     SELECT valid_from FROM own
                     UNION
-                    SELECT valid_from FROM site_record WHERE site IN (SELECT lower(record ->> 'site') FROM own)
+                    SELECT valid_from FROM site_record WHERE site IN (SELECT site_key(record ->> 'site') FROM own)
                 )
                 SELECT valid_from, record FROM (SELECT valid_from, described_host($1, valid_from) AS record FROM change) AS c
                 WHERE record IS NOT NULL ORDER BY valid_from

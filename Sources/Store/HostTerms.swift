@@ -39,8 +39,7 @@ public struct HostTerms: Sendable, Hashable {
             Statement(
                 "host_terms",
                 """
-                SELECT r.host_id, r.valid_from, r.record ->> 'site' AS site, r.record -> 'embodied' AS embodied, h.created_at,
-                    h.reservations_since
+                SELECT r.host_id, r.valid_from, r.record ->> 'site' AS site, r.record -> 'embodied' AS embodied, h.created_at
                 FROM host_record r JOIN host h USING (host_id) WHERE $1::int4[] IS NULL OR host_id = ANY($1) ORDER BY host_id, valid_from
                 """
             ),
@@ -52,10 +51,9 @@ public struct HostTerms: Sendable, Hashable {
             hosts[try row.int32("host_id"), default: []].append(
                 Said(
                     from: Timestamp(microseconds: try row.timestampMicroseconds("valid_from")),
-                    site: try row.stringIfPresent("site")?.lowercased(),
+                    site: try row.stringIfPresent("site").map(SiteTable.key),
                     embodied: try embodied.flatMap(Embodied.init),
-                    madeAt: Timestamp(microseconds: try row.timestampMicroseconds("created_at")),
-                    reservationsSince: Timestamp(microseconds: try row.timestampMicroseconds("reservations_since"))
+                    madeAt: Timestamp(microseconds: try row.timestampMicroseconds("created_at"))
                 )
             )
         }
@@ -71,7 +69,6 @@ public struct HostTerms: Sendable, Hashable {
         let site: String?
         let embodied: Embodied?
         let madeAt: Timestamp
-        let reservationsSince: Timestamp
     }
 
     /// What a site's record says, for those who stand there.
@@ -141,7 +138,6 @@ public struct HostTerms: Sendable, Hashable {
         for one in said {
             edges.insert(one.from.hourFromThen)
             for record in one.site.flatMap({ sites[$0] }) ?? [] { edges.insert(record.from.hourFromThen) }
-            edges.insert(one.reservationsSince.hourFromThen)
         }
         for mass in masses { edges.formUnion(mass.schedule.edges) }
         let sorted = edges.sorted()
@@ -158,9 +154,7 @@ public struct HostTerms: Sendable, Hashable {
                 water: terms?.water
             )
             // Before the machine served, nothing of it is known; once all of its mass was charged, it costs nothing.
-            if let mass, let one, one.embodied != nil, one.reservationsSince <= start,
-                mass.schedule.edges.first.map({ $0 <= start }) ?? false
-            {
+            if let mass, one?.embodied != nil, mass.schedule.edges.first.map({ $0 <= start }) ?? false {
                 stretch.embodiedPerHour = mass.schedule.mass(in: Interval(start, start + .hour))
                 stretch.embodiedSource = mass.source
             }
@@ -168,28 +162,35 @@ public struct HostTerms: Sendable, Hashable {
         }
     }
 
-    /// A machine's mass over its life, by what was said from a date on. Records that state the same mass one after another revise how long it
-    /// is to serve.
+    /// A machine's mass over its life, said from a date on. A later record revises what is left of it: how long the machine is to serve, and
+    /// what all of it is known to be. One that says that service began after an earlier record is of another machine.
     private static func masses(_ said: [Said]) throws -> [(said: Timestamp, schedule: EmbodiedSchedule, source: String)] {
-        var runs: [[Said]] = []
+        typealias Stated = (from: Timestamp, embodied: Embodied, madeAt: Timestamp)
+        func begin(of one: Stated) -> Timestamp { one.embodied.from ?? (one.from > HostRecordTable.always ? one.from : one.madeAt) }
+        var lives: [[Stated]] = []
         for one in said {
-            if let embodied = one.embodied, runs.last?.last?.embodied?.total == embodied.total {
-                runs[runs.count - 1].append(one)
-            } else {
-                runs.append([one])
-            }
+            guard let embodied = one.embodied else { continue }
+            let isAnother =
+                lives.last.map { life in embodied.from.map { $0 > begin(of: life[0]) && $0 > life[life.count - 1].from } ?? false } ?? true
+            if isAnother { lives.append([]) }
+            lives[lives.count - 1].append((one.from, embodied, one.madeAt))
         }
-        return try runs.compactMap { run in
-            guard let first = run.first, let embodied = first.embodied else { return nil }
-            let start = embodied.from ?? (first.from > HostRecordTable.always ? first.from : first.madeAt)
-            var revisions = [EmbodiedSchedule.Revision(from: start.hour.start, end: start.hour.start + embodied.lifetime)]
-            for later in run.dropFirst() {
-                let from = max(later.from.hour.start, revisions[revisions.count - 1].from + .hour)
+        return try lives.compactMap { life in
+            guard let first = life.first, let last = life.last else { return nil }
+            let begin = begin(of: first).hour.start
+            var revisions = [EmbodiedSchedule.Revision(from: begin, end: begin + first.embodied.lifetime)]
+            var known = first.embodied.total
+            for later in life.dropFirst() {
+                let before = revisions[revisions.count - 1]
+                let from = max(later.from.hour.start, before.from + .hour)
                 // An end that has passed by then: what is left is charged at once.
-                let end = max(from + .hour, start.hour.start + (later.embodied ?? embodied).lifetime)
-                if end != revisions[revisions.count - 1].end { revisions.append(EmbodiedSchedule.Revision(from: from, end: end)) }
+                let end = max(from + .hour, begin + later.embodied.lifetime)
+                guard end != before.end || later.embodied.total != known else { continue }
+                known = later.embodied.total
+                revisions.append(EmbodiedSchedule.Revision(from: from, end: end, total: known))
             }
-            return (first.from, try EmbodiedSchedule(total: embodied.total, source: .ownLCA, revisions: revisions), embodied.source)
+            let schedule = try EmbodiedSchedule(total: first.embodied.total, source: .ownLCA, revisions: revisions)
+            return (first.from, schedule, last.embodied.source)
         }
     }
 }

@@ -352,23 +352,24 @@ public enum HourLedger {
         ).map(sliceRow)
     }
 
-    /// How long jobs had a host reserved in its accounted hours, of the whole machine.
+    /// How long jobs, and other hosts on it, had a host reserved in its accounted hours, of the whole machine.
     public static func reservedMicroseconds(
         hostID: Int32,
         _ interval: Interval,
         _ connection: PostgresConnection
-    ) async throws -> [Hour: Double] {
+    ) async throws -> [Hour: (jobs: Double, nested: Double)] {
         let rows = try await connection.query(
             Statement(
                 "reserved_time",
                 """
-                SELECT hour, sum(reserved_us) AS reserved_us FROM stored_slice
-                WHERE host_id = $1 AND hour >= $2 AND hour < $3 AND span_id > 0 AND reserved_us IS NOT NULL GROUP BY hour
+                SELECT hour, coalesce(sum(reserved_us) FILTER (WHERE span_id > 0), 0) AS jobs_us,
+                    coalesce(sum(reserved_us) FILTER (WHERE span_id < 0), 0) AS nested_us
+                FROM stored_slice WHERE host_id = $1 AND hour >= $2 AND hour < $3 GROUP BY hour
                 """
             ),
             [.int4(hostID), .timestamptz(microseconds: interval.start.microseconds), .timestamptz(microseconds: interval.end.microseconds)]
         )
-        return Dictionary(try rows.map { (try hour($0), try $0.double("reserved_us")) }) { $1 }
+        return Dictionary(try rows.map { (try hour($0), (try $0.double("jobs_us"), try $0.double("nested_us"))) }) { $1 }
     }
 
     private static func selectSlices(joins: String = "") -> String {

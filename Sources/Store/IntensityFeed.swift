@@ -87,7 +87,7 @@ extension IntensityTable {
                     SELECT z.zone, z.from_t, z.to_t, h.host_id FROM zone z JOIN host h ON h.grid_zone = z.zone
                         OR EXISTS (
                             SELECT FROM host_record r WHERE r.host_id = h.host_id AND (r.record ->> 'grid_zone' = z.zone
-                                OR lower(r.record ->> 'site') IN (SELECT site FROM site_record s WHERE s.record ->> 'grid_zone' = z.zone)))
+                                OR site_key(r.record ->> 'site') IN (SELECT site FROM site_record s WHERE s.record ->> 'grid_zone' = z.zone)))
                 )
                 INSERT INTO dirty (host_id, hour, reason)
                 SELECT a.host_id, a.hour, 'intensity'

@@ -189,7 +189,8 @@ extension RollUpTable {
             Statement(
                 "rollup_sites",
                 """
-                SELECT DISTINCT ON (host_id) host_id, record ->> 'site' AS site FROM host_record ORDER BY host_id, valid_from DESC
+                SELECT DISTINCT ON (host_id) host_id, site_key(record ->> 'site') AS site FROM host_record WHERE valid_from <= now()
+                ORDER BY host_id, valid_from DESC
                 """
             )
         )

@@ -359,7 +359,7 @@ public enum RollUpTable {
                     max(array_position(ARRAY['measured', 'sampled', 'modelled', 'partial', 'unknown'], p.quality)) AS quality,
                     coalesce(sum(estimated_uj), 0) AS estimated, sum(gap_error_uj) AS gap_error,
                     coalesce(sum(unmetered_high_uj) FILTER (WHERE estimated_uj IS NULL), 0) AS unestimated,
-                    bool_or(is_simulated) AS is_simulated, sum(idle - floor_uj) AS floor, sum(reserved_us) AS reserved_us,
+                    bool_or(is_simulated) AS is_simulated, sum(idle - floor_uj) AS floor, CASE WHEN bool_and(reserved_us IS NOT NULL) THEN sum(reserved_us) END AS reserved_us,
                     sum(shared * (\(shareErrors)::float8[])[array_position(\(methods)::text[], share_method)]) AS share_weight,
                     sum(own * i.g_per_kwh) AS g, sum(own * i.low_g_per_kwh) AS g_low, sum(own * i.high_g_per_kwh) AS g_high,
                     sum(low * i.low_g_per_kwh) AS bound_low_g, sum(high * i.high_g_per_kwh) AS bound_high_g
@@ -391,7 +391,7 @@ public enum RollUpTable {
                 sum((dynamic + idle) * m_high)::float8 AS m_high, sum((dynamic + idle) * m * pue)::float8 AS m_pue,
                 sum(low * m_low * pue)::float8 / 3.6e12 AS bound_low_m, sum(capped * m_high * pue)::float8 / 3.6e12 AS bound_high_m,
                 CASE WHEN bool_and(wue IS NOT NULL) THEN sum((dynamic + idle) * wue)::float8 / 3.6e12 END AS water_l,
-                bool_or(reserved_us > 0 AND making IS NULL) IS TRUE AS lacks_making,
+                bool_or(reserved_us IS NULL OR reserved_us > 0 AND making IS NULL) AS lacks_making,
                 coalesce(sum(reserved_us * making), 0)::float8 / 3.6e9 AS making,
                 coalesce(sum(reserved_us * making_low), 0)::float8 / 3.6e9 AS making_low,
                 coalesce(sum(reserved_us * making_high), 0)::float8 / 3.6e9 AS making_high

@@ -8,10 +8,16 @@ public import Postgres
 /// `high_g_per_kwh`, `instrument`, `source`), `residual_mix` (`g_per_kwh`, `low_g_per_kwh`, `high_g_per_kwh`, `source`) and `notes`.
 public enum SiteTable {
     public struct Entry: Sendable, Hashable {
-        /// In lower case.
+        /// As `key` has it.
         public let site: String
         public let from: Timestamp
         public let record: JSONValue
+    }
+
+    /// A site's name as it is found by: upper and lower case of the 26 letters are one, as `site_key` has it in the database, whatever the
+    /// server's locale says of others.
+    public static func key(_ name: String) -> String {
+        String(String.UnicodeScalarView(name.unicodeScalars.map { ("A"..."Z").contains($0) ? UnicodeScalar(UInt8($0.value) + 32) : $0 }))
     }
 
     /// Every record of every site, by site and then by time.
@@ -33,7 +39,7 @@ public enum SiteTable {
             Statement(
                 "set_site_record",
                 """
-                INSERT INTO site_record (site, valid_from, record) VALUES (lower($1), $2, $3)
+                INSERT INTO site_record (site, valid_from, record) VALUES (site_key($1), $2, $3)
                 ON CONFLICT (site, valid_from) DO UPDATE SET record = excluded.record
                 """
             ),

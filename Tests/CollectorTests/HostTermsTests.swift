@@ -275,6 +275,131 @@ import TestSupport
         }
     }
 
+    @Test func aMassThatIsKnownBetterLaterChargesWhatIsLeftOfIt() async throws {
+        try await Farm.with { farm in
+            try await HostTable.make(name: "known", farm.connection)
+            func record(_ embodied: String, from: Timestamp) async throws {
+                try await Self.host("known", "{\(embodied)}", from: from, farm)
+            }
+            let service = #""lifetime_years": 2, "from": "2026-09-01T09:00:00Z""#
+            try await record(#""embodied": {"kg_co2e": 876, \#(service)}"#, from: HostRecordTable.always)
+            // A disk more after half a year; a record that is silent for a while; limits that came later.
+            try await record(#""embodied": {"kg_co2e": 900, \#(service)}"#, from: at(4_380 * 3_600))
+            try await record(#""slots": 2"#, from: at(8_760 * 3_600))
+            try await record(
+                #""embodied": {"kg_co2e": 900, "low_kg_co2e": 700, "high_kg_co2e": 1200, \#(service)}"#,
+                from: at(9_760 * 3_600)
+            )
+            let host = try #require(try await HostTable.find(name: "known", farm.connection))
+            let terms = try #require(try await HostTerms.read(of: [host.id], farm.connection)[host.id])
+            let hours = (0..<(2 * 8_760 + 10)).map { Hour(number: Farm.start.hour.number + Int64($0)) }
+            let charged = hours.map { terms.at($0).embodiedPerHour }
+            #expect(abs(try #require(charged[0]).best.grams - 50) < 1e-6)
+            #expect(charged[9_000] == nil)
+            let told = charged.compactMap { $0 }
+            let silent = 1_000 * (900_000.0 - 219_000) / (1.5 * 8_760)
+            #expect(abs(told.reduce(0) { $0 + $1.best.grams } + silent - 900_000) < 1e-3)
+            #expect(told.allSatisfy { $0.low <= $0.best && $0.best <= $0.high })
+        }
+    }
+
+    @Test func aSiteIsOneWhateverTheServersLocaleSaysOfItsLetters() async throws {
+        try await Farm.with { farm in
+            _ = try await Self.job(farm)
+            try await SiteTable.set(
+                try JSONValue(parsing: Array(#"{"grid_zone": "GB", "pue": 1.4, "wue_l_per_kwh": 1}"#.utf8)),
+                site: "Évry NORD",
+                from: HostRecordTable.always,
+                farm.connection
+            )
+            try await Self.host("one", #"{"site": "Évry Nord"}"#, farm)
+            let host = try #require(try await HostTable.find(name: "one", farm.connection))
+            let dated = try #require(try await HostTable.find(id: host.id, at: at(0), farm.connection))
+            #expect(dated.gridZone == "GB" && dated.pue == 1.4)
+            #expect(try await HostTerms.read(of: [host.id], farm.connection)[host.id]?.at(Farm.start.hour).water != nil)
+        }
+    }
+
+    @Test func aHostOnAnotherOneStandsWhereThatOneDoes() async throws {
+        try await Farm.with { farm in
+            for name in ["machine", "guest"] { try await HostTable.make(name: name, farm.connection) }
+            try await Self.host("machine", #"{"site": "orsay"}"#, farm)
+            try await Self.host("guest", #"{"parent": "machine", "slots": 1}"#, farm)
+            let machine = try #require(try await HostTable.find(name: "machine", farm.connection))
+            let guest = try #require(try await HostTable.find(name: "guest", farm.connection))
+            try await HostTable.place(guest.id, pool: nil, parentID: machine.id, farm.connection)
+            try await Self.site(#"{"grid_zone": "GB", "pue": 1.2}"#, farm)
+            func dated(_ seconds: Double) async throws -> String {
+                let row = try await HostTable.find(id: guest.id, at: at(seconds), farm.connection)
+                return "\(row?.gridZone ?? "none") \(row?.pue ?? 0) \(row?.slots ?? 0)"
+            }
+            #expect(try await dated(0) == "GB 1.2 1.0")
+            try await Self.site(#"{"grid_zone": "GB", "pue": 1.5}"#, from: at(3_600), farm)
+            #expect(try await dated(0) == "GB 1.2 1.0")
+            #expect(try await dated(3_600) == "GB 1.5 1.0")
+            let entries = try await farm.connection.query(
+                Statement("described_guest", "SELECT described_host($1, $2) AS record"),
+                [.int4(guest.id), .timestamptz(microseconds: at(3_600).microseconds)]
+            ).map { try $0.json("record") }
+            #expect(entries.first?.contains("1.5") == true)
+            try await Self.host("guest", #"{"parent": "machine", "slots": 1, "pue": 1.1}"#, farm)
+            #expect(try await dated(3_600) == "GB 1.1 1.0")
+        }
+    }
+
+    @Test func whatNobodyKeptOfReservationsIsNotNothing() async throws {
+        try await Farm.with { farm in
+            let id = try await Self.job(farm)
+            try await Self.host("one", Self.machine, farm)
+            try await farm.account()
+            _ = try await farm.connection.execute(Statement("forget_reservations", "UPDATE stored_slice SET reserved_us = NULL"))
+            #expect(try await RollUpTests.answer(farm).total.embodied == nil)
+            let footprint = try #require(try await farm.footprint(id))
+            #expect(footprint.embodiedGrams == nil)
+            #expect(footprint.allMissing.contains { $0.field == "co2e.embodied_g" && $0.reason == "not_accounted" })
+        }
+    }
+
+    @Test func aStatementHasWhatCountedInItsJobsHoursOnly() async throws {
+        try await Farm.with { farm in
+            let id = try await Self.job(farm)
+            try await Self.site(Self.contracts, farm)
+            try await Self.host("one", Self.machine, farm)
+            try await farm.account()
+            let before = try #require(try await farm.footprint(id)?.statement).digest
+            // Next year it has other slots and its site another contract.
+            try await Self.host("one", Self.machine.replacing(#""site""#, with: #""slots": 7, "site""#), from: at(3e7), farm)
+            try await Self.site(#"{"grid_zone": "FR", "pue": 1.25}"#, from: at(3e7), farm)
+            try await farm.account()
+            #expect(try await farm.footprint(id)?.statement?.digest == before)
+        }
+    }
+
+    @Test func ofAJobThatChangedItsGridNoMeanIsToldAndPartsOfAnHourAreNotNegative() async throws {
+        try await Farm.with { farm in
+            let id = try await Self.job(farm)
+            try await Self.host("one", #"{"grid_zone": "FR", "pue": 1.0}"#, farm)
+            try await Self.host(
+                "one",
+                Self.machine.replacing(#""site""#, with: #""grid_zone": "GB", "pue": 1.5, "site""#),
+                from: at(3_600),
+                farm
+            )
+            try await farm.account()
+            let footprint = try #require(try await farm.footprint(id))
+            #expect(footprint.intensity == nil && footprint.locationGrams != nil)
+            #expect(footprint.allMissing.contains { $0.field == "intensity" && $0.reason == "several_zones" })
+            // A third of its energy before, two thirds after.
+            #expect(abs(try #require(footprint.pue) - 4.0 / 3) < 1e-6)
+            let host = try #require(try await HostTable.find(name: "one", farm.connection))
+            let reader = FootprintReader(farm.connection, now: farm.clock.now, policy: .reserved)
+            let interval = Interval(at(3_600), at(3_600 + 600))
+            let hours = try await reader.hours(host: host, interval: interval, withJobs: false)
+            let carbon = try await reader.carbon(of: host, hours, over: interval)
+            #expect(carbon.embodiedOfJobs <= (try #require(carbon.embodied)).best)
+        }
+    }
+
     @Test func aLifeThatIsProlongedChargesTheSameMassOnce() async throws {
         try await Farm.with { farm in
             try await HostTable.make(name: "old", farm.connection)

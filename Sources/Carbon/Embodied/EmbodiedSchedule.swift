@@ -19,10 +19,13 @@ public struct EmbodiedSchedule: Hashable, Sendable {
     public struct Revision: Hashable, Sendable {
         public var from: Timestamp
         public var end: Timestamp
+        /// What the whole machine is known to be from then on, where that is another figure than before.
+        public var total: CO2eRange?
 
-        public init(from: Timestamp, end: Timestamp) {
+        public init(from: Timestamp, end: Timestamp, total: CO2eRange? = nil) {
             self.from = from
             self.end = end
+            self.total = total
         }
     }
 
@@ -49,29 +52,39 @@ public struct EmbodiedSchedule: Hashable, Sendable {
 
     private struct Piece: Hashable {
         var interval: Interval
-        /// Of the whole mass, 0...1.
-        var share: Double
+        var mass: CO2eRange
     }
 
+    /// As it was last known.
     public let total: CO2eRange
     public let source: Source
     private let pieces: [Piece]
 
-    /// - Parameter revisions: the first from when the machine serves; in the order of their dates.
+    /// - Parameters:
+    ///   - total: as it is known at first.
+    ///   - revisions: the first from when the machine serves; in the order of their dates.
     public init(total: CO2eRange, source: Source, revisions: [Revision]) throws(Fault) {
         guard !revisions.isEmpty else { throw .noRevision }
         for revision in revisions where revision.end <= revision.from { throw .endNotAfter(revision) }
         for (before, after) in zip(revisions, revisions.dropFirst()) where after.from <= before.from { throw .outOfOrder(after) }
         var pieces: [Piece] = []
-        var left = 1.0
+        var whole = total
+        var charged = CO2eRange.zero
         for (index, revision) in revisions.enumerated() {
+            whole = revision.total ?? whole
             let until = index + 1 < revisions.count ? min(revisions[index + 1].from, revision.end) : revision.end
             let part = (until - revision.from).seconds / (revision.end - revision.from).seconds
-            let share = until == revision.end ? left : left * part
-            pieces.append(Piece(interval: Interval(revision.from, until), share: share))
-            left -= share
+            // What was charged stays charged, also where less is left than that.
+            let left = CO2eRange(
+                low: max(.zero, whole.low - charged.low),
+                best: max(.zero, whole.best - charged.best),
+                high: max(.zero, whole.high - charged.high)
+            )
+            let mass = until == revision.end ? left : left * part
+            pieces.append(Piece(interval: Interval(revision.from, until), mass: mass))
+            charged = charged + mass
         }
-        self.total = total
+        self.total = whole
         self.source = source
         self.pieces = pieces
     }
@@ -88,12 +101,12 @@ public struct EmbodiedSchedule: Hashable, Sendable {
 
     /// The part of the mass that falls into an interval.
     public func mass(in interval: Interval) -> CO2eRange {
-        var share = 0.0
+        var mass = CO2eRange.zero
         for piece in pieces {
             guard let common = piece.interval.intersection(interval) else { continue }
-            share += piece.share * (common.duration.seconds / piece.interval.duration.seconds)
+            mass = mass + piece.mass * (common.duration.seconds / piece.interval.duration.seconds)
         }
-        return total * share
+        return mass
     }
 
     /// Whether the machine still serves after all of its mass was charged.

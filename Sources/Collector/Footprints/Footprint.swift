@@ -81,7 +81,9 @@ struct Footprint: Sendable {
     var intensity: Intensity?
     /// The row and the begin of the last of its figures; of a yearly one nothing begins.
     var intensityOrigin: (id: Int64, from: Timestamp?)?
-    /// Its provider's figures may not be handed on: people without a token see where it is from, and no value.
+    /// Of all figures that count in it.
+    var intensityProviders: Set<String> = []
+    /// A provider's figures may not be handed on: people without a token see where it is from, and no value.
     var isIntensityWithheld = false
     /// By the site's contracts, or the residual mix; never added to that of the location.
     var marketGrams: Figure?
@@ -140,7 +142,11 @@ struct Footprint: Sendable {
         var methods: [ShareMethod: Int64] = [:]
         var shareSeconds = 0.0
         var cpuSeconds = 0.0
-        var weighted = (grams: 0.0, energy: 0.0)
+        var weighted = (grams: 0.0, low: 0.0, high: 0.0, energy: 0.0)
+        var buildings = 0.0
+        var zones: Set<String> = []
+        var counted: Set<Int64> = []
+        var pues: Set<Double> = []
         for row in slices {
             let slice = row.slice
             let moved = slice.idle[policy]
@@ -156,12 +162,29 @@ struct Footprint: Sendable {
                 shareSeconds += slice.meanShare * slice.interval.duration.seconds
                 cpuSeconds += slice.meanShare * slice.interval.duration.seconds * Double(cpus(row.hour))
             }
-            if let intensity = row.intensity?.value {
-                weighted.grams += Double(own) * intensity.gramsPerKilowattHour
+            if let stored = row.intensity {
+                let value = stored.value
+                weighted.grams += Double(own) * value.gramsPerKilowattHour
+                weighted.low += Double(own) * value.low
+                weighted.high += Double(own) * value.high
                 weighted.energy += Double(own)
-                self.intensity = intensity
-                intensityOrigin = row.intensity.map { ($0.id, $0.interval.start.microseconds == .min ? nil : $0.interval.start) }
+                intensityProviders.insert(value.provider)
+                zones.insert(value.zone)
+                counted.insert(stored.id)
+                intensity =
+                    intensity.map { known in
+                        // As little sure as the least sure of them.
+                        var last = value
+                        let kinds = Intensity.Kind.allCases
+                        if let a = kinds.firstIndex(of: known.kind), let b = kinds.firstIndex(of: value.kind), a > b {
+                            last.kind = known.kind
+                        }
+                        return last
+                    } ?? value
+                intensityOrigin = (stored.id, stored.interval.start.microseconds == .min ? nil : stored.interval.start)
             }
+            buildings += Double(own) * row.pue
+            pues.insert(row.pue)
             pue = row.pue
         }
         let length = Double(max(1, duration.count))
@@ -218,9 +241,17 @@ struct Footprint: Sendable {
                 ["co2e.location_g", "intensity"],
                 reason: bases.count > 1 ? "several_bases" : zone == nil ? "no_zone" : "no_intensity"
             )
-        } else if weighted.energy > 0, let last = intensity {
-            intensity?.gramsPerKilowattHour = last.low == last.high ? weighted.grams / weighted.energy : last.gramsPerKilowattHour
+        } else if zones.count > 1 {
+            // The host moved: a mean of two grids is that of none.
+            intensity = nil
+            setMissing(["intensity"], reason: "several_zones")
+        } else if weighted.energy > 0, counted.count > 1 {
+            intensity?.gramsPerKilowattHour = weighted.grams / weighted.energy
+            intensity?.low = weighted.low / weighted.energy
+            intensity?.high = weighted.high / weighted.energy
         }
+        // Of an hour in which the building was another's, or another one: by energy.
+        pue = pues.count > 1 && total.microjoules > 0 ? buildings / Double(total.microjoules) : pues.first ?? pue
         let method = methods.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key ?? .equal
         share = ShareFigures(method: method, mean: duration > .zero ? shareSeconds / duration.seconds : 0)
         attributionMode =
@@ -262,22 +293,22 @@ struct Footprint: Sendable {
     private mutating func fillEmbodied(_ slices: [SliceRow], _ duration: Microseconds, _ terms: HostTerms) {
         let isGuessed = isReservationGuessed(slices)
         var mass = CO2eRange.zero
-        var covered = Microseconds.zero
+        var covered: [Component: Microseconds] = [:]
+        let hour = Double(Microseconds.hour.count)
         for row in slices {
-            guard let reserved = row.slice.reservedMicroseconds else { continue }
+            guard let reserved = row.slice.reservedMicroseconds else { return setMissing(["co2e.embodied_g"], reason: "not_accounted") }
+            covered[row.slice.component, default: .zero] += row.slice.interval.duration
             guard let perHour = terms.at(row.hour).embodiedPerHour else {
                 return setMissing(["co2e.embodied_g"], reason: "no_embodied_figure")
             }
-            covered += row.slice.interval.duration
-            let hour = Double(Microseconds.hour.count)
             var part = perHour * (reserved / hour)
-            if isGuessed {
+            if isGuessed, reserved > 0 {
                 let used = perHour * (row.slice.meanShare * Double(row.slice.interval.duration.count) / hour)
                 part = CO2eRange(low: min(part.low, used.low), best: part.best, high: max(part.high, used.high))
             }
             mass = mass + part
         }
-        guard covered >= duration, covered > .zero else { return setMissing(["co2e.embodied_g"], reason: "not_accounted") }
+        guard let most = covered.values.max(), most >= duration else { return setMissing(["co2e.embodied_g"], reason: "not_accounted") }
         embodiedGrams = Figure(best: mass.best.grams, low: mass.low.grams, high: mass.high.grams)
     }
 

@@ -44,7 +44,7 @@ final class FootprintReader {
             zone: try await zone(of: settled.host, slices),
             terms: try await terms(of: settled.host)
         )
-        footprint.isIntensityWithheld = try await isWithheld(footprint.intensity)
+        footprint.isIntensityWithheld = try await isWithheld(footprint)
         footprint.statement = try FootprintStatement(
             footprint,
             origin: FootprintStatement.Origin(
@@ -83,7 +83,7 @@ final class FootprintReader {
                 footprints.append(try waiting(job))
             }
         }
-        for index in footprints.indices { footprints[index].isIntensityWithheld = try await isWithheld(footprints[index].intensity) }
+        for index in footprints.indices { footprints[index].isIntensityWithheld = try await isWithheld(footprints[index]) }
         return footprints
     }
 
@@ -204,7 +204,10 @@ final class FootprintReader {
         var reserved = try await HourLedger.reservedMicroseconds(hostID: host.id, interval, connection)
         for hour in hours where hour.state == .open {
             let slices = try await accounts(host: host, hour: hour.hour).slices.map(\.slice)
-            reserved[hour.hour] = slices.reduce(0) { $0 + ($1.spanID > 0 ? $1.reservedMicroseconds ?? 0 : 0) }
+            reserved[hour.hour] = (
+                slices.reduce(0) { $0 + ($1.spanID > 0 ? $1.reservedMicroseconds ?? 0 : 0) },
+                slices.reduce(0) { $0 + ($1.spanID < 0 ? $1.reservedMicroseconds ?? 0 : 0) }
+            )
         }
         return HostCarbon(
             hours,
@@ -252,11 +255,20 @@ final class FootprintReader {
         return { hour in (dated.last { $0.from <= hour.start })?.threads ?? host.cpus }
     }
 
-    /// Whether figures of its provider may not be handed on. Those that the program carries may.
-    func isWithheld(_ intensity: Intensity?) async throws -> Bool {
-        guard let intensity else { return false }
-        if withheld == nil { withheld = try await GridProviderTable.withheld(connection) }
-        return withheld?.contains(intensity.provider) ?? false
+    /// Whether a figure in it may not be handed on. A mean of several would tell the one that may not from those that may.
+    private func isWithheld(_ footprint: Footprint) async throws -> Bool {
+        guard let intensity = footprint.intensity else { return false }
+        let all = try await withheldProviders()
+        return all.contains(intensity.provider) || !all.isDisjoint(with: footprint.intensityProviders)
+    }
+
+    func isWithheld(_ intensity: Intensity) async throws -> Bool { try await withheldProviders().contains(intensity.provider) }
+
+    private func withheldProviders() async throws -> Set<String> {
+        if let known = withheld { return known }
+        let providers = try await GridProviderTable.withheld(connection)
+        withheld = providers
+        return providers
     }
 
     /// The zone that counted in the first hour of which no intensity is known; asked for only where there is one.

@@ -14,30 +14,37 @@ struct HostCarbon: Sendable {
     var embodied: CO2eRange? = .zero
     /// Of it the jobs' part, for the time that they had the machine reserved.
     var embodiedOfJobs = CO2e.zero
+    /// And that of other hosts on it.
+    var embodiedOfNested = CO2e.zero
     var embodiedSource: String?
     var site: String?
     var marketMissing = MarketMix.Missing.noContract
     /// Of the intensities: figures of two are never in one sum.
     let bases: Set<String>
     private let isMetered: Bool
+    private var isPartlyUnknown = false
 
     /// - Parameters:
     ///   - interval: from an hour's start on; what lies after `now` is not there yet.
     ///   - bases: of the hours' intensities.
-    ///   - reservedMicroseconds: by jobs, of the whole machine.
+    ///   - reservedMicroseconds: of the whole machine.
     init(
         _ hours: [HostHourAnswer],
         over interval: Interval,
         now: Timestamp,
         terms: HostTerms,
         bases: Set<String>,
-        reservedMicroseconds: [Hour: Double]
+        reservedMicroseconds: [Hour: (jobs: Double, nested: Double)]
     ) {
         isMetered = !hours.isEmpty
         self.bases = bases
         for hour in hours {
             let stretch = terms.at(hour.hour)
-            if hour.rows.isEmpty { location = nil }
+            if hour.rows.isEmpty {
+                // It could not be accounted, and nothing was known of it before.
+                (location, market, waterLitres) = (nil, nil, nil)
+                isPartlyUnknown = true
+            }
             for row in hour.rows {
                 location = location.flatMap { sum in row.emissions.map { sum + Int128($0.total) } }
                 let metered = Double(row.accounts.metered)
@@ -55,7 +62,8 @@ struct HostCarbon: Sendable {
         }
         if bases.count > 1 { location = nil }
         for hour in Hour.touching(Interval(interval.start, min(interval.end, now))) {
-            guard let part = hour.interval.intersection(Interval(interval.start, min(interval.end, now))) else { continue }
+            // Accounts and reservations are of whole hours, of the running one as far as it is.
+            let part = Interval(hour.start, min(hour.end, now))
             let stretch = terms.at(hour)
             site = stretch.site ?? site
             embodiedSource = stretch.embodiedSource ?? embodiedSource
@@ -64,7 +72,9 @@ struct HostCarbon: Sendable {
                 continue
             }
             embodied = embodied.map { $0 + perHour * (part.duration.seconds / Microseconds.hour.seconds) }
-            embodiedOfJobs += perHour.best * ((reservedMicroseconds[hour] ?? 0) / Double(Microseconds.hour.count))
+            let reserved = reservedMicroseconds[hour] ?? (0, 0)
+            embodiedOfJobs += perHour.best * (reserved.jobs / Double(Microseconds.hour.count))
+            embodiedOfNested += perHour.best * (reserved.nested / Double(Microseconds.hour.count))
         }
     }
 
@@ -76,23 +86,34 @@ struct HostCarbon: Sendable {
             return value ?? .null
         }
         let unmetered = "no_meter"
+        let setAside = "hour_set_aside"
         var object: [String: JSONValue] = [
             "site": site.map { .string($0) } ?? .null, "embodied_source": embodiedSource.map { .string($0) } ?? .null,
             "location_ug": told(
                 "location_ug",
                 isMetered ? location.map { .string(String($0)) } : nil,
-                or: !isMetered ? unmetered : bases.count > 1 ? "several_bases" : "no_intensity"
+                or: !isMetered ? unmetered : bases.count > 1 ? "several_bases" : isPartlyUnknown ? setAside : "no_intensity"
             ),
             "basis": bases.count == 1 ? bases.first.map { .string($0) } ?? .null : .null,
-            "market_ug": told("market_ug", isMetered ? market.map(amount) : nil, or: isMetered ? marketMissing.rawValue : unmetered),
-            "water_l": told("water_l", isMetered ? waterLitres.map { .number($0) } : nil, or: isMetered ? "no_wue" : unmetered),
+            "market_ug": told(
+                "market_ug",
+                isMetered ? market.map(amount) : nil,
+                or: !isMetered ? unmetered : isPartlyUnknown ? setAside : marketMissing.rawValue
+            ),
+            "water_l": told(
+                "water_l",
+                isMetered ? waterLitres.map { .number($0) } : nil,
+                or: !isMetered ? unmetered : isPartlyUnknown ? setAside : "no_wue"
+            ),
             "embodied_ug": told("embodied_ug", embodied.map { amount($0.best.grams * 1e6) }, or: "no_embodied_figure"),
         ]
         object["embodied_low_ug"] = embodied.map { amount($0.low.grams * 1e6) } ?? .null
         object["embodied_high_ug"] = embodied.map { amount($0.high.grams * 1e6) } ?? .null
         object["embodied_jobs_ug"] = embodied.map { _ in amount(embodiedOfJobs.grams * 1e6) } ?? .null
-        // What no job reserved.
-        object["embodied_idle_ug"] = embodied.map { .string(String($0.best.micrograms - embodiedOfJobs.micrograms)) } ?? .null
+        object["embodied_nested_ug"] = embodied.map { _ in amount(embodiedOfNested.grams * 1e6) } ?? .null
+        // What nobody reserved.
+        object["embodied_idle_ug"] =
+            embodied.map { .string(String($0.best.micrograms - embodiedOfJobs.micrograms - embodiedOfNested.micrograms)) } ?? .null
         object["missing"] = .array(missing.map { .object(["field": .string($0.field), "reason": .string($0.reason)]) })
         return .object(object)
     }

@@ -48,7 +48,7 @@ public enum HostImport {
     public static func warnings(_ file: HostFile, _ connection: PostgresConnection) async throws -> [String] {
         let described = Set(try await SiteTable.all(connection).map(\.site))
         return file.hosts.compactMap { host in
-            guard let site = host.record["site"]?.string, host.record["grid_zone"] == nil, !described.contains(site.lowercased()) else {
+            guard let site = host.record["site"]?.string, host.record["grid_zone"] == nil, !described.contains(SiteTable.key(site)) else {
                 return nil
             }
             return "\(host.place): field site: nobody described \(site), and \(host.name) has no zone of its own: no CO2e there;"

@@ -271,6 +271,7 @@ struct RollUpFigures: Sendable {
             let energy = ITEnergy(kilowattHours: figures.energy / 3.6e12)
             waterLitres = waterLitres.flatMap { sum in terms.water.map { sum + $0.litres(of: energy) } }
         }
+        if slice.reservedMicroseconds == nil { embodied = nil }
         if let reserved = slice.reservedMicroseconds, reserved > 0 {
             let hours = reserved / Double(Microseconds.hour.count)
             embodied = embodied.flatMap { sum in terms.embodiedPerHour.map { sum + $0 * hours } }

@@ -44,6 +44,8 @@ struct SCIReport: Sendable {
     let answer: RollUpAnswer
     /// As they were asked for.
     let filters: [(name: String, value: String)]
+    /// Providers whose figures may not be handed on.
+    var withheld: Set<String> = []
 
     /// `O`, g: the machines' energy, their building's, and the grid's intensity at the place.
     var operational: Figure? { figures.hasEnergy ? figures.locationGrams.map(Self.figure) : nil }
@@ -139,10 +141,12 @@ struct SCIReport: Sendable {
         if units == nil { missing.append(("r.count", noUnits)) }
         document["o_g"] = value("o_g", operational, noOperational)
         document["e_kwh"] = value("e_kwh", energy, unknown)
-        if let operational, let energy, energy.best > 0 {
+        // I is the grid's figure with the building's: of some providers it is not ours to show.
+        let hidesIntensity = isPublic && figures.sources.contains { withheld.contains($0.provider) }
+        if let operational, let energy, energy.best > 0, !hidesIntensity {
             document["i_g_per_kwh"] = number(operational.best / energy.best, operational.scaled(by: 1 / energy.best))
         } else {
-            missing.append(("i_g_per_kwh", noOperational))
+            missing.append(("i_g_per_kwh", hidesIntensity ? "not_redistributable" : noOperational))
             document["i_g_per_kwh"] = .null
         }
         document["m_g"] = value("m_g", embodied, noEmbodied)

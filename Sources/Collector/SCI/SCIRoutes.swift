@@ -43,7 +43,8 @@ struct SCIRoutes: Sendable {
                 figures: figures,
                 counted: try await RollUpTable.functionalUnits(question, connection),
                 answer: answer,
-                filters: filters
+                filters: filters,
+                withheld: try await GridProviderTable.withheld(connection)
             )
         }
         guard let report else { throw Problem.notFound("there is no such host; a host appears with its agent's first batch") }

@@ -1,6 +1,7 @@
 import Carbon
 public import Documents
 public import Energy
+import Store
 
 /// What a file says of sites: where machines stand, on which grid, in what building, with which contracts.
 public struct SiteFile: Sendable {
@@ -45,7 +46,7 @@ public struct SiteFile: Sendable {
         var site = Site(name: "", place: list.place)
         for field in list.fields {
             switch field.name {
-            case "site", "name": site.name = try field.text().lowercased()
+            case "site", "name": site.name = SiteTable.key(try field.text())
             case "from": site.from = try field.time()
             case "grid_zone", "zone": site.record["grid_zone"] = .string(try field.gridZone())
             case "pue": site.record["pue"] = .whole(try field.number(1...4))

@@ -78,7 +78,7 @@ public enum SiteList {
     public static func rows(_ connection: PostgresConnection) async throws -> [Row] {
         let hosts = try await HostTable.all(connection).filter { $0.retiredAtMicroseconds == nil }
         let records = try await HostRecordTable.latest(connection)
-        let named = Dictionary(grouping: hosts.compactMap { records[$0.id]?.object?["site"]?.string?.lowercased() }) { $0 }
+        let named = Dictionary(grouping: hosts.compactMap { records[$0.id]?.object?["site"]?.string.map(SiteTable.key) }) { $0 }
             .mapValues(\.count)
         let entries = try await SiteTable.all(connection)
         let undescribed = Set(named.keys).subtracting(entries.map(\.site)).sorted()

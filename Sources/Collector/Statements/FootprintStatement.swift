@@ -92,11 +92,20 @@ struct FootprintStatement: Sendable {
 
     /// Each once, for the hours of the span in which it counts.
     private static func terms(_ origin: Origin) -> JSONValue {
-        let hours = Set(origin.slices.map(\.hour)).sorted()
+        // Of each what falls into the job's hours: what is said of other times is no input.
         var stretches: [HostTerms.Stretch] = []
-        for hour in hours {
-            let stretch = origin.hostTerms.at(hour)
-            if stretches.last != stretch { stretches.append(stretch) }
+        for hour in Set(origin.slices.map(\.hour)).sorted() {
+            var stretch = origin.hostTerms.at(hour)
+            stretch.interval = hour.interval
+            if var last = stretches.last, last.interval.end == hour.start {
+                let before = last.interval
+                last.interval = hour.interval
+                if last == stretch {
+                    stretches[stretches.count - 1].interval = Interval(before.start, hour.end)
+                    continue
+                }
+            }
+            stretches.append(stretch)
         }
         func grams(_ mass: CO2e?) -> JSONValue { mass.map { .number($0.grams) } ?? .null }
         return .array(
