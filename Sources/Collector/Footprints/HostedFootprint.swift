@@ -111,7 +111,7 @@ struct HostWords: Sendable {
     /// Nil where no record counts at that instant.
     func at(_ instant: Timestamp) -> Said? {
         guard let record = records.last(where: { $0.from <= instant })?.record.object else { return nil }
-        let name = record["site"]?.string?.lowercased()
+        let name = record["site"]?.string.map(SiteTable.key)
         let site = sites.last { $0.site == name && $0.from <= instant }?.record.object ?? [:]
         return Said(
             word: HostedMachine.Word(
