@@ -159,7 +159,28 @@ import Testing
             try await Self.add(farm, "NZ-NZN", from: 0, [123, 77, 141, 160], kind: "forecast", provider: "paid")
             // Nobody said whether this one's may.
             try await Self.add(farm, "NZ-NZS", from: 0, [123, 77], kind: "forecast", provider: "unheard-of")
+            // What came may be told, and how far off the forecasts of it were would tell of those that may not: another provider's figures.
+            try await Self.provider(farm, "free")
+            for zone in ["NZ-A", "NZ-B"] {
+                let other = zone == "NZ-A" ? "paid" : "free"
+                try await Self.add(farm, zone, from: -60, [222, 222], kind: "forecast", provider: other, version: "0")
+                try await Self.add(farm, zone, from: -60, [200, 200], kind: "estimated", provider: other)
+                try await Self.add(farm, zone, from: -60, [210, 210, 210, 210, 210], provider: "free")
+            }
             try await PageTests.Server.with(farm) { server in
+                for path in [
+                    "/v1/intensity/NZ-A?to=2026-09-01T11:00:00Z", "/v1/intensity/NZ-A/best?duration=30m&until=2026-09-01T12:00:00Z",
+                ] {
+                    func error(_ body: String) throws -> JSONValue? {
+                        let answer = try Self.object(body)
+                        return answer["forecast_error"] ?? answer["zones"]?.array?.first?.object?["forecast_error"]
+                    }
+                    let hidden = try await server.get(path)
+                    #expect(try error(hidden.body) == .null && hidden.body.contains("not_redistributable"), "\(hidden.body)")
+                    #expect(try error(try await server.page(path))?.object?["pairs"] == .integer(2))
+                    let free = try await server.get(path.replacing("NZ-A", with: "NZ-B"))
+                    #expect(try error(free.body)?.object?["pairs"] == .integer(2), "\(free.body)")
+                }
                 for zone in ["NZ-NZN", "NZ-NZS"] {
                     let seen = try await server.get("/v1/intensity/\(zone)?to=2026-09-01T11:00:00Z")
                     #expect(!seen.body.contains("123") && !seen.body.contains(":77"), "\(seen.body)")

@@ -50,7 +50,7 @@ public struct IntensityAnswer: Sendable {
             note("latest", "no_figure")
         }
         if let error = figures.forecastError {
-            let isShown = showsAll || !figures.holdsWithheld
+            let isShown = showsAll || !(figures.holdsWithheld || figures.isForecastErrorWithheld)
             answer["forecast_error"] = isShown ? error.json : .null
             if !isShown { note("forecast_error", "not_redistributable") }
         } else {

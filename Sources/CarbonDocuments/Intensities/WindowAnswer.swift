@@ -28,6 +28,7 @@ public struct WindowAnswer: Sendable {
         /// Against a start at once here.
         public let saving: Double?
         public let forecastError: ForecastError?
+        public let isForecastErrorWithheld: Bool
         public let isWithheld: Bool
     }
 
@@ -69,6 +70,7 @@ public struct WindowAnswer: Sendable {
                     atOnceGramsPerKilowattHour: nil,
                     saving: nil,
                     forecastError: $0.forecastError,
+                    isForecastErrorWithheld: $0.isForecastErrorWithheld,
                     isWithheld: $0.holdsWithheld
                 )
             }
@@ -86,6 +88,7 @@ public struct WindowAnswer: Sendable {
                 atOnceGramsPerKilowattHour: curve.mean(over: Interval(from, from + question.duration))?.gramsPerKilowattHour,
                 saving: best.flatMap { $0.saving(against: from, in: curve) },
                 forecastError: figures.forecastError,
+                isForecastErrorWithheld: figures.isForecastErrorWithheld,
                 isWithheld: figures.holdsWithheld
             )
         }
@@ -132,7 +135,12 @@ public struct WindowAnswer: Sendable {
                 "zone": .string(zone.zone), "best": window(zone.best, "\(place).best"),
                 "now_g_per_kwh": value(zone.atOnceGramsPerKilowattHour, "\(place).now_g_per_kwh", "no_figure"),
                 "saving": value(zone.saving, "\(place).saving", "not_comparable"),
-                "forecast_error": error(zone.forecastError, isHidden, "\(place).forecast_error", note),
+                "forecast_error": error(
+                    zone.forecastError,
+                    isHidden || !showsAll && zone.isForecastErrorWithheld,
+                    "\(place).forecast_error",
+                    note
+                ),
             ])
         }
         var answer: [String: JSONValue] = [

@@ -41,6 +41,8 @@ public struct ZoneFigures: Hashable, Sendable {
     public var latest: SourcedIntensity?
     /// How far this zone's forecasts were from what came; nil where none is kept beside what came.
     public var forecastError: ForecastError?
+    /// Whether that may not be told: it tells of figures that may not be.
+    public var isForecastErrorWithheld = false
 
     public init(zone: String, pieces: [Piece]) {
         self.zone = zone

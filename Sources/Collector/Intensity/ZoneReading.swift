@@ -59,8 +59,15 @@ struct ZoneReading {
         var figures = ZoneFigures(zone: zone.key, pieces: stored.map { .init($0.interval, $0.intensity.map(sourced)) })
         figures.latest = latest.map(sourced)
         if withForecastError, let counting {
+            let since = now - Self.forecastsSince
             figures.forecastError = ForecastError(
-                try await IntensityTable.forecastPairs(zone: zone.key, basis: counting, since: now - Self.forecastsSince, connection)
+                try await IntensityTable.forecastPairs(zone: zone.key, basis: counting, since: since, connection)
+            )
+            figures.isForecastErrorWithheld = try await IntensityTable.holdsWithheldForecastPairs(
+                zone: zone.key,
+                basis: counting,
+                since: since,
+                connection
             )
         }
         return figures
