@@ -33,6 +33,8 @@ struct GridKeeper: Service {
     static let patience = Microseconds(2 * Microseconds.hour.count)
     /// A claim outlives the longest question, whose requests are each tried several times.
     static let lease = Microseconds.seconds(600)
+    /// A provider that wants to be left alone for longer is told of.
+    static let quietSeconds = 3_600
     static let longestBackoff = Microseconds(6 * Microseconds.hour.count)
     private static let findingsKept = 20
 
@@ -117,7 +119,7 @@ struct GridKeeper: Service {
         guard let lead = chain.providers.first?.name else { return .seconds(3_600) }
         let start = now()
         let zone = chain.zone.key
-        var claim = start + Self.lease
+        let claim = start + Self.lease
         let isOurs = try await pool.withConnection {
             try await GridFeedTable.claim(
                 provider: lead,
@@ -129,25 +131,20 @@ struct GridKeeper: Service {
             )
         }
         guard isOurs else { return chain.every }
-        var round = GridRound(keeper: self, chain: chain, start: start)
+        var round = GridRound(keeper: self, chain: chain, start: start, claim: claim)
         var fault: (any Error)?
         do {
             let feeds = try await pool.withConnection { try await GridFeedTable.read(zone: zone, $0) }
             for (index, provider) in chain.providers.enumerated() {
                 guard let feed = feeds[provider.name] else { continue }
-                // What a slow provider took long for must not make another collector ask the next one, too.
-                let next = now() + Self.lease
-                let isHeld = try await pool.withConnection {
-                    try await GridFeedTable.extend(provider: lead, zone: zone, claim: claim, until: next, $0)
-                }
-                guard isHeld else { break }
-                claim = next
                 try await round.ask(provider, at: index, feed)
             }
+        } catch is GridRound.ClaimLost {
+            return round.wait
         } catch {
             fault = error
         }
-        let last = claim
+        let last = round.claim
         try await pool.withConnection {
             try await GridFeedTable.giveBack(provider: lead, zone: zone, claim: last, askedAt: fault == nil ? start : nil, $0)
         }

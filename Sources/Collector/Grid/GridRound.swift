@@ -17,6 +17,8 @@ struct GridRound {
     private var hasForecast = false
     /// Whether all providers so far failed.
     private var allFailed = true
+    /// Until when the zone is this collector's.
+    private(set) var claim: Timestamp
     /// How far the history of all providers so far is filled, where it goes on being filled; later ones have what these lack.
     private var filledTo: Timestamp?
 
@@ -24,11 +26,16 @@ struct GridRound {
     private static let forecast = "forecast: "
     private static let history = "history before "
     private static let lasting = [revisions, forecast, history]
+    private static let silence = "silence: "
 
-    init(keeper: GridKeeper, chain: GridChain, start: Timestamp) {
+    /// Another collector took the zone: what is left to ask is its to ask.
+    struct ClaimLost: Error {}
+
+    init(keeper: GridKeeper, chain: GridChain, start: Timestamp, claim: Timestamp) {
         self.keeper = keeper
         self.chain = chain
         self.start = start
+        self.claim = claim
         wait = chain.every
     }
 
@@ -55,6 +62,31 @@ struct GridRound {
         try await keeper.store([], feed, chain)
     }
 
+    /// What a slow provider takes long for must not make another collector ask, too: held for longer before each question.
+    private mutating func hold() async throws {
+        guard let lead = chain.providers.first?.name else { return }
+        let (held, next) = (claim, keeper.now() + GridKeeper.lease)
+        let isHeld = try await keeper.pool.withConnection {
+            try await GridFeedTable.extend(provider: lead, zone: chain.zone.key, claim: held, until: next, $0)
+        }
+        guard isHeld else { throw ClaimLost() }
+        claim = next
+    }
+
+    /// Leaves a provider alone as long as it wants; longer than an hour is told, since nothing comes from it until then.
+    private mutating func leaveAlone(_ feed: inout GridFeed, seconds: Int, _ findings: inout [String]) {
+        feed.retryAt = start + .seconds(Int64(seconds))
+        again(in: .seconds(Int64(seconds)))
+        guard seconds > GridKeeper.quietSeconds else { return }
+        let longest = seconds >= FeedClient.longestSilenceSeconds ? ", or longer" : ""
+        feed.failure = "wants to be left alone for \(seconds) s\(longest)"
+        findings.insert("\(Self.silence)\(feed.failure ?? ""); asked again at \(RFC3339.format(feed.retryAt))", at: 0)
+        keeper.log.warning(
+            "a grid provider wants to be left alone for long",
+            metadata: ["zone": "\(feed.zone)", "provider": "\(feed.provider)", "until": "\(RFC3339.format(feed.retryAt))"]
+        )
+    }
+
     private mutating func again(in wait: Microseconds) {
         self.wait = max(.seconds(1), min(self.wait, .microseconds(wait.count)))
     }
@@ -78,7 +110,7 @@ struct GridRound {
         return GridQuestion(.latest, of: chain.zone, now: start)
     }
 
-    private func answer(_ interval: Interval, _ provider: any GridProvider) async throws -> GridKeeper.Outcome {
+    private mutating func answer(_ interval: Interval, _ provider: any GridProvider) async throws -> GridKeeper.Outcome {
         let question: GridQuestion?
         do {
             question = try self.question(interval, provider)
@@ -86,6 +118,7 @@ struct GridRound {
             return .failed(error)
         }
         guard let question else { return .answered(FeedReading()) }
+        try await hold()
         return try await keeper.ask(provider, question)
     }
 
@@ -114,8 +147,8 @@ struct GridRound {
             try await keeper.store(reading.figures, feed, chain)
             return true
         case .failed(.later(let seconds)):
-            feed.retryAt = start + .seconds(Int64(seconds))
-            again(in: .seconds(Int64(seconds)))
+            leaveAlone(&feed, seconds: seconds, &findings)
+            feed.findings = keeper.findings(findings, feed)
         case .failed(let fault):
             feed.failures += 1
             // Said once, until it answers again.
@@ -152,8 +185,7 @@ struct GridRound {
             try await keeper.store(reading.figures, feed, chain)
         case .failed(.later(let seconds)):
             feed.revisedAt = nil
-            feed.retryAt = start + .seconds(Int64(seconds))
-            again(in: .seconds(Int64(seconds)))
+            leaveAlone(&feed, seconds: seconds, &findings)
         case .failed(let fault): findings.append(Self.revisions + fault.description)
         }
     }
@@ -164,6 +196,7 @@ struct GridRound {
             return
         }
         findings.removeAll { $0.hasPrefix(Self.forecast) }
+        try await hold()
         switch try await keeper.ask(provider, GridQuestion(.forecast, of: chain.zone, now: start)) {
         case .answered(let reading):
             findings += reading.findings
@@ -172,9 +205,7 @@ struct GridRound {
             feed.forecastAt = start
             hasForecast = true
             try await keeper.store(reading.figures, feed, chain)
-        case .failed(.later(let seconds)):
-            feed.retryAt = start + .seconds(Int64(seconds))
-            again(in: .seconds(Int64(seconds)))
+        case .failed(.later(let seconds)): leaveAlone(&feed, seconds: seconds, &findings)
         case .failed(let fault):
             // It may be what a token does not allow: the next one is tried, and this one in three hours.
             feed.forecastAt = start
@@ -209,8 +240,7 @@ struct GridRound {
                     figures = reading.figures
                     findings += reading.findings
                 case .failed(.later(let seconds)):
-                    feed.retryAt = start + .seconds(Int64(seconds))
-                    again(in: .seconds(Int64(seconds)))
+                    leaveAlone(&feed, seconds: seconds, &findings)
                     continue
                 case .failed(.refused(let status, let words)):
                     feed.refillAt = start + .day
