@@ -29,7 +29,8 @@ public struct HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
 
     public var description: String { "\(url): \(message)" }
 
-    static func withoutSecrets(_ url: String) -> String {
+    /// A URL without user name, password, query and fragment: fit to be shown.
+    public static func withoutSecrets(_ url: String) -> String {
         var text = Substring(url)
         if let end = text.firstIndex(where: { $0 == "?" || $0 == "#" }) { text = text[..<end] }
         guard let scheme = text.firstIndex(of: ":"), text[scheme...].hasPrefix("://") else {

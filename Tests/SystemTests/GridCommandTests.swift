@@ -93,6 +93,25 @@ import Testing
         }
     }
 
+    @Test func aDeadlineSaysWhatItMayBe() async throws {
+        try await Scratch.with { scratch in
+            for wrong in ["0h", "3000d", "soon"] {
+                let refused = try await Program.run("wattle", ["grid", "wait", "--max-g", "50", "--deadline", wrong, "GB"], in: scratch)
+                #expect(refused.code == 2, "\(wrong): \(refused.errors)")
+                #expect(refused.errors.contains("a length of time from now, of 1s to 366d, such as 6h"), "\(wrong): \(refused.errors)")
+            }
+        }
+    }
+
+    @Test func anAddressIsShownWithoutItsLogin() async throws {
+        try await Scratch.with { scratch in
+            let address = "unknown://me:hush@own.example/series.csv?key=hush"
+            let failed = try await Program.run("wattle", ["grid", "latest", "GB", "--file", address] + Self.basis, in: scratch)
+            #expect(failed.code == 1 && failed.errors.contains("unknown://own.example/series.csv"), "\(failed.errors)")
+            #expect(!(failed.errors + failed.output).contains("hush"), "\(failed.errors)")
+        }
+    }
+
     @Test func anInterruptEndsAWaitAtOnce() async throws {
         try await Scratch.with { scratch in
             let file = try scratch.file("series.csv", Self.series([("GB", -30, 90, "200", "forecast")]))

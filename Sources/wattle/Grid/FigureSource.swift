@@ -57,11 +57,13 @@ struct FigureSourceOptions: ParsableArguments {
                 )
             }
             let address = file.contains("://") || file.hasPrefix("/") ? file : FileManager.default.currentDirectoryPath + "/" + file
+            // A URL is shown without its login and query, here and beside each figure.
+            let shown = file.contains("://") ? HTTPError.withoutSecrets(file) : file
             let series = OwnSeries(
-                name: file,
+                name: shown,
                 address: address,
                 basis: basis,
-                terms: FeedTerms(licence: "own", source: file, mayBeRedistributed: true)
+                terms: FeedTerms(licence: "own", source: shown, mayBeRedistributed: true)
             )
             return .provider(series, client)
         }

@@ -128,7 +128,7 @@ enum GridQuestionOptions {
 
     static func length(_ text: String, _ flag: String) throws -> Microseconds {
         guard let length = LengthOfTime.parse(text) else {
-            throw Failure.usage("\(flag): expected a length of time such as 90m, 2h or 1h30m, found \(text)")
+            throw Failure.usage("\(flag): expected a length of time of 1s to 366d such as 90m, 2h or 1h30m, found \(text)")
         }
         return length
     }

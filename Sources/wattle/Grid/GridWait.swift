@@ -4,6 +4,7 @@ import CarbonDocuments
 import Documents
 import Energy
 import Glibc
+import Tracker
 
 /// `wattle grid wait`: returns when a kWh emits little enough, or the deadline comes.
 struct GridWait: AsyncParsableCommand {
@@ -45,7 +46,12 @@ struct GridWait: AsyncParsableCommand {
             throw Failure.usage("--max-g: expected more than 0 and at most 2000 g/kWh, found \(mostGrams)")
         }
         let begin = Clock.now
-        let latest = try LengthOfTime.parse(deadline).map { begin + $0 } ?? RollUpRange.time(deadline, "--deadline")
+        guard let latest = LengthOfTime.parse(deadline).map({ begin + $0 }) ?? Timestamp(rfc3339: deadline) else {
+            throw Failure.usage(
+                "--deadline: expected a length of time from now, of 1s to 366d, such as 6h or 1h30m, or a time such as "
+                    + "2026-09-01T18:00:00Z, found \(deadline)"
+            )
+        }
         let length = try duration.map { try GridQuestionOptions.length($0, "--duration") } ?? .zero
         let pause = try GridQuestionOptions.length(every, "--every")
         guard let (zones, source) = try GridQuestionOptions.prepare(arguments, options) else { return }
