@@ -218,6 +218,13 @@ import Testing
         )
     }
 
+    @Test(arguments: [false, true]) func aColumnThatIsThereTwiceIsAFault(strict: Bool) {
+        let twice = ModelSources(file: { _ throws(SourceRefusal) in "name,watts,watts\nZ,1,2\n" })
+        let document = Self.document("CSVLookup", "{filepath: t.csv, query: {name: n}, output: watts}", "[{n: Z}]")
+        let fault = Running.fault(document, strict: strict, sources: twice)
+        #expect(fault?.contains("expected each column once, not watts again, found t.csv, line 1") == true, "\(fault ?? "no fault")")
+    }
+
     @Test(arguments: [false, true]) func whatIsNotThereIsAFault(strict: Bool) {
         for (config, text) in [
             ("{filepath: t.csv, query: {name: n}, output: watts}", "expected a row of t.csv with name = Z, found none"),

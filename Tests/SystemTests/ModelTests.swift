@@ -92,6 +92,44 @@ import Testing
         }
     }
 
+    @Test func aLookupReadsNothingOutsideOfTheManifestsFolder() async throws {
+        try await Scratch.with { scratch in
+            let table = try scratch.file("machines.csv", "type,tdp\nA1,100\n")
+            let files = FileManager.default
+            for folder in ["own", "own/tables", "downloaded", "own-not"] {
+                try files.createDirectory(atPath: "\(scratch.path)/\(folder)", withIntermediateDirectories: true)
+            }
+            for copy in ["own/tables/t.csv", "downloaded/machines.csv", "own-not/t.csv"] {
+                try files.copyItem(atPath: table, toPath: "\(scratch.path)/\(copy)")
+            }
+            try files.createSymbolicLink(atPath: "\(scratch.path)/own/link.csv", withDestinationPath: table)
+            func run(_ path: String, _ flags: [String] = []) async throws -> Program.Finished {
+                let manifest = try scratch.file(
+                    "own/m.yml",
+                    """
+                    initialize: {plugins: {tdp: {path: builtin, method: CSVLookup, config: {filepath: '\(path)', query: {type: t}, output: tdp}}}}
+                    tree: {pipeline: {compute: [tdp]}, inputs: [{t: A1}]}
+                    """
+                )
+                return try await Program.run("wattle", ["model", "run", manifest, "--format", "csv"] + flags, in: scratch)
+            }
+            for path in ["tables/t.csv", "./tables/../tables/t.csv", "\(scratch.path)/own/tables/t.csv"] {
+                let read = try await run(path)
+                #expect(read.code == 0 && read.output.contains("A1,100"), "\(path): \(read.errors)")
+            }
+            for path in [table, "../machines.csv", "tables/../../machines.csv", "link.csv", "../own-not/t.csv", "/etc/passwd"] {
+                let refused = try await run(path)
+                #expect(refused.code == 1 && refused.errors.contains("expected a file beside the manifest"), "\(path): \(refused.errors)")
+            }
+            let downloads = ["--downloads", "\(scratch.path)/downloaded"]
+            for path in ["https://example.org/machines.csv", "../downloaded/machines.csv", "\(scratch.path)/downloaded/machines.csv"] {
+                let read = try await run(path, downloads)
+                #expect(read.code == 0 && read.output.contains("A1,100"), "\(path): \(read.errors)")
+            }
+            #expect(try await run(table, downloads).code == 1)
+        }
+    }
+
     @Test func differencesAreListedAndToleratedAndToldByTheExitCode() async throws {
         try await Scratch.with { scratch in
             let a = try scratch.file("a.yml", "tree: {outputs: [{energy: 1, carbon: 2}]}\n")

@@ -62,7 +62,10 @@ struct LookupTable {
         }
         if let quote { throw Malformed(line: quote, expected: "the quote that opens here to be closed") }
         if !field.isEmpty || !fields.isEmpty || isQuoted { end(true) }
-        guard let header = records.first?.fields else { throw Malformed(line: 1, expected: "a header with the names of the columns") }
+        guard let (first, header) = records.first else { throw Malformed(line: 1, expected: "a header with the names of the columns") }
+        if let twice = header.indices.first(where: { header[..<$0].contains(header[$0]) }) {
+            throw Malformed(line: first, expected: "each column once, not \(header[twice]) again")
+        }
         for record in records.dropFirst() where record.fields.count != header.count {
             throw Malformed(line: record.line, expected: "\(header.count) fields as in the header, not \(record.fields.count)")
         }

@@ -30,7 +30,15 @@ enum ManifestInput {
         InputFile.read(path, atMost: limit).map { .success($0) } ?? .failure(Reason(text: String(cString: strerror(errno))))
     }
 
-    /// Reads what a manifest names: relative to where it is itself; addresses by their last part in a folder of what was downloaded.
+    /// Where a path leads once links and `..` are followed; nil where there is nothing.
+    private static func real(_ path: String) -> String? {
+        guard let found = realpath(path, nil) else { return nil }
+        defer { free(found) }
+        return String(cString: found)
+    }
+
+    /// Reads what a manifest names: files beside it or in folders there; addresses by their last part in a folder of what was downloaded. A
+    /// manifest of somebody else's reads nothing else of this machine, by links neither.
     static func files(beside manifest: String, downloads: String?) -> @Sendable (String) throws(SourceRefusal) -> String {
         let folder = manifest == "-" ? "" : manifest.lastIndex(of: "/").map { String(manifest[...$0]) } ?? ""
         return { name throws(SourceRefusal) in
@@ -45,6 +53,18 @@ enum ManifestInput {
                     )
                 }
                 path = "\(downloads)/\(last)"
+            }
+            // What is not there at all is refused below.
+            if let file = Self.real(path) {
+                let folders = [folder.isEmpty ? "." : folder] + (downloads.map { [$0] } ?? [])
+                guard folders.compactMap(Self.real).contains(where: { file.hasPrefix($0.hasSuffix("/") ? $0 : $0 + "/") }) else {
+                    throw SourceRefusal(
+                        expected: "a file beside the manifest, or in a folder there",
+                        found: name,
+                        advice: "copy it there, or name its folder with --downloads"
+                    )
+                }
+                path = file
             }
             let bytes: [UInt8]
             switch Self.bytes(path) {
