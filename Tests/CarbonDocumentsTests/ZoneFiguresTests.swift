@@ -91,6 +91,36 @@ import Testing
         #expect(answer.json().object?["now"]?.object?["g_per_kwh"] == .number(140))
     }
 
+    @Test func howFarForecastsWereOffIsNotToldWhereWhatCameMayNotBe() throws {
+        let figures = [false, true].map { isWithheld in
+            var figures = ZoneFigures(zone: "GB", pieces: [.init(Self.span(0, 60), Self.figure(140, 0, 60))])
+            figures.forecastError = ForecastError([
+                .init(madeAt: Self.at(-60), interval: Self.span(0, 30), forecastGramsPerKilowattHour: 110, actualGramsPerKilowattHour: 100)
+            ])
+            figures.isForecastErrorWithheld = isWithheld
+            return figures
+        }
+        func missing(_ json: JSONValue) -> [JSONValue] { json.object?["missing"]?.array ?? [] }
+        func reason(_ field: String) -> JSONValue {
+            .object(["field": .string(field), "reason": .string("not_redistributable")])
+        }
+        let question = WindowAnswer.Question(duration: .seconds(600), within: Self.span(0, 60))
+        for (zone, isHidden) in zip(figures, [false, true]) {
+            let intensity = IntensityAnswer(zone, over: Self.span(0, 60), now: Self.at(5))
+            #expect((intensity.json(showsAll: false).object?["forecast_error"] == .null) == isHidden)
+            #expect(missing(intensity.json(showsAll: false)).contains(reason("forecast_error")) == isHidden)
+            #expect(intensity.json().object?["forecast_error"]?.object?["pairs"] == .integer(1))
+            let window = try WindowAnswer(question, in: [zone])
+            let place = "zones[0].forecast_error"
+            let hidden = window.json(showsAll: false)
+            #expect((hidden.object?["zones"]?.array?.first?.object?["forecast_error"] == .null) == isHidden)
+            #expect(missing(hidden).contains(reason(place)) == isHidden)
+            // The window itself is of figures that may be told.
+            #expect(hidden.object?["best"]?.object?["g_per_kwh"] == .number(140))
+            #expect(window.json().object?["zones"]?.array?.first?.object?["forecast_error"]?.object?["pairs"] == .integer(1))
+        }
+    }
+
     @Test func anAnswerThatIsReadSaysTheSameAgain() throws {
         var figures = ZoneFigures(
             zone: "GB",

@@ -243,6 +243,80 @@ import GridFeeds
         }
     }
 
+    @Test func whoWantsToBeLeftAloneForLongIsToldOfAndAskedAgainAfterSixHours() async throws {
+        try await Farm.with { farm in
+            try await GridServer.with { server in
+                server.set(Interval(at(-6 * 3_600), at(7 * 3_600))) { _ in .init(forecast: 200, actual: 150) }
+                server.answer(429, retryAfter: .max)
+                let chain = try Self.chain(server.url)
+                let keeper = Self.keeper(farm, chain)
+                try await keeper.configure(chain)
+                try await keeper.round(chain, spacing: .zero)
+                let feed = try await Self.feed(farm)
+                #expect(feed.failures == 0 && feed.retryAt == farm.clock.now + .seconds(21_600))
+                #expect(feed.failure == "wants to be left alone for 21600 s, or longer")
+                // Which `doctor` shows.
+                #expect(feed.findings == ["silence: wants to be left alone for 21600 s, or longer; asked again at 2026-09-01T16:00:00Z"])
+                server.answer(200)
+                farm.clock.now = feed.retryAt
+                try await keeper.round(chain, spacing: .zero)
+                let after = try await Self.feed(farm)
+                #expect(after.failure == nil && after.findings == [])
+                #expect(try await Self.known(farm, at(0)) == "150 actual gb-carbon-intensity")
+            }
+        }
+    }
+
+    /// A provider of the same zone and basis that takes long for each answer.
+    private struct Slow: GridProvider {
+        let inner: GreatBritain
+        let clock: TestClock
+        var name: String { inner.name }
+        var basis: Intensity.Basis { inner.basis }
+        var terms: FeedTerms { inner.terms }
+        var pace: FeedPace { inner.pace }
+        func requests(_ question: GridQuestion) throws(FeedFault) -> [FeedRequest] { try inner.requests(question) }
+        func read(_ body: [UInt8], to request: FeedRequest, _ question: GridQuestion) throws(FeedFault) -> FeedReading {
+            clock.now = clock.now + .seconds(400)
+            return try inner.read(body, to: request, question)
+        }
+    }
+
+    @Test func aClaimIsHeldForAsLongAsOneProviderTakesForAllItsAnswers() async throws {
+        try await Farm.with { farm in
+            try await GridServer.with { server in
+                let since = at(-60 * 86_400)
+                server.set(Interval(since, at(3_600))) { _ in .init(forecast: nil, actual: 150) }
+                let plain = try Self.chain(server.url, since: since)
+                let chain = GridChain(
+                    zone: plain.zone,
+                    basis: plain.basis,
+                    since: since,
+                    wantsForecast: false,
+                    every: .seconds(900),
+                    providers: [Slow(inner: GreatBritain(base: server.url), clock: farm.clock)]
+                )
+                let keeper = Self.keeper(farm, chain)
+                try await keeper.configure(chain)
+                let start = farm.clock.now
+                try await keeper.round(chain, spacing: .zero)
+                let took = farm.clock.now - start
+                #expect(took > GridKeeper.lease + GridKeeper.lease)
+                // It gave the claim back that it still had: another may ask at once.
+                #expect(try await farm.count("grid_feed WHERE claimed_until = '-infinity'") == 1)
+                // One that lost it stops asking, and takes nothing from who has it now.
+                let held = farm.clock.now + .hour
+                var round = GridRound(keeper: keeper, chain: chain, start: farm.clock.now, claim: farm.clock.now + .seconds(1))
+                try await farm.connection.executeScript("UPDATE grid_feed SET claimed_until = '\(RFC3339.format(held))'")
+                _ = server.questions()
+                let feed = try await Self.feed(farm)
+                await #expect(throws: GridRound.ClaimLost.self) { try await round.ask(chain.providers[0], at: 0, feed) }
+                #expect(server.questions() == [])
+                #expect(try await farm.count("grid_feed WHERE claimed_until = '\(RFC3339.format(held))'") == 1)
+            }
+        }
+    }
+
     /// A second provider of the same zone and basis, in a file.
     private static func own(_ folder: URL, _ rows: [(Double, Double, Int)]) throws -> OwnSeries {
         let lines = rows.map { "GB,\(RFC3339.format(at($0))),\(RFC3339.format(at($1))),\($2)" }
