@@ -1,9 +1,12 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// A script that plays GitHub and two of its runners on one host, against the real collector and agent.
 @Suite(.serialized) struct RunnerPlayTests {
-    @Test(arguments: [true, false]) func aRunWithAReRunAndCancelledJobsEndsWithFootprintsThatAddUp(withHooks: Bool) async throws {
+    @Test(arguments: LongRun.isOn ? [true, false] : [true]) func aRunWithAReRunAndCancelledJobsEndsWithFootprintsThatAddUp(withHooks: Bool)
+        async throws
+    {
         try await Scratch.with { scratch in
             try await Collector.with(scratch) { collector in
                 let github = try await GitHubHook(collector, source: "tidepool")

@@ -5,7 +5,9 @@ import Testing
 /// Which cgroup a job owns, when nobody but its CI knows of it.
 @Suite(.serialized) struct WebhookJobTests {
     /// Real cgroups, and nobody who tells the agent of them: two jobs that a CI's webhook alone knows of, to the second.
-    @Test(arguments: ["alone", "unit"]) func twoJobsKnownOnlyByWebhookShareByTheirCgroups(rule: String) async throws {
+    @Test(arguments: LongRun.isOn ? ["alone", "unit"] : ["unit"]) func twoJobsKnownOnlyByWebhookShareByTheirCgroups(rule: String)
+        async throws
+    {
         try await Scratch.with { scratch in
             guard let mount = CgroupMount.unified() else {
                 print("skipped: cgroups of v2 that this user may make are needed")
