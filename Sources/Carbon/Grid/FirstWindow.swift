@@ -32,8 +32,9 @@ extension IntensityCurve {
             if mean <= gramsPerKilowattHour {
                 guard let before, before.mean > mean else { return start }
                 let part = (before.mean - gramsPerKilowattHour) / (before.mean - mean)
-                // Up to the next whole microsecond: before it the mean is higher.
-                return min(start, before.start + Microseconds(Int64((part * Double((start - before.start).count)).rounded(.up))))
+                // Up to the next whole microsecond: before it the mean is higher. What rounding leaves of one is none.
+                let exact = part * Double((start - before.start).count)
+                return min(start, before.start + Microseconds(Int64((exact - 1e-3).rounded(.up))))
             }
             before = (start, mean)
         }
